@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The boundary between a compiled policy and everything around it: plain C-layout structs that JIT code, a policy's
+// shared library, the statically compiled kernels, the runtime and the replayer all share. A change of any of them
+// changes kAbiVersion.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace moe::decision {
+
+inline constexpr uint32_t kAbiVersion = 1;
+inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
+inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
+inline constexpr uint32_t kMaxExperts = 65534;
+
+enum class Eviction : uint32_t { lru = 0, lfu = 1, score = 2, freq_threshold = 3, fifo = 4 };
+enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
+enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
+
+/// What a policy decided for one expert of a dispatch. The runtime turns a hit that is still under way into "late".
+enum Action : uint8_t { kHit = 0, kLoad = 2, kStream = 3, kCpu = 4, kCpuLoad = 5 };
+
+/// A policy's constants, bound to a model. The code generator emits one as a constant global, so that every field folds
+/// into the kernel; the static kernels take one at run time. Ranges are those of ir/bind.h, already checked.
+struct Params {
+  uint32_t num_layers;
+  uint32_t num_experts;
+  uint32_t top_k;
+  uint32_t scope_layer;  ///< 1: one cache instance per layer
+  uint32_t eviction;     ///< Eviction
+  uint32_t admit;        ///< 1: always, 0: never
+  uint32_t capacity;     ///< places of one instance, >= 1
+  uint32_t protect_selected;
+  uint64_t decay_interval;
+  uint64_t freq_window;
+  uint64_t ttl;  ///< 0: none
+  double frequency_decay;
+  double score_ema_alpha;
+  double freq_threshold;
+  double memory_threshold;  ///< 0: none
+  double memory_headroom;
+  double memory_budget_gb;
+  double expert_size_gb;
+  double min_probability;
+  double bandwidth;   ///< prefetch's share of the link; for the transfer engine
+  uint32_t strategy;  ///< Strategy
+  uint32_t budget;
+  uint32_t lookahead;
+  uint32_t history_window;
+  uint32_t miss;          ///< MissAction
+  uint32_t cancel_stale;  ///< for the transfer engine, as are the next two
+  uint32_t overlap;
+  uint32_t priority_routing;
+  uint32_t monitor_window;  ///< for the metrics
+  uint32_t log_interval;
+  uint32_t num_pins;
+  uint32_t reserved;
+  const uint32_t* pins;  ///< [num_pins] keys, ascending
+
+  constexpr uint32_t num_keys() const { return num_layers * num_experts; }
+  constexpr uint32_t num_instances() const { return scope_layer ? num_layers : 1; }
+  constexpr uint32_t total_capacity() const { return capacity * num_instances(); }
+};
+
+/// What the engine expects one layer to need: highest probability first, ties as hinted (decision/hints.h sorts).
+struct Hint {
+  const uint32_t* ids;
+  const float* probabilities;
+  uint32_t count;  ///< 0: no hint
+  uint32_t reserved;
+};
+
+/// One dispatch. Borrowed for the call.
+struct Input {
+  uint32_t layer;
+  uint32_t num_tokens;
+  uint32_t top_k;           ///< equals Params::top_k
+  uint32_t allow_padding;   ///< 1: kPaddingId is skipped, not invalid
+  const int32_t* ids;       ///< [num_tokens][top_k]
+  const float* weights;     ///< the same shape, or null: all 1
+  const uint32_t* dropped;  ///< [num_dropped] keys that the mechanism dropped (semantics: step 0)
+  uint32_t num_dropped;
+  uint32_t reserved;
+  const Hint* hints;  ///< [num_layers], or null: no hints
+};
+
+/// Where a dispatch writes its decision. The caller owns the arrays; OutputSizes says how long they must be.
+struct Output {
+  uint32_t num_entries;
+  uint32_t num_evicted;
+  uint32_t num_prefetched;
+  uint32_t reserved;
+  uint32_t* expert;          ///< unique experts in order of first appearance
+  uint8_t* action;           ///< Action
+  uint32_t* num_selections;  ///< (token, k) pairs that chose the expert
+  float* weight;             ///< the largest of its weights
+  uint32_t* evicted;         ///< keys, in the order they left
+  uint32_t* prefetched;      ///< keys, in order
+};
+
+struct OutputSizes {
+  size_t entries;
+  size_t evicted;
+  size_t prefetched;
+};
+/// `num_tokens`: the largest batch. `num_dropped`: at most this many keys are reported as dropped in one dispatch.
+constexpr OutputSizes output_sizes(const Params& p, uint32_t num_tokens, uint32_t num_dropped) {
+  const uint64_t selections = uint64_t{num_tokens} * p.top_k;
+  const size_t entries = selections < p.num_experts ? static_cast<size_t>(selections) : p.num_experts;
+  return {entries, size_t{p.total_capacity()} + entries + p.budget + num_dropped, p.budget};
+}
+
+enum Status : uint32_t { kOk = 0, kInvalid = 1 };
+
+/// Decides one dispatch. `state` is a block of state_bytes(params) that init_state prepared (decision/state.h).
+/// kInvalid: an id out of range, twice in one token, or a weight that is NaN, infinite or negative; nothing changed.
+/// Allocates nothing, takes no lock, calls nothing. One thread at a time per state.
+using DispatchFn = uint32_t (*)(void* state, const Input* input, Output* output);
+
+/// What a compiled policy exports, as the data symbol `moe_policy_NAME`.
+struct Descriptor {
+  uint32_t struct_size;
+  uint32_t abi_version;  ///< kAbiVersion of the compiler that made it
+  const char* manifest;  ///< JSON, NUL-terminated: name, shape, capacity, eviction, exactness, ...
+  const Params* params;
+  DispatchFn dispatch;
+};
+
+/// The note that a policy's shared library carries, readable without mapping its code: owner "MoEPol", this type, and
+/// the manifest's JSON as its text. The JSON has "abi", "cpu" (the LLVM CPU name it was made for) and "symbol".
+inline constexpr char kNoteOwner[] = "MoEPol";
+inline constexpr uint32_t kNoteType = 1;
+inline constexpr char kNoteSection[] = ".note.moe.policy";
+
+}  // namespace moe::decision

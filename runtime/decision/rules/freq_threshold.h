@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// freq_threshold: an expert stays while its share of the last freq_window accesses reaches a threshold.
+#pragma once
+#include "runtime/decision/context.h"
+
+namespace moe::decision {
+
+struct FreqThreshold {
+  static constexpr bool kOrder = false;
+  static constexpr bool kTouches = false;
+  static constexpr bool kRanked = false;
+  static constexpr bool kThreshold = true;
+
+  template <class Ctx>
+  static MOE_INLINE void on_access(Ctx& ctx, uint32_t key, uint64_t access) {
+    uint32_t& oldest = ctx.s.ring(ctx.instance)[(access - 1) % ctx.p.freq_window];
+    if (access > ctx.p.freq_window) --ctx.s.counts()[oldest];
+    oldest = key;
+    ++ctx.s.counts()[key];
+  }
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
+    return 0;
+  }
+  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
+    return rank;
+  }
+
+  template <class Ctx>
+  static MOE_INLINE bool reaches(const Ctx& ctx, uint32_t key) {
+    const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
+    const uint64_t length = accesses < ctx.p.freq_window ? accesses : ctx.p.freq_window;
+    return static_cast<double>(ctx.s.counts()[key]) / static_cast<double>(length) >= ctx.p.freq_threshold;
+  }
+
+  /// Residents below the threshold leave, smallest share first.
+  template <class Ctx>
+  static MOE_INLINE void leave_below(Ctx& ctx) {
+    if (ctx.s.instance(ctx.instance).accesses == 0) return;
+    for (;;) {
+      const uint32_t place = pick(
+          ctx, ctx.instance, [&ctx](uint32_t candidate) { return (ctx.s.resident(candidate).flags & kExempt) == 0; });
+      if (place == kNone || reaches(ctx, ctx.s.resident(place).key)) return;
+      ctx.evict(place);
+    }
+  }
+
+  /// The layer has run: what was prefetched for it must now earn its place.
+  template <class Ctx>
+  static MOE_INLINE void end_exemption(Ctx& ctx) {
+    if (ctx.s.header().num_exempt == 0) return;
+    bool any = false;
+    const uint32_t first = ctx.s.first_place(ctx.instance);
+    for (uint32_t place = first; place < first + ctx.p.capacity; ++place) {
+      Resident& r = ctx.s.resident(place);
+      if (r.key == kNone || (r.flags & kExempt) == 0 || r.key / ctx.p.num_experts != ctx.layer) continue;
+      r.flags &= ~static_cast<uint32_t>(kExempt);
+      --ctx.s.header().num_exempt;
+      any = true;
+    }
+    if (any) leave_below(ctx);
+  }
+
+  template <class Ctx, class MayLeave>
+  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+    const uint32_t* counts = ctx.s.counts();
+    uint32_t best = kNone;
+    const uint32_t first = ctx.s.first_place(i);
+    for (uint32_t place = first; place < first + ctx.p.capacity; ++place) {
+      const Resident& r = ctx.s.resident(place);
+      if (r.key == kNone || (r.flags & kPinned) != 0) continue;
+      if (best != kNone) {
+        const Resident& b = ctx.s.resident(best);
+        const bool before = counts[r.key] < counts[b.key] || (counts[r.key] == counts[b.key] && r.load < b.load);
+        if (!before) continue;
+      }
+      if (may_leave(place)) best = place;
+    }
+    return best;
+  }
+
+  template <class Ctx>
+  static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
+    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+  }
+};
+
+}  // namespace moe::decision

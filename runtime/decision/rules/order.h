@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// lru and fifo: victims come from a ring, O(1) but for the experts that may not leave now.
+#pragma once
+#include "runtime/decision/context.h"
+
+namespace moe::decision {
+
+template <bool Touches>
+struct OrderRule {
+  static constexpr bool kOrder = true;
+  static constexpr bool kTouches = Touches;
+  static constexpr bool kRanked = false;
+  static constexpr bool kThreshold = false;
+
+  template <class Ctx>
+  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
+    return 0;
+  }
+  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
+    return rank;
+  }
+
+  template <class Ctx, class MayLeave>
+  static MOE_INLINE uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+    const Ring ring = ctx.order(i);
+    for (uint32_t place = ring.head(); place != ring.end(); place = ring.next(place)) {
+      if (may_leave(place)) return place;
+    }
+    return kNone;
+  }
+
+  /// The victim of a demand load. Whoever was passed over in this dispatch stays selected until its end, so the walk
+  /// goes on where the last one stopped.
+  template <class Ctx>
+  static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
+    const Ring ring = ctx.order(ctx.instance);
+    uint32_t place = ctx.cursor == kNone ? ring.head() : ctx.cursor;
+    while (place != ring.end() && ctx.selected(ctx.s.resident(place).key)) place = ring.next(place);
+    if (place == ring.end()) {
+      ctx.cursor = place;
+      return kNone;
+    }
+    ctx.cursor = ring.next(place);
+    return place;
+  }
+};
+
+using Lru = OrderRule<true>;
+using Fifo = OrderRule<false>;
+
+}  // namespace moe::decision

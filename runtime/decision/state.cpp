@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/decision/state.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/decision/kernel.h"
+
+namespace moe::decision {
+namespace {
+
+State state_of(const Params& params, const void* block) { return {params, const_cast<void*>(block)}; }
+
+/// A resident as it comes into a fresh state: rings and ranks included. The place must be free.
+template <class Rule>
+void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
+  Output none{};
+  Input in{};
+  Context<Rule> ctx(p, block, in, none);
+  const uint32_t place = ctx.occupy(instance, from.key, 0, from.ema);
+  Resident& r = ctx.s.resident(place);
+  r.uses = from.uses;
+  if (flags & kPinned) {
+    r.flags = kPinned;
+    return;
+  }
+  ctx.join_rings(instance, place);
+  if constexpr (Rule::kThreshold) ctx.exempt(place);
+  if constexpr (Rule::kRanked) {
+    const bool lfu = p.eviction == static_cast<uint32_t>(Eviction::lfu);
+    ctx.s.rank()[place] = rank_of(lfu ? freq : from.ema);
+  }
+}
+
+void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
+  switch (static_cast<Eviction>(p.eviction)) {
+    case Eviction::lru:
+      return settle_in<Lru>(p, block, from, instance, freq, flags);
+    case Eviction::fifo:
+      return settle_in<Fifo>(p, block, from, instance, freq, flags);
+    case Eviction::lfu:
+      return settle_in<Lfu>(p, block, from, instance, freq, flags);
+    case Eviction::score:
+      return settle_in<Score>(p, block, from, instance, freq, flags);
+    case Eviction::freq_threshold:
+      return settle_in<FreqThreshold>(p, block, from, instance, freq, flags);
+  }
+}
+
+/// Places of all residents, least recently used first. Accesses of different instances are compared by age.
+uint32_t by_last_use(const State& s, const Params& p, uint32_t* places) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p.num_instances(); ++i) {
+    for (uint32_t j = 0; j < p.capacity; ++j) {
+      if (s.resident(s.first_place(i) + j).key != kNone) places[n++] = s.first_place(i) + j;
+    }
+  }
+  auto age = [&s](uint32_t place) {
+    return s.instance(s.instance_of_place(place)).accesses - s.resident(place).last_use;
+  };
+  std::sort(places, places + n, [&](uint32_t a, uint32_t b) {
+    if (age(a) != age(b)) return age(a) > age(b);
+    return s.resident(a).load < s.resident(b).load;
+  });
+  return n;
+}
+
+double carried_freq(const Params& p, const State& s, uint32_t place) {
+  const Resident& r = s.resident(place);
+  const bool kept = p.eviction == static_cast<uint32_t>(Eviction::lfu) && s.rank()[place] != kNeverVictim;
+  return kept ? value_of(s.rank()[place]) : static_cast<double>(r.uses);
+}
+
+}  // namespace
+
+size_t state_bytes(const Params& params) { return make_layout(params).total; }
+
+void init_state(const Params& params, void* block) {
+  std::memset(block, 0, state_bytes(params));
+  const State s = state_of(params, block);
+  std::fill_n(&s.place_of(0), params.num_keys(), kNone);
+  for (uint32_t i = 0; i < params.num_instances(); ++i) {
+    const uint32_t first = s.first_place(i);
+    const uint32_t padded = static_cast<uint32_t>(padded_capacity(params));
+    for (uint32_t j = 0; j < padded; ++j) {
+      s.resident(first + j).key = kNone;
+      if (has_rank(params)) s.rank()[first + j] = kNeverVictim;
+    }
+    s.instance(i).num_free = params.capacity;
+    // Popped from the end: the first load takes the first place.
+    for (uint32_t j = 0; j < params.capacity; ++j) s.free_places(i)[j] = first + params.capacity - 1 - j;
+    if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
+    if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
+  }
+  for (uint32_t j = 0; j < params.num_pins; ++j) {
+    const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
+    settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);
+  }
+}
+
+uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
+                     uint32_t* left) {
+  const State from = state_of(old_params, old_state);
+  const State to = state_of(new_params, new_state);
+  // `left` holds the sorted places first; keys that leave overwrite those already read.
+  const uint32_t n = by_last_use(from, old_params, left);
+  auto instance_of = [&](uint32_t key) { return to.instance_of_layer(key / new_params.num_experts); };
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t key = from.resident(left[j]).key;
+    if (to.place_of(key) == kNone) ++to.instance(instance_of(key)).reserved;
+  }
+  uint32_t num_left = 0;
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t place = left[j];
+    const Resident& r = from.resident(place);
+    if (to.place_of(r.key) != kNone) continue;  // pinned by the new policy
+    Instance& instance = to.instance(instance_of(r.key));
+    const bool fits = instance.reserved <= instance.num_free;
+    --instance.reserved;
+    if (fits) {
+      settle_in(new_params, new_state, r, instance_of(r.key), carried_freq(old_params, from, place), 0);
+    } else {
+      left[num_left++] = r.key;
+    }
+  }
+  return num_left;
+}
+
+bool is_resident(const Params& params, const void* state, uint32_t key) {
+  return state_of(params, state).place_of(key) != kNone;
+}
+
+uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
+
+uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
+  switch (static_cast<Eviction>(params.eviction)) {
+    case Eviction::lru:
+      return dispatch<Lru>(params, state, *input, *output);
+    case Eviction::fifo:
+      return dispatch<Fifo>(params, state, *input, *output);
+    case Eviction::lfu:
+      return dispatch<Lfu>(params, state, *input, *output);
+    case Eviction::score:
+      return dispatch<Score>(params, state, *input, *output);
+    case Eviction::freq_threshold:
+      return dispatch<FreqThreshold>(params, state, *input, *output);
+  }
+  return kInvalid;
+}
+
+}  // namespace moe::decision

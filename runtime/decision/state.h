@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// A policy's state: one block of memory, laid out by its Params, so that in a specialised kernel every address is the
+// block's plus a constant. No pointers inside: the block may be copied.
+#pragma once
+#include "runtime/decision/abi.h"
+
+namespace moe::decision {
+
+/// Bytes of the state block; 64-byte alignment is required of it. Saturates nothing: shapes are checked when bound.
+size_t state_bytes(const Params& params);
+
+/// Prepares a fresh block: pins resident, everything else empty.
+void init_state(const Params& params, void* state);
+
+/// Carries residents from one policy's state to another's freshly initialised one (semantics: Swap): in order of last
+/// use, freq from uses, EMA kept; the least recently used do not fit and are reported in `left` (at most old's
+/// residents). Both params have the same shape. Returns the number of keys written to `left`. Allocates nothing.
+uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
+                     uint32_t* left);
+
+/// Whether `key` is resident now. O(1), reads one word; only between dispatches.
+bool is_resident(const Params& params, const void* state, uint32_t key);
+
+/// Residents of all instances now. O(1); only between dispatches.
+uint32_t num_resident(const Params& params, const void* state);
+
+/// The statically compiled kernel of `params.eviction`, for processes without a compiler and as the benchmark's
+/// baseline: the same headers as the JIT's, with the params read at run time.
+uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output);
+
+}  // namespace moe::decision
