@@ -153,6 +153,10 @@ MOE_INLINE void run_unprotected(Context<Rule>& ctx, const Output& out, uint32_t 
       const Resident& r = ctx.s.resident(place);
       if (r.key != kNone && !is_pinned(r)) ctx.move_to_end(ctx.instance, place);
     }
+    // Step 3 of the dispatch ends with step 3 of its last access.
+    if constexpr (Rule::kThreshold) {
+      if (j + 1 == n) FreqThreshold::end_exemption(ctx);
+    }
     run_triggers(ctx);
   }
 }
@@ -178,7 +182,9 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   } else {
     run_unprotected(ctx, out, n);
   }
-  if constexpr (Rule::kThreshold) FreqThreshold::end_exemption(ctx);
+  if constexpr (Rule::kThreshold) {
+    if (p.protect_selected != 0 || n == 0) FreqThreshold::end_exemption(ctx);
+  }
   out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out, n) : 0;
   if (p.protect_selected != 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;

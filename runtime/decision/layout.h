@@ -85,7 +85,8 @@ constexpr bool has_history(const Params& p) {
 /// Places of one instance, rounded up so that each instance's ranks fill whole vectors.
 constexpr size_t padded_capacity(const Params& p) { return (size_t{p.capacity} + 7) & ~size_t{7}; }
 
-constexpr Layout make_layout(const Params& p) {
+/// Always inlined: a call would hide the offsets from the optimiser.
+__attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   Layout at{};
   size_t end = 0;
   auto take = [&end](size_t count, size_t size) {

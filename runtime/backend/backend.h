@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a device must be able to do. Small on purpose: who decides, who waits and in which order things move is the same
+// for every device and lives in runtime/core.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/result.h"
+
+namespace moe::backend {
+
+/// A device's fast tier and the copies into it. Slots are numbered from 0; a slot has at most one copy under way.
+///
+/// Threads  allocate: once, before everything else. start_copy and finish_copy: the transfer thread. stream_wait and
+///          last_use: any thread, never two of them at once for one slot. No call comes from moe_dispatch.
+/// Errors   device, for all of them; io where a source cannot be read.
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  /// Whether engines may give streams. If not, stream_wait and last_use are never called.
+  virtual bool has_streams() const = 0;
+
+  /// Allocates the fast tier and returns where slot 0 begins, aligned to 64 bytes; slot i begins i * slot_bytes behind.
+  /// It lives as long as the backend.
+  virtual Result<void*> allocate(uint32_t num_slots, size_t slot_bytes) = 0;
+
+  /// Begins to copy part of an expert to `offset` in the slot, behind all that last_use named for the slot; may return
+  /// before the copy is done. `source` is host memory and stays until finish_copy. The parts of one expert are
+  /// started in order; the slot's event is recorded behind the last one (`last`).
+  virtual Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) = 0;
+  /// Waits until everything that was started for the slot is there.
+  virtual Result<void> finish_copy(uint32_t slot) = 0;
+
+  /// Makes `stream` wait for the slot's last copy, which was started with `last`; returns at once.
+  virtual Result<void> stream_wait(uint32_t slot, void* stream) = 0;
+  /// What is queued on `stream` now is the slot's last use: later copies into it wait for that. Several streams may use
+  /// one slot; all of them count.
+  virtual Result<void> last_use(uint32_t slot, void* stream) = 0;
+};
+
+}  // namespace moe::backend

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/base/last_error.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+
+namespace moe {
+namespace {
+
+thread_local char t_text[1024];
+
+/// File names and JSON keys may contain anything; the text stays one line.
+void flatten(char* text, size_t length) {
+  for (size_t i = 0; i < length; ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c == 0x7F) text[i] = '?';
+  }
+  text[length] = '\0';
+}
+
+moe_status status_of(Error::Kind kind) {
+  switch (kind) {
+    case Error::Kind::io:
+      return MOE_IO;
+    case Error::Kind::format:
+      return MOE_FORMAT;
+    case Error::Kind::invalid:
+      return MOE_INVALID;
+    case Error::Kind::no_memory:
+      return MOE_NO_MEMORY;
+    case Error::Kind::unsupported:
+      return MOE_UNSUPPORTED;
+    case Error::Kind::device:
+      return MOE_DEVICE;
+    case Error::Kind::internal:
+      return MOE_INTERNAL;
+  }
+  return MOE_INTERNAL;
+}
+
+}  // namespace
+
+moe_status fail(moe_status status, const char* format, ...) noexcept {
+  va_list args;
+  va_start(args, format);
+  const int length = std::vsnprintf(t_text, sizeof t_text, format, args);
+  va_end(args);
+  flatten(t_text, std::min<size_t>(static_cast<size_t>(std::max(length, 0)), sizeof t_text - 1));
+  return status;
+}
+
+moe_status fail(const Error& error) noexcept {
+  const size_t length = error.message.copy(t_text, sizeof t_text - 1);
+  flatten(t_text, length);
+  return status_of(error.kind);
+}
+
+const char* last_error() noexcept { return t_text; }
+
+}  // namespace moe

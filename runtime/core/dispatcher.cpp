@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/core/dispatcher.h"
+
+#include <algorithm>
+
+#include "runtime/base/last_error.h"
+#include "runtime/core/routing.h"
+
+namespace moe::core {
+
+using metrics::Counts;
+
+Dispatcher::Dispatcher(const Dimensions& dimensions, const Parts& parts, const Allocator& allocator)
+    : dims_(dimensions),
+      parts_(parts),
+      resident_(allocator, dims_.num_keys()),
+      entry_of_(allocator, dims_.shape.num_experts),
+      next_selection_(allocator, dims_.max_entries()),
+      loads_(allocator, dims_.max_entries()),
+      dropped_(allocator, dims_.max_resident()),
+      left_(allocator, dims_.max_resident()),
+      prefetches_(allocator, size_t{2} * dims_.num_slots),
+      passed_(allocator, dims_.shape.num_layers) {
+  std::fill(resident_.begin(), resident_.end(), kNone);
+}
+
+moe_status Dispatcher::check(const moe_dispatch_args& args) const {
+  if (!current_ && !next_.load(std::memory_order_relaxed)) return fail(MOE_INVALID, "no policy is attached");
+  if (args.layer >= dims_.shape.num_layers) {
+    return fail(MOE_INVALID, "layer %u is not below %u", args.layer, dims_.shape.num_layers);
+  }
+  if (args.num_tokens == 0 || args.num_tokens > dims_.max_tokens) {
+    return fail(MOE_INVALID, "num_tokens is %u, not in 1..%u", args.num_tokens, dims_.max_tokens);
+  }
+  if (args.top_k != dims_.shape.top_k) {
+    return fail(MOE_INVALID, "top_k is %u, the runtime's is %u", args.top_k, dims_.shape.top_k);
+  }
+  if (args.phase > MOE_PHASE_PREFILL) return fail(MOE_INVALID, "phase is %u, not a moe_phase", args.phase);
+  if (!args.ids) return fail(MOE_INVALID, "`ids` is NULL");
+  return MOE_OK;
+}
+
+moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& output) {
+  if (next_.load(std::memory_order_relaxed)) {
+    // A swap changes what is resident; a dispatch that fails changes nothing.
+    if (const moe_status status = check_routing(args, dims_.shape.num_experts)) return status;
+    take_swap();
+  }
+  collect_dropped();
+  decision::Input input{};
+  input.layer = args.layer;
+  input.num_tokens = args.num_tokens;
+  input.top_k = args.top_k;
+  input.ids = args.ids;
+  input.weights = args.weights;
+  input.dropped = dropped_.data();
+  input.num_dropped = num_dropped_;
+  input.hints = parts_.hints.take();
+  output = current_->output();
+  if (current_->decide(input, output) == decision::kOk) return MOE_OK;
+  const moe_status status = check_routing(args, dims_.shape.num_experts);
+  return status ? status : fail(MOE_INTERNAL, "the policy refused a valid dispatch");
+}
+
+moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
+  if (const moe_status status = check(args)) return status;
+  Plan* plan = parts_.plans.claim();
+  if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
+  decision::Output output{};
+  moe_status status = MOE_OK;
+  if (!parts_.copies.has_room(dims_.max_entries())) {
+    status = fail(MOE_FULL, "too many transfers wait for a slot: release plans first");
+  } else {
+    status = decide(args, output);
+  }
+  if (status) {
+    parts_.plans.unclaim(*plan);
+    return status;
+  }
+  num_dropped_ = 0;  // the kernel has seen them
+
+  Counts counts;
+  start_plan(args, *plan, output, counts);
+  end_residencies(*plan, output);
+  place_misses(*plan, output);
+  queue_loads();
+  place_prefetches(*plan, output, counts);
+  group_selections(args, *plan);
+  finish_plan(args, *plan, counts, out);
+  return MOE_OK;
+}
+
+/// The entries, with hits held: what leaves the cache in this dispatch stays where this plan says it is.
+void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, Counts& counts) {
+  plan.layer = args.layer;
+  plan.num_entries = output.num_entries;
+  plan.settled = current_->params().overlap != 0;
+  const uint32_t first_key = args.layer * dims_.shape.num_experts;
+  uint32_t first_selection = 0;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    const uint32_t expert = output.expert[i];
+    const uint32_t action = output.action[i];
+    plan.entries[i] = {sizeof(moe_plan_entry), expert,           action, MOE_NO_SLOT, output.num_selections[i],
+                       first_selection,        output.weight[i], 0,      nullptr};
+    plan.copies[i] = kNone;
+    plan.done[i] = 0;
+    entry_of_[expert] = i;
+    next_selection_[i] = first_selection;
+    first_selection += output.num_selections[i];
+    counts[metrics::kLoads] += action == decision::kLoad;
+    counts[metrics::kStreams] += action == decision::kStream;
+    counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
+    if (action == decision::kHit) take_hit(plan, i, first_key + expert, counts);
+  }
+  counts[metrics::kDispatches] = 1;
+  counts[metrics::kTokens] = args.num_tokens;
+  counts[metrics::kAccesses] = output.num_entries;
+  counts[metrics::kSelections] = first_selection;
+  counts[metrics::kMisses] = counts[metrics::kAccesses] - counts[metrics::kHits];
+  counts[metrics::kEvictions] = output.num_evicted + num_left_;
+}
+
+void Dispatcher::take_hit(Plan& plan, uint32_t entry, uint32_t key, Counts& counts) {
+  ++counts[metrics::kHits];
+  counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(key);
+  const uint32_t copy = resident_[key];
+  if (copy == kNone) return;  // place_misses loads it: the kernel's view and ours must meet again
+  CopyTable& copies = parts_.copies;
+  copies.hold(copy);
+  plan.copies[entry] = copy;
+  Phase phase = copies.phase(copy);
+  if (phase == Phase::failed || phase == Phase::cancelled) {
+    copies.retry(copy);
+    phase = Phase::queued;
+  } else if (phase == Phase::queued) {
+    copies.promote(copy);
+  }
+  moe_plan_entry& out = plan.entries[entry];
+  if (CopyTable::has_slot(phase)) {
+    out.slot = copies[copy].slot;
+    out.data = parts_.plans.slot_data(out.slot);
+  }
+  if (phase != Phase::ready) {
+    out.action = MOE_ACTION_LATE;
+    ++counts[metrics::kLateHits];
+  }
+}
+
+/// A key that came and went in this dispatch has no residency to end: place_misses finds out by itself.
+void Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
+  const uint32_t num_experts = dims_.shape.num_experts;
+  uint32_t* pair = plan.evicted.data();
+  auto list = [&](uint32_t key) {
+    *pair++ = key / num_experts;
+    *pair++ = key % num_experts;
+  };
+  for (uint32_t i = 0; i < num_left_; ++i) list(left_[i]);
+  for (uint32_t i = 0; i < output.num_evicted; ++i) {
+    list(output.evicted[i]);
+    end_residency(output.evicted[i]);
+  }
+  plan.num_evicted = num_left_ + output.num_evicted;
+  num_left_ = 0;
+}
+
+void Dispatcher::place_misses(Plan& plan, const decision::Output& output) {
+  num_loads_ = 0;
+  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    if (plan.copies[i] != kNone) continue;  // a hit
+    const uint32_t action = output.action[i];
+    const uint32_t key = first_key + output.expert[i];
+    const bool stays = action != decision::kStream && action != decision::kCpu;
+    // Without protection, or under pressure, an expert may leave in the dispatch that loads it.
+    const bool resident = stays && (output.num_evicted == 0 || current_->resident(key));
+    if (action == decision::kCpu || action == decision::kCpuLoad) {
+      plan.entries[i].data = parts_.store.expert(key);
+      continue;
+    }
+    if (place_miss(plan, i, key, resident)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
+  }
+}
+
+/// A copy for a miss; false when it has to wait for a slot.
+bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool resident) {
+  CopyTable& copies = parts_.copies;
+  const uint32_t copy = copies.claim(key, resident ? 2 : 1);
+  plan.copies[entry] = copy;
+  if (resident) set_resident(key, copy);
+  moe_plan_entry& out = plan.entries[entry];
+  if (out.action == decision::kHit) out.action = MOE_ACTION_LATE;
+  if (!copies.take_slot(copy)) {
+    copies.defer(copy);
+    return false;
+  }
+  out.slot = copies[copy].slot;
+  out.data = parts_.plans.slot_data(out.slot);
+  return true;
+}
+
+void Dispatcher::queue_loads() {
+  if (current_->params().priority_routing) {
+    std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
+      return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
+    });
+  }
+  for (uint32_t i = 0; i < num_loads_; ++i) parts_.copies.queue(loads_[i].copy, Queue::demand);
+}
+
+/// A load that no plan waits for: behind all demand, but neither paced nor cancelled.
+void Dispatcher::load_behind(uint32_t key) {
+  const uint32_t copy = parts_.copies.claim(key, 1);
+  if (copy == kNone) return report_dropped(key);
+  set_resident(key, copy);
+  if (parts_.copies.take_slot(copy)) {
+    parts_.copies.queue(copy, Queue::background);
+  } else {
+    parts_.copies.defer(copy);
+  }
+}
+
+/// Loads behind the CPU's work first, then prefetches. A prefetch never waits for a slot: it is dropped, and the kernel
+/// hears of it at the next dispatch.
+void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Counts& counts) {
+  const uint32_t num_experts = dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    const uint32_t key = plan.layer * num_experts + output.expert[i];
+    if (output.action[i] == decision::kCpuLoad && resident_[key] == kNone && current_->resident(key)) load_behind(key);
+  }
+  uint32_t* pair = plan.prefetched.data();
+  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
+    const uint32_t key = output.prefetched[i];
+    if (resident_[key] != kNone || !current_->resident(key)) continue;  // gone again
+    const uint32_t copy = parts_.copies.claim(key, 1);
+    if (copy == kNone || !parts_.copies.take_slot(copy)) {
+      if (copy != kNone) parts_.copies.drop(copy);
+      report_dropped(key);
+      continue;
+    }
+    set_resident(key, copy);
+    parts_.copies.queue(copy, Queue::prefetch);
+    parts_.counters.mark_prefetched(key);
+    if (num_prefetches_ < prefetches_.size()) {
+      // The state that it was queued with: what it is by now does not matter, only whether it is the same copy.
+      prefetches_[num_prefetches_++] = {copy, parts_.copies.queued_state(copy), number_};
+    }
+    *pair++ = key / num_experts;
+    *pair++ = key % num_experts;
+  }
+  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched.data()) / 2;
+  counts[metrics::kPrefetched] = plan.num_prefetched;
+}
+
+/// Counting sort: start_plan has noted where each entry's selections begin.
+void Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
+  const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
+  for (uint32_t i = 0; i < num_selections; ++i) {
+    const uint32_t entry = entry_of_[static_cast<uint32_t>(args.ids[i])];
+    plan.selections[next_selection_[entry]++] = i;
+  }
+}
+
+void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& counts, moe_plan& out) {
+  counts[metrics::kPrefetchCancelled] = std::exchange(cancelled_, 0);
+  parts_.counters.record(args.layer, counts);
+  parts_.hints.use_up(args.layer);
+  passed_[args.layer] = number_++;
+  parts_.plans.publish(plan);
+  parts_.waker.announce();
+
+  out.layer = plan.layer;
+  out.id = plan.id.load(std::memory_order_relaxed);
+  out.num_entries = plan.num_entries;
+  out.num_evicted = plan.num_evicted;
+  out.num_prefetched = plan.num_prefetched;
+  out.entries = plan.entries.data();
+  out.selections = plan.selections.data();
+  out.evicted = plan.evicted.data();
+  out.prefetched = plan.prefetched.data();
+}
+
+void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
+  resident_[key] = copy;
+  parts_.traffic.resident.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Dispatcher::end_residency(uint32_t key) {
+  parts_.counters.take_prefetched(key);
+  if (resident_[key] == kNone) return;
+  parts_.copies.drop(resident_[key]);
+  resident_[key] = kNone;
+  parts_.traffic.resident.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace moe::core

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dispatching thread's half of the runtime: asks the policy, turns its decision into a plan, queues the transfers.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <memory>
+
+#include "moe/moe.h"
+#include "runtime/core/copies.h"
+#include "runtime/core/instance.h"
+#include "runtime/core/monitor.h"
+#include "runtime/core/plans.h"
+#include "runtime/core/traffic.h"
+#include "runtime/core/transfer.h"
+#include "runtime/hints.h"
+#include "runtime/metrics/counters.h"
+#include "runtime/store/store.h"
+
+namespace moe::core {
+
+/// Sizes that do not change after the first attach.
+struct Dimensions {
+  moe_model_shape shape;
+  uint32_t max_tokens;
+  uint32_t max_plans;
+  uint32_t num_slots;
+  uint32_t streaming_slots;
+
+  uint32_t num_keys() const { return shape.num_layers * shape.num_experts; }
+  /// Most experts that any policy may keep resident.
+  uint32_t max_resident() const { return std::min(num_slots - streaming_slots, num_keys()); }
+  uint64_t max_selections() const { return uint64_t{max_tokens} * shape.top_k; }
+  uint32_t max_entries() const {
+    return static_cast<uint32_t>(std::min<uint64_t>(max_selections(), shape.num_experts));
+  }
+  /// More than can be alive: with a slot, resident without one, or held by plans.
+  uint32_t num_copies() const { return num_slots + max_resident() + (max_plans + 1) * max_entries(); }
+  PlanSizes plan_sizes() const {
+    // What leaves: the residents at a swap, the residents before the dispatch, its own loads, its prefetches.
+    const size_t evicted = size_t{2} * max_resident() + max_entries() + num_keys();
+    return {max_entries(), static_cast<size_t>(max_selections()), evicted, num_keys()};
+  }
+};
+
+/// Owned by the dispatching thread, apart from swap and reclaim.
+///
+/// Cost  dispatch: no allocation, no lock, no system call, no exception.
+class Dispatcher {
+ public:
+  struct Parts {
+    const store::ExpertStore& store;
+    CopyTable& copies;
+    Plans& plans;
+    Waker& waker;
+    Traffic& traffic;
+    Transfer& transfer;
+    Hints& hints;
+    metrics::Counters& counters;
+    Monitor& monitor;
+  };
+  Dispatcher(const Dimensions& dimensions, const Parts& parts, const Allocator& allocator);
+  ~Dispatcher();
+
+  moe_status dispatch(const moe_dispatch_args& args, moe_plan& out);
+
+  /// Hands over a policy that takes effect at the next dispatch; one that did not yet is dropped. One thread at a time.
+  void swap(std::unique_ptr<Instance> next);
+  /// Frees the instances that dispatches have left behind. One thread at a time, with swap.
+  void reclaim();
+  /// Queues the loads of the pins of the first policy. Before the first swap.
+  void load_pins(const Instance& instance);
+
+ private:
+  struct Load {
+    uint32_t copy;
+    uint32_t entry;
+    float weight;
+  };
+  struct Outstanding {
+    uint32_t copy;
+    uint32_t state;     ///< of the copy when it was queued
+    uint64_t dispatch;  ///< that queued it
+  };
+
+  moe_status check(const moe_dispatch_args& args) const;
+  moe_status decide(const moe_dispatch_args& args, decision::Output& output);
+
+  // dispatcher.cpp: the steps of a plan, in order
+  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
+  void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
+  void end_residencies(Plan& plan, const decision::Output& output);
+  void place_misses(Plan& plan, const decision::Output& output);
+  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool resident);
+  void queue_loads();
+  void load_behind(uint32_t key);
+  void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
+  void group_selections(const moe_dispatch_args& args, Plan& plan);
+  void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
+
+  // adopt.cpp: what happens between two dispatches
+  void take_swap();
+  void reconcile(const Instance& instance);
+  void keep_dropped(const Instance& instance);
+  void collect_dropped();
+  void cancel_stale();
+  void report_dropped(uint32_t key);
+
+  void set_resident(uint32_t key, uint32_t copy);
+  void end_residency(uint32_t key);
+
+  const Dimensions dims_;
+  Parts parts_;
+  std::atomic<Instance*> next_{nullptr};
+  std::atomic<Instance*> retired_{nullptr};
+  Instance* current_ = nullptr;
+
+  Array<uint32_t> resident_;  ///< key -> copy; kNone: not in the fast tier (or a prefetch that found no slot)
+  Array<uint32_t> entry_of_;  ///< expert -> entry of this dispatch
+  Array<uint32_t> next_selection_;
+  Array<Load> loads_;
+  Array<uint32_t> dropped_;  ///< keys to report to the kernel at the next dispatch, each resident there
+  Array<uint32_t> left_;     ///< keys that left at a swap, to be listed by the next plan
+  Array<Outstanding> prefetches_;
+  Array<uint64_t> passed_;  ///< layer -> number of its last dispatch
+  uint32_t num_loads_ = 0;
+  uint32_t num_dropped_ = 0;
+  uint32_t num_left_ = 0;
+  uint32_t num_prefetches_ = 0;
+  uint64_t number_ = 1;     ///< of this dispatch
+  uint64_t cancelled_ = 0;  ///< since the last plan
+};
+
+}  // namespace moe::core

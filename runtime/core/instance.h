@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <atomic>
+
+#include "runtime/base/memory.h"
+#include "runtime/decision/abi.h"
+#include "runtime/decision/state.h"
+#include "runtime/policy.h"
+
+namespace moe::core {
+
+/// A policy attached to one runtime: its state and the arrays it decides into. Made by attach, used by the dispatching
+/// thread, ended by a later attach.
+class Instance {
+ public:
+  Instance(PolicyRef policy, uint32_t max_tokens, const Allocator& allocator)
+      : policy_(std::move(policy)),
+        sizes_(decision::output_sizes(policy_->params, max_tokens, policy_->params.total_capacity())),
+        state_(allocator, decision::state_bytes(policy_->params)),
+        expert_(allocator, sizes_.entries),
+        action_(allocator, sizes_.entries),
+        num_selections_(allocator, sizes_.entries),
+        weight_(allocator, sizes_.entries),
+        evicted_(allocator, sizes_.evicted),
+        prefetched_(allocator, sizes_.prefetched) {
+    decision::init_state(params(), state());
+  }
+
+  const moe_policy& policy() const { return *policy_; }
+  const decision::Params& params() const { return policy_->params; }
+  void* state() const { return state_.data(); }
+
+  /// Empty, with room for any decision; valid until the next call.
+  decision::Output output() const {
+    return {0,
+            0,
+            0,
+            0,
+            expert_.data(),
+            action_.data(),
+            num_selections_.data(),
+            weight_.data(),
+            evicted_.data(),
+            prefetched_.data()};
+  }
+  uint32_t decide(const decision::Input& input, decision::Output& output) const {
+    return policy_->dispatch ? policy_->dispatch(state(), &input, &output)
+                             : decision::static_dispatch(params(), state(), &input, &output);
+  }
+  bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
+
+  Instance* next_retired = nullptr;
+
+ private:
+  PolicyRef policy_;
+  decision::OutputSizes sizes_;
+  Block state_;
+  Array<uint32_t> expert_;
+  Array<uint8_t> action_;
+  Array<uint32_t> num_selections_;
+  Array<float> weight_;
+  Array<uint32_t> evicted_;
+  Array<uint32_t> prefetched_;
+};
+
+}  // namespace moe::core

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans from dispatch to release: what the engine's wait, done and release act on.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "moe/moe.h"
+#include "runtime/backend/backend.h"
+#include "runtime/core/copies.h"
+#include "runtime/core/traffic.h"
+#include "runtime/core/waker.h"
+
+namespace moe::core {
+
+/// Lengths of a plan's arrays.
+struct PlanSizes {
+  size_t entries;
+  size_t selections;
+  size_t evicted;
+  size_t prefetched;
+};
+
+/// One plan. Written by the dispatching thread from claim to publish, then under the lock of Plans.
+struct Plan {
+  Plan(uint32_t index, const PlanSizes& sizes, const Allocator& allocator);
+
+  const uint32_t index;
+  std::atomic<uint64_t> id{0};  ///< 0: not published
+  uint32_t generation = 0;
+  uint32_t layer = 0;
+  uint32_t num_entries = 0;
+  uint32_t num_evicted = 0;
+  uint32_t num_prefetched = 0;
+  bool settled = false;  ///< false: the first wait waits for all of it (overlap = false)
+  Array<moe_plan_entry> entries;
+  Array<uint32_t> copies;  ///< of the entries; kNone: none, it is computed on the host
+  Array<uint8_t> done;     ///< of the entries
+  Array<uint32_t> selections;
+  Array<uint32_t> evicted;     ///< [][2]
+  Array<uint32_t> prefetched;  ///< [][2]
+};
+
+/// All plans of a runtime, and the lock that wait, done, release and deferred fills share. Dispatch never takes it.
+///
+/// Invariant  an id names one plan of one runtime for ever: runtime, generation and index are in it.
+class Plans {
+ public:
+  Plans(uint32_t max_plans, const PlanSizes& sizes, CopyTable& copies, backend::Backend& backend, Waker& waker,
+        Traffic& traffic, const Allocator& allocator);
+
+  // The dispatching thread.
+  /// nullptr: all are unreleased.
+  Plan* claim();
+  void unclaim(Plan& plan);
+  /// From now on the plan's id is valid.
+  void publish(Plan& plan);
+
+  // Any thread; the contract is moe.h's.
+  moe_status wait(uint64_t id, uint32_t index, void* stream);
+  moe_status done(uint64_t id, uint32_t index, void* stream);
+  moe_status release(uint64_t id, void* stream);
+
+  // The transfer thread.
+  void fill_deferred();
+  void end_orphan(uint32_t copy);
+  void note_failure(Error error);
+
+  uint32_t num_open() const { return num_open_.load(std::memory_order_relaxed); }
+
+  /// Where slot 0 is; set once, before the first dispatch.
+  void set_tier(std::byte* base, size_t slot_bytes) {
+    tier_ = base;
+    slot_bytes_ = slot_bytes;
+  }
+  const void* slot_data(uint32_t slot) const { return tier_ + slot * slot_bytes_; }
+
+ private:
+  Plan* find(uint64_t id);
+  moe_status check_stream(void* stream) const;
+  moe_status check_entry(const Plan* plan, uint32_t index) const;
+  bool place(Plan& plan, uint32_t index);
+  moe_status hold_entry(uint64_t id, uint32_t index, bool streamed, uint32_t& copy, bool& settled);
+  Phase wait_for(uint32_t copy, bool issued_is_enough);
+  Phase sleep_until_there(uint32_t copy, bool issued_is_enough);
+  moe_status failure(uint32_t copy);
+  void settle(uint64_t id);
+  moe_status let_go(Plan& plan, uint32_t index, void* stream);
+
+  CopyTable& copies_;
+  backend::Backend& backend_;
+  Waker& waker_;
+  Traffic& traffic_;
+  const uint64_t tag_;  ///< this runtime's part of every id
+  const bool has_streams_;
+  std::byte* tier_ = nullptr;
+  size_t slot_bytes_ = 0;
+  std::vector<std::unique_ptr<Plan>> plans_;
+  AtomicBitset free_plans_;
+  std::atomic<uint32_t> num_open_{0};
+  std::atomic<uint32_t> drained_{0};  ///< orphans that have ended
+  std::mutex lock_;
+  Error last_failure_;  ///< under the lock
+};
+
+}  // namespace moe::core

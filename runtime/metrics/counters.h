@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is counted of decisions. The runtime counts live dispatches with it, the replayer recorded ones.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/base/memory.h"
+
+namespace moe::metrics {
+
+/// Counters kept per layer, the dispatching one's. In the order in which they are printed.
+enum Counter : uint32_t {
+  kDispatches,
+  kTokens,
+  kAccesses,    ///< unique experts of dispatches
+  kSelections,  ///< (token, k) pairs
+  kHits,        ///< late hits included
+  kLateHits,
+  kMisses,
+  kLoads,
+  kStreams,
+  kCpu,  ///< with or without a load behind
+  kEvictions,
+  kPrefetched,
+  kPrefetchUsed,  ///< prefetched experts used before they left
+  kPrefetchCancelled,
+  kNumCounters
+};
+const char* counter_name(Counter counter);
+
+/// One dispatch's share of each counter.
+struct Counts {
+  uint64_t of[kNumCounters] = {};
+  uint64_t& operator[](Counter c) { return of[c]; }
+  uint64_t operator[](Counter c) const { return of[c]; }
+};
+
+/// Rates over the last dispatches. An empty denominator gives 0.
+struct Rates {
+  double hit_rate = 0;
+  double miss_rate = 0;
+  double eviction_rate = 0;      ///< evictions / accesses
+  double prefetch_accuracy = 0;  ///< prefetches used / prefetched
+  double prefetch_coverage = 0;  ///< prefetches used / accesses
+};
+
+/// Counters per layer and rates over a window.
+///
+/// Cost     record: a few relaxed stores. No allocation after construction.
+/// Threads  one writes (record, set_window, the prefetch marks); any may read.
+class Counters {
+ public:
+  static constexpr uint32_t kMaxWindow = 4096;
+
+  Counters(uint32_t num_layers, uint32_t num_experts, const Allocator& allocator);
+
+  void record(uint32_t layer, const Counts& counts);
+  /// Starts a new window of `dispatches`, 1..kMaxWindow.
+  void set_window(uint32_t dispatches);
+
+  /// Marks an expert as prefetched and not used yet; used and left say whether it was marked, and unmark it.
+  void mark_prefetched(uint32_t key) { unused_[key / 64] |= bit(key); }
+  bool take_prefetched(uint32_t key) {
+    const bool marked = unused_[key / 64] & bit(key);
+    if (marked) unused_[key / 64] &= ~bit(key);
+    return marked;
+  }
+
+  uint64_t layer(uint32_t layer, Counter counter) const {
+    return counters_[layer * kNumCounters + counter].load(std::memory_order_relaxed);
+  }
+  /// Over all layers. Of tokens: those that have passed the last layer.
+  uint64_t total(Counter counter) const;
+  Rates rates() const;
+  uint32_t num_layers() const { return num_layers_; }
+
+ private:
+  static constexpr Counter kWindowed[] = {kAccesses, kHits, kEvictions, kPrefetched, kPrefetchUsed};
+  static constexpr uint32_t kNumWindowed = 5;
+  struct Row {
+    uint32_t of[kNumWindowed];
+  };
+  static constexpr uint64_t bit(uint32_t key) { return uint64_t{1} << (key % 64); }
+
+  const uint32_t num_layers_;
+  Array<std::atomic<uint64_t>> counters_;  ///< [num_layers][kNumCounters]
+  Array<uint64_t> unused_;                 ///< one bit per key
+  Array<Row> ring_;                        ///< [kMaxWindow]
+  uint32_t window_ = 100;
+  uint32_t next_ = 0;  ///< row of the next dispatch, below window_
+  std::atomic<uint64_t> sums_[kNumWindowed] = {};
+};
+
+}  // namespace moe::metrics

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind a moe_policy handle: a descriptor, wherever it came from, and what keeps it alive.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "moe/moe.h"
+#include "runtime/base/result.h"
+#include "runtime/decision/abi.h"
+
+/// Counted: the handle is one reference, every runtime that has the policy attached holds another.
+struct moe_policy {
+  static constexpr uint64_t kMagic = 0x4D6F455F706F6C31;  // tells a policy from another handle
+
+  uint64_t magic = kMagic;
+  std::atomic<uint32_t> references{1};
+  moe::decision::Params params{};                ///< checked; pins live as long as this
+  moe::decision::DispatchFn dispatch = nullptr;  ///< nullptr: static_dispatch with `params`
+  std::string name;
+  std::string manifest;                   ///< one JSON object
+  uint64_t expert_bytes = 0;              ///< that it was specialised for; 0: any
+  std::vector<std::string> metrics;       ///< that its monitor names
+  std::vector<uint32_t> pins;             ///< of a policy made here; else the descriptor's owner has them
+  void (*free_fn)(void* user) = nullptr;  ///< ends what the descriptor lives in; may be null
+  void* user = nullptr;
+
+  moe_policy() = default;
+  moe_policy(const moe_policy&) = delete;
+  moe_policy& operator=(const moe_policy&) = delete;
+  ~moe_policy() {
+    magic = 0;
+    if (free_fn) free_fn(user);
+  }
+};
+
+namespace moe {
+
+/// One reference to a policy.
+class PolicyRef {
+ public:
+  PolicyRef() = default;
+  /// Takes over a reference.
+  explicit PolicyRef(moe_policy* owned) : policy_(owned) {}
+  static PolicyRef share(moe_policy* policy) {
+    policy->references.fetch_add(1, std::memory_order_relaxed);
+    return PolicyRef(policy);
+  }
+  PolicyRef(PolicyRef&& other) noexcept : policy_(other.release()) {}
+  PolicyRef& operator=(PolicyRef&& other) noexcept {
+    std::swap(policy_, other.policy_);
+    return *this;
+  }
+  ~PolicyRef() {
+    if (policy_ && policy_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete policy_;
+  }
+
+  const moe_policy* operator->() const { return policy_; }
+  const moe_policy& operator*() const { return *policy_; }
+  moe_policy* release() { return std::exchange(policy_, nullptr); }
+
+ private:
+  moe_policy* policy_ = nullptr;
+};
+
+/// Wraps a descriptor after checking every field of it and of its Params. On success the policy owns `user` and calls
+/// free_fn(user) when its last reference goes; on failure the caller still owns it.
+/// Errors: invalid, format (the manifest), unsupported (another ABI version).
+Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor, void (*free_fn)(void*), void* user);
+
+/// A policy that runs on the statically compiled kernels. `params.pins` is copied. Errors: invalid.
+Result<PolicyRef> static_policy(const decision::Params& params, const std::string& name);
+
+/// Everything pinned (moe_policy_resident).
+Result<PolicyRef> resident_policy(const moe_model_shape& shape);
+
+/// Reads a policy's shared library (moe_policy_load).
+Result<PolicyRef> load_policy(const std::string& path);
+
+}  // namespace moe

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/policy/check_params.h"
+
+#include <cmath>
+#include <string>
+
+#include "runtime/decision/state.h"
+
+namespace moe {
+namespace {
+
+using decision::Eviction;
+using decision::Params;
+using decision::Strategy;
+
+constexpr uint32_t kMaxLayers = 4096;
+constexpr uint64_t kMaxFreqWindow = uint64_t{1} << 20;
+constexpr uint32_t kMaxWindow = 4096;
+constexpr uint32_t kMaxBudget = 1u << 20;
+constexpr uint64_t kMaxStateBytes = uint64_t{1} << 34;
+
+/// Remembers the first field that is out of range.
+class Checker {
+ public:
+  void range(uint64_t value, uint64_t low, uint64_t high, const char* name) {
+    if (value >= low && value <= high) return;
+    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in " + std::to_string(low) + ".." +
+          std::to_string(high));
+  }
+  /// NaN is in no range.
+  void above(double value, double low, double high, const char* name) {
+    if (value > low && value <= high) return;
+    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in (" + std::to_string(low) + ", " +
+          std::to_string(high) + "]");
+  }
+  void found(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+  bool good() const { return problem_.empty(); }
+  Result<void> result() const {
+    if (good()) return {};
+    return Error{Error::Kind::invalid, "the policy's params: " + problem_};
+  }
+
+ private:
+  std::string problem_;
+};
+
+void check_shape(const Params& p, Checker& c) {
+  c.range(p.num_layers, 1, kMaxLayers, "num_layers");
+  c.range(p.num_experts, 1, decision::kMaxExperts, "num_experts");
+  c.range(p.top_k, 1, p.num_experts, "top_k");
+  c.range(p.scope_layer, 0, 1, "scope_layer");
+  if (c.good()) c.range(p.capacity, 1, p.scope_layer ? p.num_experts : p.num_keys(), "capacity");
+}
+
+void check_cache(const Params& p, Checker& c) {
+  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::fifo), "eviction");
+  c.range(p.admit, 0, 1, "admit");
+  c.range(p.protect_selected, 0, 1, "protect_selected");
+  if (p.eviction == static_cast<uint32_t>(Eviction::lfu)) {
+    c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
+    c.above(p.frequency_decay, 0, 1, "frequency_decay");
+  }
+  if (p.eviction == static_cast<uint32_t>(Eviction::score)) c.above(p.score_ema_alpha, 0, 1, "score_ema_alpha");
+  if (p.eviction == static_cast<uint32_t>(Eviction::freq_threshold)) {
+    c.range(p.freq_window, 1, kMaxFreqWindow, "freq_window");
+    if (!(p.freq_threshold >= 0 && p.freq_threshold <= 1)) c.found("`freq_threshold` is not in [0, 1]");
+  }
+  if (p.memory_threshold != 0) {
+    c.above(p.memory_threshold, 0, 1, "memory_threshold");
+    c.above(p.memory_headroom, 0, 1, "memory_headroom");
+    if (!(p.memory_budget_gb > 0 && std::isfinite(p.memory_budget_gb))) c.found("`memory_budget_gb` is not above 0");
+    if (!(p.expert_size_gb > 0 && std::isfinite(p.expert_size_gb))) c.found("`expert_size_gb` is not above 0");
+  }
+}
+
+void check_transfers(const Params& p, Checker& c) {
+  c.range(p.strategy, 0, static_cast<uint32_t>(Strategy::gate), "strategy");
+  c.range(p.budget, 0, kMaxBudget, "budget");
+  if (p.strategy != static_cast<uint32_t>(Strategy::none)) {
+    c.range(p.lookahead, 1, UINT32_MAX, "lookahead");
+    c.above(p.bandwidth, 0, 1, "bandwidth");
+    if (!(p.min_probability >= 0 && p.min_probability <= 1)) c.found("`min_probability` is not in [0, 1]");
+    if (p.strategy != static_cast<uint32_t>(Strategy::gate)) c.range(p.history_window, 1, kMaxWindow, "history_window");
+  }
+  c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "miss");
+  c.range(p.cancel_stale, 0, 1, "cancel_stale");
+  c.range(p.overlap, 0, 1, "overlap");
+  c.range(p.priority_routing, 0, 1, "priority_routing");
+  c.range(p.monitor_window, 1, kMaxWindow, "monitor_window");
+  c.range(p.log_interval, 1, UINT32_MAX, "log_interval");
+}
+
+void check_pins(const Params& p, Checker& c) {
+  c.range(p.num_pins, 0, p.total_capacity(), "num_pins");
+  if (!c.good() || p.num_pins == 0) return;
+  if (!p.pins) return c.found("`pins` is NULL");
+  uint32_t in_instance = 0;
+  for (uint32_t i = 0; i < p.num_pins; ++i) {
+    const uint32_t key = p.pins[i];
+    if (key >= p.num_keys() || (i > 0 && p.pins[i - 1] >= key)) return c.found("`pins` are not ascending keys");
+    const bool same = i > 0 && (!p.scope_layer || p.pins[i - 1] / p.num_experts == key / p.num_experts);
+    in_instance = same ? in_instance + 1 : 1;
+    if (in_instance > p.capacity) return c.found("more `pins` than `capacity`");
+  }
+}
+
+}  // namespace
+
+Result<void> check_params(const Params& params) {
+  Checker checker;
+  check_shape(params, checker);
+  if (!checker.good()) return checker.result();  // the rest divides by the shape
+  check_cache(params, checker);
+  check_transfers(params, checker);
+  check_pins(params, checker);
+  if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
+  return checker.result();
+}
+
+}  // namespace moe

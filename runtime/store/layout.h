@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// How an expert lies in a slot, and which tensors of a model make it up.
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "runtime/store/safetensors.h"
+
+namespace moe::store {
+
+inline constexpr uint64_t kPartAlignment = 64;
+
+struct Part {
+  std::string name;  ///< what follows `experts.N.`
+  moe_dtype dtype = MOE_OTHER;
+  uint32_t rank = 0;
+  std::array<uint64_t, 4> shape{1, 1, 1, 1};
+  uint64_t offset_bytes = 0;  ///< a multiple of kPartAlignment
+  uint64_t size_bytes = 0;
+};
+
+/// One expert's bytes; the same for every expert of a store.
+struct ExpertLayout {
+  std::vector<Part> parts;    ///< ascending by name
+  uint64_t weight_bytes = 0;  ///< the parts without padding
+  uint64_t slot_bytes = 0;    ///< with padding, a multiple of kPartAlignment
+};
+
+/// Appends a part behind those that are there.
+void append_part(ExpertLayout& layout, Part part);
+
+/// The experts that a model's tensors make up.
+struct Experts {
+  ExpertLayout layout;
+  uint32_t num_layers = 0;
+  uint32_t num_experts = 0;
+  std::vector<const Tensor*> sources;  ///< [num_layers * num_experts][parts]; point into the tensors given
+};
+
+/// Finds the tensors named `...layers.L. ... .experts.E.PART`. MoE layers are numbered in order of L.
+/// Errors: format: no expert at all, an expert or a part missing or twice, experts of different shape or dtype.
+Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model);
+
+}  // namespace moe::store

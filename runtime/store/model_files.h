@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "runtime/store/mapped_file.h"
+#include "runtime/store/safetensors.h"
+
+namespace moe::store {
+
+struct ModelFiles {
+  std::vector<MappedFile> files;
+  std::vector<Tensor> tensors;  ///< ascending by name; their data lies in `files`
+};
+
+/// Maps the folder's files. Tensors that a shard has and the index does not name are left out.
+/// Errors: io; format, also for an index that leads out of the folder or names a tensor that its shard lacks.
+Result<ModelFiles> open_model_files(const std::string& dir);
+
+}  // namespace moe::store

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The safetensors format: u64 header length, a JSON header, the tensors' bytes without holes.
+// https://huggingface.co/docs/safetensors; little endian files on little endian machines only.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moe/moe.h"
+#include "runtime/base/result.h"
+
+namespace moe::store {
+
+struct Tensor {
+  std::string name;
+  moe_dtype dtype = MOE_OTHER;
+  std::string dtype_word;       ///< as in the file: "BF16"
+  std::vector<uint64_t> shape;  ///< row-major; any rank
+  const char* data = nullptr;
+  uint64_t size_bytes = 0;
+};
+
+/// Reads the header of a whole file in memory, without touching the tensors. Ascending by name. `file` names it in
+/// messages.
+/// Errors: format. Every tensor's bytes lie in the file, none overlap, and sizes agree with shape and dtype.
+Result<std::vector<Tensor>> read_safetensors(std::string_view bytes, const std::string& file);
+
+}  // namespace moe::store

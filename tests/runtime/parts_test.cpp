@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small parts by themselves: sets, hints, counters.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "runtime/base/atomic_bitset.h"
+#include "runtime/core/copies.h"
+#include "runtime/hints.h"
+#include "runtime/metrics/counters.h"
+
+namespace moe::test {
+namespace {
+
+TEST_CASE("a set gives each of its numbers once") {
+  AtomicBitset set(Allocator(), 130, true);
+  std::set<uint32_t> seen;
+  for (uint32_t i = 0; i < 130; ++i) CHECK(seen.insert(set.claim()).second);
+  CHECK(*seen.rbegin() == 129);
+  CHECK(set.claim() == AtomicBitset::kNone);
+  set.set(77);
+  CHECK(set.test(77));
+  CHECK(set.claim() == 77);
+  CHECK(set.claim() == AtomicBitset::kNone);
+}
+
+TEST_CASE("threads that claim and give back never share a number") {
+  AtomicBitset set(Allocator(), 70, true);
+  std::atomic<int> owners[70] = {};
+  std::atomic<bool> good{true};
+  auto work = [&] {
+    for (int i = 0; i < 20000; ++i) {
+      const uint32_t a = set.claim();
+      const uint32_t b = set.claim();
+      for (const uint32_t n : {a, b}) {
+        if (n == AtomicBitset::kNone) continue;
+        if (owners[n].fetch_add(1) != 0) good = false;
+        owners[n].fetch_sub(1);
+        set.set(n);
+      }
+    }
+  };
+  std::thread x(work), y(work);
+  x.join();
+  y.join();
+  CHECK(good);
+  uint32_t left = 0;
+  while (set.claim() != AtomicBitset::kNone) ++left;
+  CHECK(left == 70);
+}
+
+TEST_CASE("hints: sorted, the newest counts, used up once") {
+  const moe_model_shape shape{sizeof shape, 3, 8, 1, 0};
+  Hints hints(shape, Allocator());
+  CHECK(hints.take()[1].count == 0);
+  const int32_t ids[] = {4, 2, 7, 1};
+  const float probabilities[] = {0.25f, 0.5f, 0.5f, 1.0f};
+  REQUIRE(hints.post(1, ids, probabilities, 2) == MOE_OK);
+  REQUIRE(hints.post(1, ids, probabilities, 4) == MOE_OK);
+  const decision::Hint* taken = hints.take();
+  REQUIRE(taken[1].count == 4);
+  const uint32_t sorted[] = {1, 2, 7, 4};
+  for (int i = 0; i < 4; ++i) CHECK(taken[1].ids[i] == sorted[i]);
+  CHECK(taken[1].probabilities[3] == 0.25f);
+  CHECK(taken[0].count == 0);
+  CHECK(hints.take()[1].count == 4);  // nothing new: stays until used up
+  hints.use_up(1);
+  CHECK(hints.take()[1].count == 0);
+  REQUIRE(hints.post(1, ids, probabilities, 1) == MOE_OK);
+  REQUIRE(hints.post(1, nullptr, nullptr, 0) == MOE_OK);  // an empty hint replaces
+  CHECK(hints.take()[1].count == 0);
+}
+
+TEST_CASE("hints cross threads whole and never go back") {
+  const moe_model_shape shape{sizeof shape, 1, 64, 1, 0};
+  Hints hints(shape, Allocator());
+  std::atomic<bool> ended{false};
+  std::thread writer([&] {
+    for (int32_t n = 1; n <= 20000; ++n) {
+      // Hint n has n % 64 experts of probability n / 20000.
+      int32_t ids[64];
+      float probabilities[64];
+      for (int32_t i = 0; i < 64; ++i) {
+        ids[i] = i;
+        probabilities[i] = static_cast<float>(n) / 20000;
+      }
+      REQUIRE(hints.post(0, ids, probabilities, static_cast<uint32_t>(n % 64)) == MOE_OK);
+    }
+    ended = true;
+  });
+  float last = 0;
+  bool good = true;
+  while (!ended) {
+    const decision::Hint hint = hints.take()[0];
+    if (hint.count == 0) continue;
+    const float probability = hint.probabilities[0];
+    good = good && probability >= last;
+    good = good && static_cast<uint32_t>(probability * 20000 + 0.5f) % 64 == hint.count;
+    for (uint32_t i = 0; i < hint.count; ++i) good = good && hint.ids[i] == i && hint.probabilities[i] == probability;
+    last = probability;
+  }
+  writer.join();
+  CHECK(good);
+}
+
+TEST_CASE("counters: totals, layers, a window that forgets") {
+  using namespace metrics;
+  Counters counters(2, 4, Allocator());
+  counters.set_window(2);
+  Counts counts;
+  counts[kDispatches] = 1;
+  counts[kTokens] = 3;
+  counts[kAccesses] = 4;
+  counts[kHits] = 1;
+  counters.record(0, counts);
+  CHECK(counters.rates().hit_rate == 0.25);
+  counts[kHits] = 3;
+  counters.record(1, counts);
+  CHECK(counters.rates().hit_rate == 0.5);
+  counts[kHits] = 4;
+  counters.record(1, counts);
+  CHECK(counters.rates().hit_rate == 7.0 / 8);
+  CHECK(counters.rates().miss_rate == 1.0 / 8);
+  CHECK(counters.total(kHits) == 8);
+  CHECK(counters.layer(1, kHits) == 7);
+  CHECK(counters.total(kTokens) == 6);  // a token ends with its last layer
+  CHECK(counters.rates().prefetch_accuracy == 0);
+  counters.mark_prefetched(5);
+  CHECK(counters.take_prefetched(5));
+  CHECK(!counters.take_prefetched(5));
+  counters.set_window(10);
+  CHECK(counters.rates().hit_rate == 0);
+  CHECK(std::string(counter_name(kPrefetchCancelled)) == "prefetch_cancelled");
+}
+
+TEST_CASE("copies: slots come back with the last holder, whatever the phase") {
+  using namespace core;
+  CopyTable copies(8, 2, Allocator());
+  const uint32_t a = copies.claim(1, 2);
+  REQUIRE(copies.take_slot(a));
+  copies.queue(a, Queue::demand);
+  const uint32_t b = copies.claim(2, 1);
+  REQUIRE(copies.take_slot(b));
+  copies.queue(b, Queue::prefetch);
+  const uint32_t c = copies.claim(3, 1);
+  CHECK(!copies.take_slot(c));
+  copies.defer(c);
+  CHECK(!copies.fill_deferred());
+  CHECK(copies.next(Queue::demand) == a);
+  CHECK(copies.next(Queue::background) == kNone);
+  // A prefetch that is cancelled keeps its slot until it is dropped.
+  REQUIRE(copies.cancel(b, copies.queued_state(b)));
+  CHECK(copies.next(Queue::prefetch) == kNone);
+  CHECK(!copies.fill_deferred());
+  copies.drop(b);
+  CHECK(copies.fill_deferred());
+  CHECK(copies.phase(c) == Phase::queued);
+  // What is at work ends as an orphan.
+  REQUIRE(copies.start(a));
+  copies.drop(a);
+  CHECK(copies.phase(a) == Phase::moving);
+  CHECK(!copies.any_orphan());
+  copies.drop(a);
+  CHECK(copies.any_orphan());
+  CHECK(!copies.finish(a, true));
+  copies.end_orphan(a);
+  CHECK(!copies.any_orphan());
+  // A failure is told once; a retry is demand.
+  REQUIRE(copies.start(c));
+  REQUIRE(copies.finish(c, false));
+  int failed = 0;
+  copies.take_failed([&](uint32_t id) { failed += id == c; });
+  copies.take_failed([&](uint32_t) { ++failed; });
+  CHECK(failed == 1);
+  copies.retry(c);
+  CHECK(copies.next(Queue::demand) == c);
+  copies.drop(c);
+  CHECK(copies.next(Queue::demand) == kNone);
+  CHECK(copies.has_room(8));
+  CHECK(!copies.has_room(9));
+}
+
+}  // namespace
+}  // namespace moe::test
