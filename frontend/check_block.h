@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A block against the table of keys.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "frontend/check_value.h"
+
+namespace moe::frontend {
+
+/// The checked values of a block.
+class BlockValues {
+ public:
+  struct Value {
+    const KeySpec* key = nullptr;
+    ir::SourceSpan key_span;
+    ir::SourceSpan span;  ///< of the value
+    CheckedValue value;
+  };
+
+  void add(Value value) { values_.push_back(std::move(value)); }
+  const std::vector<Value>& all() const { return values_; }
+
+  /// nullptr when the key was not written.
+  const Value* find(std::string_view key) const;
+  /// The value if it was written and is right.
+  template <class T>
+  const T* get(std::string_view key) const {
+    const Value* value = find(key);
+    return value == nullptr ? nullptr : std::get_if<T>(&value->value);
+  }
+
+  /// These overwrite `out` when the key was written and its value is right.
+  void read(std::string_view key, ir::Sourced<double>& out) const;
+  void read(std::string_view key, ir::Sourced<uint32_t>& out) const;
+  void read(std::string_view key, ir::Sourced<uint64_t>& out) const;
+  void read(std::string_view key, ir::Sourced<bool>& out) const;
+  /// Of the enumerators [0, count), the one whose word was written.
+  template <class E>
+  void read_word(std::string_view key, ir::Sourced<E>& out, int count) const {
+    const Typed* word = get<Typed>(key);
+    if (word == nullptr) return;
+    for (int i = 0; i < count; ++i) {
+      if (to_word(static_cast<E>(i)) == word->word) out = {static_cast<E>(i), find(key)->span};
+    }
+  }
+
+ private:
+  std::vector<Value> values_;
+};
+
+/// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves.
+/// What the block or a key cannot do yet is reported as not supported.
+BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec);
+
+/// Reports a name that no block has, with the nearest one that `allowed` lists.
+void report_unknown_block(const CheckContext& context, const ast::Name& name,
+                          const std::vector<std::string_view>& allowed);
+
+}  // namespace moe::frontend

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/eval_operators.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "frontend/text.h"
+
+namespace moe::frontend {
+namespace {
+
+using ast::Expr;
+using ast::Op;
+
+bool is_plain(Type type) { return type == Type::number || type == Type::ratio; }
+bool is_numeric(Type type) { return is_plain(type) || type == Type::time || type == Type::size; }
+
+Typed of_type(Type type) {
+  Typed out;
+  out.type = type;
+  return out;
+}
+
+Typed number_of(Type type, double value) {
+  Typed out = of_type(type);
+  out.constant = true;
+  out.number = value;
+  return out;
+}
+
+Typed boolean_of(bool value) {
+  Typed out = of_type(Type::boolean);
+  out.constant = true;
+  out.truth = value;
+  return out;
+}
+
+Typed mismatch(const CheckContext& context, ir::SourceSpan span, std::string_view what, const Typed& a,
+               const Typed& b) {
+  context.diagnostics.error("MOE2014", span, fmt::format("`{}` of {} and {}", what, to_word(a.type), to_word(b.type)),
+                            "both sides must measure the same");
+  return {};
+}
+
+// The type that a and b have in common: the same, or number and ratio, or a bare literal beside a time or a size, which
+// then means milliseconds or bytes.
+Type common_type(const CheckContext& context, ir::SourceSpan span, const Typed& a, const Typed& b) {
+  if (a.type == b.type) return a.type;
+  if (is_plain(a.type) && is_plain(b.type)) return Type::number;
+  const auto measures = [](const Typed& x) { return x.type == Type::time || x.type == Type::size; };
+  const Typed* literal = measures(a) && b.bare_literal ? &b : (measures(b) && a.bare_literal ? &a : nullptr);
+  if (literal == nullptr) return Type::unknown;
+  const Type type = literal == &b ? a.type : b.type;
+  if (literal->number != 0) {
+    const std::string_view unit = type == Type::time ? "ms" : "B";
+    context.diagnostics.warning("MOE2024", span,
+                                fmt::format("{} without a unit is read as {}{}", number_text(literal->number),
+                                            number_text(literal->number), unit),
+                                fmt::format("write `{}{}`", number_text(literal->number), unit));
+  }
+  return type;
+}
+
+double compute(Op op, double a, double b) {
+  switch (op) {
+    case Op::add:
+      return a + b;
+    case Op::subtract:
+      return a - b;
+    case Op::multiply:
+      return a * b;
+    case Op::divide:
+      return a / b;
+    default:
+      return std::fmod(a, b);
+  }
+}
+
+bool compare(Op op, double a, double b) {
+  switch (op) {
+    case Op::eq:
+      return a == b;
+    case Op::ne:
+      return a != b;
+    case Op::lt:
+      return a < b;
+    case Op::le:
+      return a <= b;
+    case Op::gt:
+      return a > b;
+    default:
+      return a >= b;
+  }
+}
+
+bool needs_zero_check(Op op) { return op == Op::divide || op == Op::modulo; }
+
+Typed arithmetic(const CheckContext& context, const Expr& e, const Typed& a, const Typed& b) {
+  if (!is_numeric(a.type) || !is_numeric(b.type)) return mismatch(context, e.span, to_word(e.op), a, b);
+  if (needs_zero_check(e.op) && b.constant && b.number == 0) {
+    context.diagnostics.error("MOE2015", e.span, "division by zero");
+    return {};
+  }
+  Type type = Type::number;
+  if (e.op == Op::multiply) {
+    // Scaling keeps what is measured; a product of two measures is a plain number.
+    if (is_plain(a.type) || is_plain(b.type)) type = is_plain(a.type) ? b.type : a.type;
+  } else if (e.op == Op::divide) {
+    type = is_plain(b.type) ? a.type : Type::number;
+  } else {
+    type = common_type(context, e.span, a, b);
+    if (type == Type::unknown) return mismatch(context, e.span, to_word(e.op), a, b);
+  }
+  if (a.constant && b.constant) return number_of(type, compute(e.op, a.number, b.number));
+  return of_type(type);
+}
+
+Typed comparison(const CheckContext& context, const Expr& e, const Typed& a, const Typed& b) {
+  const bool equality = e.op == Op::eq || e.op == Op::ne;
+  const bool same_kind = a.type == b.type && !is_numeric(a.type);
+  if (same_kind && equality) {
+    if (!a.constant || !b.constant) return of_type(Type::boolean);
+    const bool equal = a.type == Type::boolean ? a.truth == b.truth : a.word == b.word;
+    return boolean_of(equal == (e.op == Op::eq));
+  }
+  if (!is_numeric(a.type) || !is_numeric(b.type) || common_type(context, e.span, a, b) == Type::unknown) {
+    return mismatch(context, e.span, to_word(e.op), a, b);
+  }
+  if (a.constant && b.constant) return boolean_of(compare(e.op, a.number, b.number));
+  return of_type(Type::boolean);
+}
+
+Typed logic(const CheckContext& context, const Expr& e, const Typed& a, const Typed& b) {
+  if (a.type != Type::boolean || b.type != Type::boolean) return mismatch(context, e.span, to_word(e.op), a, b);
+  if (a.constant && b.constant) return boolean_of(e.op == Op::and_ ? a.truth && b.truth : a.truth || b.truth);
+  return of_type(Type::boolean);
+}
+
+double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+double compute(Function function, std::span<const Typed> x) {
+  const double a = x[0].number;
+  const double b = x.size() > 1 ? x[1].number : 0;
+  switch (function) {
+    case Function::minimum:
+      return a < b ? a : b;
+    case Function::maximum:
+      return a < b ? b : a;
+    case Function::absolute:
+      return std::fabs(a);
+    case Function::exp:
+      return std::exp(a);
+    case Function::log:
+      return std::log(a);
+    case Function::log2:
+      return std::log2(a);
+    case Function::sqrt:
+      return std::sqrt(a);
+    case Function::pow:
+      return std::pow(a, b);
+    case Function::clamp: {
+      const double raised = a < b ? b : a;
+      return raised < x[2].number ? raised : x[2].number;
+    }
+    default:
+      return sigmoid(a);
+  }
+}
+
+bool keeps_measure(Function function) {
+  return function == Function::minimum || function == Function::maximum || function == Function::absolute ||
+         function == Function::clamp;
+}
+
+}  // namespace
+
+Typed apply_unary(const CheckContext& context, const Expr& e, Typed a) {
+  if (a.is_unknown()) return {};
+  if (e.op == Op::not_) {
+    if (a.type != Type::boolean) {
+      context.diagnostics.error("MOE2014", e.span, fmt::format("`not` of {}", to_word(a.type)));
+      return {};
+    }
+    return a.constant ? boolean_of(!a.truth) : of_type(Type::boolean);
+  }
+  if (!is_numeric(a.type)) {
+    context.diagnostics.error("MOE2014", e.span, fmt::format("`-` of {}", to_word(a.type)));
+    return {};
+  }
+  a.number = -a.number;
+  return a;
+}
+
+Typed apply_binary(const CheckContext& context, const Expr& e, Typed a, Typed b) {
+  if (a.is_unknown() || b.is_unknown()) return {};
+  if (e.op == Op::and_ || e.op == Op::or_) return logic(context, e, a, b);
+  if (e.op >= Op::eq && e.op <= Op::ge) return comparison(context, e, a, b);
+  return arithmetic(context, e, a, b);
+}
+
+Typed apply_conditional(const CheckContext& context, const Expr& e, Typed condition, Typed a, Typed b) {
+  if (condition.is_unknown() || a.is_unknown() || b.is_unknown()) return {};
+  if (condition.type != Type::boolean) {
+    context.diagnostics.error("MOE2014", e.span, fmt::format("the condition of `if` is {}", to_word(condition.type)),
+                              "compare it with something");
+    return {};
+  }
+  const Type type = common_type(context, e.span, a, b);
+  if (type == Type::unknown) return mismatch(context, e.span, "if", a, b);
+  Typed out = of_type(type);
+  if (condition.constant && a.constant && b.constant) {
+    out = condition.truth ? a : b;
+    out.type = type;
+    out.bare_literal = out.fractional = false;
+  }
+  return out;
+}
+
+Typed apply_function(const CheckContext& context, const Expr& e, Function function, std::span<const Typed> arguments) {
+  Type type = Type::number;
+  bool constant = true;
+  for (const Typed& argument : arguments) {
+    if (argument.is_unknown()) return {};
+    constant = constant && argument.constant;
+    if (!is_numeric(argument.type)) {
+      context.diagnostics.error("MOE2014", e.span,
+                                fmt::format("{} of {}", quote(context.exprs.text_of(e)), to_word(argument.type)));
+      return {};
+    }
+  }
+  if (keeps_measure(function)) {
+    type = arguments[0].type;
+    for (const Typed& argument : arguments.subspan(1)) {
+      Typed so_far = arguments[0];
+      so_far.type = type;
+      type = common_type(context, e.span, so_far, argument);
+      if (type == Type::unknown) return mismatch(context, e.span, context.exprs.text_of(e), arguments[0], argument);
+    }
+  }
+  return constant ? number_of(type, compute(function, arguments)) : of_type(type);
+}
+
+}  // namespace moe::frontend

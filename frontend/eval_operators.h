@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators and functions over Typed values: which types go together, and IEEE arithmetic on constants.
+#pragma once
+#include <span>
+
+#include "frontend/eval.h"
+
+namespace moe::frontend {
+
+Typed apply_unary(const CheckContext& context, const ast::Expr& e, Typed a);
+Typed apply_binary(const CheckContext& context, const ast::Expr& e, Typed a, Typed b);
+Typed apply_conditional(const CheckContext& context, const ast::Expr& e, Typed condition, Typed a, Typed b);
+
+/// The functions of numbers alone (`min` to `sigmoid`); the number of arguments has been checked.
+Typed apply_function(const CheckContext& context, const ast::Expr& e, Function function,
+                     std::span<const Typed> arguments);
+
+}  // namespace moe::frontend

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/keys.h"
+
+#include <algorithm>
+#include <array>
+
+namespace moe::frontend {
+namespace {
+
+constexpr double kMaxCount = 9007199254740992.0;  // 2^53: every whole number up to it is exact
+constexpr double kMaxU32 = 4294967295.0;
+constexpr double kHuge = 1e300;
+constexpr double kMaxWindow = 4096;
+
+constexpr NumberRange kCount{1, kMaxCount};
+constexpr NumberRange kCount32{1, kMaxU32};
+constexpr NumberRange kWindow{1, kMaxWindow};
+constexpr NumberRange kFraction{0, 1};
+constexpr NumberRange kPositiveFraction{0, 1, true};
+constexpr NumberRange kPositive{0, kHuge, true};
+constexpr NumberRange kAny{};
+
+constexpr std::string_view kEvictionWords = "lru lfu score freq_threshold fifo";
+constexpr std::string_view kLaterEvictions = "sieve s3_fifo arc lirs w_tinylfu random belady fallback";
+constexpr std::string_view kStrategyWords = "none history lookahead gate";
+constexpr std::string_view kLaterStrategies = "affinity sequence learned";
+constexpr std::string_view kDtypes = "as_stored f32 bf16 f16 f8_e4m3 int8 int4 int2";
+
+using enum ValueType;
+
+constexpr std::array kCacheKeys = {
+    KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
+    KeySpec{"scope", word, kAny, "global layer", "", "global"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "lru"},
+    KeySpec{"admit", admit, kAny, "always never", "", "always"},
+    KeySpec{"pin", pins, kAny, "", "", "[]"},
+    KeySpec{"frequency_decay", real, kPositiveFraction, "", "", "0.95"},
+    KeySpec{"decay_interval", integer, kCount, "", "", "100"},
+    KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "", "0.3"},
+    KeySpec{"freq_threshold", real, kFraction, "", "", "0.05"},
+    KeySpec{"freq_window", integer, {1, 1048576}, "", "", "100"},
+    KeySpec{"ttl", integer, kCount, "", "", ""},
+    KeySpec{"memory_threshold", real, kPositiveFraction, "", "", ""},
+    KeySpec{"memory_headroom", real, kPositiveFraction, "", "", "0.7"},
+    KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "", "16"},
+    KeySpec{"expert_size_gb", gigabytes, kPositive, "", "", "1.2"},
+    KeySpec{"protect_selected", boolean, kAny, "", "", "true"},
+};
+
+constexpr std::array kPrefetchKeys = {
+    KeySpec{"strategy", strategy, kAny, kStrategyWords, kLaterStrategies, "none"},
+    KeySpec{"budget", integer, kCount32, "", "", "4"},
+    KeySpec{"lookahead", integer, kWindow, "", "", "1"},
+    KeySpec{"history_window", integer, kWindow, "", "", "50"},
+    KeySpec{"affinity_threshold", real, kFraction, "", "", "0.3"},
+    KeySpec{"min_probability", real, kFraction, "", "", "0"},
+    KeySpec{"bandwidth", real, kPositiveFraction, "", "", "100%"},
+    KeySpec{"cancel_stale", boolean, kAny, "", "", "true"},
+    KeySpec{"profile", text, kAny, "", "", "", false},
+    KeySpec{"when", condition, kAny, "", "", "true", false},
+    KeySpec{"admit", admit, kAny, "always", "", "always", false},
+    KeySpec{"evict", victim, kAny, kEvictionWords, kLaterEvictions, "", false},
+};
+
+constexpr std::array kLearnKeys = {
+    KeySpec{"window", integer, kWindow, "", "", "24", false},
+    KeySpec{"discount", real, kPositiveFraction, "", "", "0.8", false},
+    KeySpec{"rate", real, kPositiveFraction, "", "", "0.01", false},
+    KeySpec{"profile", text, kAny, "", "", "", false},
+    KeySpec{"freeze", boolean, kAny, "", "", "false", false},
+};
+
+constexpr std::array kScheduleKeys = {
+    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid", "", "gpu_only"},
+    KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "", "50"},
+    KeySpec{"overlap", boolean, kAny, "", "", "true"},
+    KeySpec{"priority_routing", boolean, kAny, "", "", "false"},
+    KeySpec{"deadline", time_ms, kPositive, "", "", "", false},
+    KeySpec{"max_loads", integer, {0, kMaxU32}, "", "", "", false},
+    KeySpec{"approximate", boolean, kAny, "", "", "false", false},
+};
+
+constexpr std::array kMonitorKeys = {
+    KeySpec{"metrics", metrics, kAny, "", "", "[hit_rate]"},
+    KeySpec{"window", integer, kWindow, "", "", "100"},
+    KeySpec{"log_interval", integer, kCount32, "", "", "50"},
+};
+
+constexpr std::array kPerLayerKeys = {
+    KeySpec{"allocation", word, kAny, "", "entropy uniform utility", "entropy", false},
+    KeySpec{"total_budget", integer, kCount32, "", "", "", false},
+    KeySpec{"min_capacity", integer, kCount32, "", "", "2", false},
+    KeySpec{"max_capacity", integer, kCount32, "", "", "64", false},
+    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "", "500", false},
+    KeySpec{"entropy_window", integer, kWindow, "", "", "200", false},
+};
+
+constexpr std::array kTiersKeys = {
+    KeySpec{"inclusive", boolean, kAny, "", "", "true", false},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "", false},
+    KeySpec{"direct", boolean, kAny, "", "", "false", false},
+    KeySpec{"precision", ladder, kAny, kDtypes, "", "", false},
+};
+
+constexpr std::array kTierKeys = {
+    KeySpec{"location", word, kAny, "", "gpu host disk", "", false},
+    KeySpec{"dtype", word, kAny, "", kDtypes, "as_stored", false},
+    KeySpec{"capacity", capacity, kCount32, "auto", "", "", false},
+    KeySpec{"pinned", boolean, kAny, "", "", "", false},
+    KeySpec{"group_size", integer, kCount32, "", "", "128", false},
+    KeySpec{"path", text, kAny, "", "", "", false},
+};
+
+constexpr std::array kMemoryKeys = {
+    KeySpec{"budget", size, kPositive, "", "", "", false},
+    KeySpec{"kv_reserve", size, {0, kHuge}, "", "", "", false},
+    KeySpec{"warn", real, kPositiveFraction, "", "", "80%", false},
+    KeySpec{"shed", real, kPositiveFraction, "", "", "92%", false},
+};
+
+constexpr std::array kBlocks = {
+    BlockSpec{"cache", kCacheKeys, kNoItems, "", "", ""},
+    BlockSpec{"prefetch", kPrefetchKeys, kNoItems, "", "", ""},
+    BlockSpec{"learn", kLearnKeys, kNoItems, "", "", "", false},
+    BlockSpec{"schedule", kScheduleKeys, kNoItems, "", "", "miss"},
+    BlockSpec{"monitor", kMonitorKeys, kNoItems, "", "", ""},
+    BlockSpec{"adapt", {}, kRules, "", "", "", false},
+    BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", "", false},
+    BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", "", false},
+    BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed", false},
+    BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", "", false},
+    BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", "", false},
+};
+
+// Blocks that stand only inside others.
+constexpr BlockSpec kTier{"tier", kTierKeys, kNoItems, "", "*", "", false};
+
+struct Alias {
+  std::string_view block;  // "": in adapt rules only
+  std::string_view old_name;
+  std::string_view target_block;
+  std::string_view name;
+};
+
+constexpr std::array kAliases = {
+    Alias{"cache", "lfu_decay", "cache", "frequency_decay"},
+    Alias{"", "prefetch_strategy", "prefetch", "strategy"},
+    Alias{"", "prefetch_budget", "prefetch", "budget"},
+    Alias{"", "schedule_mode", "schedule", "mode"},
+};
+
+constexpr std::array<std::string_view, 14> kMetrics = {
+    "hit_rate",  "miss_rate",    "eviction_rate", "prefetch_accuracy", "prefetch_coverage", "stall_ms", "queue_depth",
+    "link_gbps", "tokens_per_s", "memory_used",   "memory_free",       "cache_fill",        "kv_used",  "entropy"};
+
+const KeySpec* find_by_name(const BlockSpec& block, std::string_view name) {
+  const auto found =
+      std::find_if(block.keys.begin(), block.keys.end(), [&](const KeySpec& k) { return k.name == name; });
+  return found == block.keys.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const BlockSpec* find_block(std::string_view name) {
+  if (name == kTier.name) return &kTier;
+  const auto* found = std::find_if(kBlocks.begin(), kBlocks.end(), [&](const BlockSpec& b) { return b.name == name; });
+  return found == kBlocks.end() ? nullptr : found;
+}
+
+std::vector<std::string_view> block_names() {
+  std::vector<std::string_view> names;
+  for (const BlockSpec& block : kBlocks) names.push_back(block.name);
+  return names;
+}
+
+const KeySpec* find_key(const BlockSpec& block, std::string_view name) {
+  for (const Alias& alias : kAliases) {
+    if (alias.block == block.name && alias.old_name == name) return find_by_name(block, alias.name);
+  }
+  return find_by_name(block, name);
+}
+
+std::vector<std::string_view> key_names(const BlockSpec& block) {
+  std::vector<std::string_view> names;
+  for (const KeySpec& key : block.keys) names.push_back(key.name);
+  return names;
+}
+
+ActionKey find_action_key(std::string_view name) {
+  for (const Alias& alias : kAliases) {
+    if (alias.old_name != name) continue;
+    const BlockSpec* block = find_block(alias.target_block);
+    return {block, find_by_name(*block, alias.name)};
+  }
+  for (const BlockSpec& block : kBlocks) {
+    if (const KeySpec* key = find_by_name(block, name)) return {&block, key};
+  }
+  return {};
+}
+
+std::vector<std::string_view> action_key_names() {
+  std::vector<std::string_view> names;
+  for (const BlockSpec& block : kBlocks) {
+    for (const KeySpec& key : block.keys) names.push_back(key.name);
+  }
+  return names;
+}
+
+std::vector<std::string_view> split_words(std::string_view words) {
+  std::vector<std::string_view> out;
+  while (!words.empty()) {
+    const size_t space = std::min(words.find(' '), words.size());
+    out.push_back(words.substr(0, space));
+    words.remove_prefix(std::min(space + 1, words.size()));
+  }
+  return out;
+}
+
+bool contains_word(std::string_view words, std::string_view word) {
+  const std::vector<std::string_view> all = split_words(words);
+  return std::find(all.begin(), all.end(), word) != all.end();
+}
+
+bool is_enum_word(std::string_view name) {
+  const auto takes = [&](const KeySpec& key) {
+    return contains_word(key.words, name) || contains_word(key.later_words, name);
+  };
+  const auto any_takes = [&](const BlockSpec& block) {
+    return std::any_of(block.keys.begin(), block.keys.end(), takes);
+  };
+  return any_takes(kTier) || std::any_of(kBlocks.begin(), kBlocks.end(), any_takes) || name == "prefill" ||
+         name == "decode" || name == "frequency_threshold";
+}
+
+std::span<const std::string_view> metric_names() { return kMetrics; }
+
+}  // namespace moe::frontend

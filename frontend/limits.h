@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bounds on what is read and reported: the input is untrusted.
+#pragma once
+#include <cstddef>
+
+#include "ir/diagnostics.h"
+
+namespace moe::frontend {
+
+inline constexpr size_t kMaxFileBytes = size_t{1} << 20U;
+inline constexpr size_t kMaxNesting = 64;             ///< brackets, prefix operators and `if`s inside one another
+inline constexpr size_t kMaxPolicies = 1000;          ///< in a file
+inline constexpr size_t kMaxExpressionNodes = 10000;  ///< operators and their operands, in a file
+inline constexpr size_t kMaxFindings = 500;           ///< of a file; nobody reads more
+
+/// Whether checks stop here. Who sees it last says so with report_if_too_many.
+inline bool too_many(const ir::Diagnostics& diagnostics) { return diagnostics.items().size() >= kMaxFindings; }
+
+/// An error if too_many: what was not checked is not accepted either.
+void report_if_too_many(ir::Diagnostics& diagnostics);
+
+}  // namespace moe::frontend
