@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a bound policy to machine code. The only header of this folder that others include; no LLVM type crosses it.
+//
+// A policy becomes one LLVM module: its constants as a constant global, and a dispatch function that calls the decision
+// kernel of its rule, which was compiled to bitcode when this library was built. Linking, internalising and optimising
+// that module folds the constants into the kernel. The steps are the table in pipeline.cpp.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/bind.h"
+#include "runtime/base/result.h"
+#include "runtime/decision/abi.h"
+
+namespace moe::codegen {
+
+/// What is made from a module.
+enum class Artifact { llvm, assembly, object, shared_library };
+
+struct StepTime {
+  std::string_view step;
+  double milliseconds;
+};
+
+struct Options {
+  int opt_level = 2;        ///< 0..3
+  std::string cpu;          ///< an LLVM CPU name; "": the host for JIT, x86-64-v2 for files
+  std::string print_after;  ///< a step's name: its LLVM IR goes to `print`
+  std::function<void(std::string_view)> print;
+  std::vector<StepTime>* times = nullptr;  ///< filled when set
+};
+
+/// Names of the steps, in order, for --print-after.
+std::vector<std::string_view> step_names();
+
+/// The policy as text (llvm, assembly) or bytes (object, shared_library). Errors: internal (LLVM, LLD), io (temporary
+/// files), invalid (unknown CPU).
+Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, const Options& options);
+
+/// A policy compiled into this process. The descriptor and its code live as long as this.
+class JitPolicy {
+ public:
+  virtual ~JitPolicy() = default;
+  virtual const decision::Descriptor& descriptor() const = 0;
+};
+
+/// Takes a few milliseconds; any thread.
+Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options);
+
+/// The constants of `policy` as the kernels read them. `pins` points into `policy`.
+decision::Params make_params(const ir::BoundPolicy& policy);
+
+/// What a compiled policy says about itself: one JSON object. `cpu` as in Options, resolved.
+std::string make_manifest(const ir::BoundPolicy& policy, std::string_view cpu, std::string_view features);
+
+}  // namespace moe::codegen

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <llvm/Support/raw_ostream.h>
+
+#include "codegen/module.h"
+
+namespace moe::codegen {
+
+Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, const Options& options) {
+  auto target = make_target(options.cpu.empty() ? "x86-64-v2" : options.cpu, options.opt_level);
+  if (!target) return std::move(target).error();
+  Result<Unit> unit = build_unit(policy, options, **target);
+  if (!unit) return std::move(unit).error();
+  if (artifact == Artifact::llvm) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    unit->module->print(stream, nullptr);
+    return stream.str();
+  }
+  Result<std::string> code = emit_machine_code(*unit, artifact == Artifact::assembly);
+  if (!code || artifact != Artifact::shared_library) return code;
+  return link_shared(*code, "moe_policy_" + policy.name + ".so");
+}
+
+}  // namespace moe::codegen

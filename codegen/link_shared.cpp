@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <lld/Common/Driver.h>
+#include <llvm/Support/FileSystem.h>
+#include <llvm/Support/MemoryBuffer.h>
+#include <llvm/Support/raw_ostream.h>
+
+#include <fstream>
+#include <mutex>
+
+#include "codegen/module.h"
+
+LLD_HAS_DRIVER(elf)
+
+namespace moe::codegen {
+namespace {
+
+/// A file of its own name that is gone at the end of the scope.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const char* suffix) {
+    llvm::SmallString<128> path;
+    if (!llvm::sys::fs::createTemporaryFile("moe-policy", suffix, path)) path_ = path.str().str();
+  }
+  ~TemporaryFile() {
+    if (!path_.empty()) llvm::sys::fs::remove(path_);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
+Result<std::string> link_shared(std::string_view object, std::string_view soname) {
+  const TemporaryFile in("o");
+  const TemporaryFile out("so");
+  if (in.path().empty() || out.path().empty()) {
+    return Error{Error::Kind::io, "cannot create a temporary file to link in; is TMPDIR writable?"};
+  }
+  std::ofstream file(in.path(), std::ios::binary);
+  file.write(object.data(), static_cast<std::streamsize>(object.size()));
+  file.close();
+  if (!file) return Error{Error::Kind::io, "cannot write " + in.path()};
+
+  const std::string name(soname);
+  const char* arguments[] = {"ld.lld",
+                             "-shared",
+                             "-z",
+                             "now",
+                             "-z",
+                             "noexecstack",
+                             "--hash-style=gnu",
+                             "-soname",
+                             name.c_str(),
+                             "--build-id=sha1",
+                             "-o",
+                             out.path().c_str(),
+                             in.path().c_str()};
+  static std::mutex one_at_a_time;  // LLD keeps its state in globals
+  const std::lock_guard<std::mutex> lock(one_at_a_time);
+  std::string messages;
+  llvm::raw_string_ostream stream(messages);
+  const lld::Result result = lld::lldMain(arguments, stream, stream, {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode != 0) return Error{Error::Kind::internal, "cannot link the policy: " + stream.str()};
+  auto linked = llvm::MemoryBuffer::getFile(out.path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!linked) return Error{Error::Kind::io, "cannot read the linked policy: " + linked.getError().message()};
+  return (*linked)->getBuffer().str();
+}
+
+}  // namespace moe::codegen

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "codegen/compiler.h"
+
+namespace moe::codegen {
+namespace {
+
+uint32_t eviction_of(ir::Eviction eviction) {
+  switch (eviction) {
+    case ir::Eviction::lru:
+      return static_cast<uint32_t>(decision::Eviction::lru);
+    case ir::Eviction::lfu:
+      return static_cast<uint32_t>(decision::Eviction::lfu);
+    case ir::Eviction::score:
+      return static_cast<uint32_t>(decision::Eviction::score);
+    case ir::Eviction::freq_threshold:
+      return static_cast<uint32_t>(decision::Eviction::freq_threshold);
+    case ir::Eviction::fifo:
+      return static_cast<uint32_t>(decision::Eviction::fifo);
+  }
+  return 0;
+}
+
+uint32_t strategy_of(ir::Strategy strategy) {
+  switch (strategy) {
+    case ir::Strategy::none:
+      return static_cast<uint32_t>(decision::Strategy::none);
+    case ir::Strategy::history:
+      return static_cast<uint32_t>(decision::Strategy::history);
+    case ir::Strategy::lookahead:
+      return static_cast<uint32_t>(decision::Strategy::lookahead);
+    case ir::Strategy::gate:
+      return static_cast<uint32_t>(decision::Strategy::gate);
+  }
+  return 0;
+}
+
+uint32_t miss_of(ir::MissAction miss) {
+  switch (miss) {
+    case ir::MissAction::load:
+      return static_cast<uint32_t>(decision::MissAction::load);
+    case ir::MissAction::cpu:
+      return static_cast<uint32_t>(decision::MissAction::cpu);
+    case ir::MissAction::cpu_load:
+      return static_cast<uint32_t>(decision::MissAction::cpu_load);
+  }
+  return 0;
+}
+
+std::string_view mode_of(ir::MissAction miss) {
+  switch (miss) {
+    case ir::MissAction::load:
+      return "load";
+    case ir::MissAction::cpu:
+      return "cpu";
+    case ir::MissAction::cpu_load:
+      return "cpu_load";
+  }
+  return "";
+}
+
+}  // namespace
+
+decision::Params make_params(const ir::BoundPolicy& policy) {
+  decision::Params p{};
+  p.num_layers = policy.shape.num_layers;
+  p.num_experts = policy.shape.num_experts;
+  p.top_k = policy.shape.top_k;
+  p.scope_layer = policy.scope == ir::Scope::layer;
+  p.eviction = eviction_of(policy.eviction);
+  p.admit = policy.admit == ir::Admit::always;
+  p.capacity = policy.capacity;
+  p.protect_selected = policy.protect_selected;
+  p.decay_interval = policy.decay_interval;
+  p.freq_window = policy.freq_window;
+  p.ttl = policy.ttl;
+  p.frequency_decay = policy.frequency_decay;
+  p.score_ema_alpha = policy.score_ema_alpha;
+  p.freq_threshold = policy.freq_threshold;
+  p.memory_threshold = policy.memory_threshold;
+  p.memory_headroom = policy.memory_headroom;
+  p.memory_budget_gb = policy.memory_budget_gb;
+  p.expert_size_gb = policy.expert_size_gb;
+  p.min_probability = policy.min_probability;
+  p.bandwidth = policy.bandwidth;
+  p.strategy = strategy_of(policy.strategy);
+  p.budget = policy.budget;
+  p.lookahead = policy.lookahead;
+  p.history_window = policy.history_window;
+  p.miss = miss_of(policy.miss);
+  p.cancel_stale = policy.cancel_stale;
+  p.overlap = policy.overlap;
+  p.priority_routing = policy.priority_routing;
+  p.monitor_window = policy.monitor_window;
+  p.log_interval = policy.log_interval;
+  p.num_pins = static_cast<uint32_t>(policy.pins.size());
+  p.pins = policy.pins.data();
+  return p;
+}
+
+std::string make_manifest(const ir::BoundPolicy& policy, std::string_view cpu, std::string_view features) {
+  nlohmann::ordered_json j;
+  j["abi"] = decision::kAbiVersion;
+  j["symbol"] = "moe_policy_" + policy.name;
+  j["name"] = policy.name;
+  j["cpu"] = cpu;
+  j["features"] = features;
+  j["num_layers"] = policy.shape.num_layers;
+  j["num_experts"] = policy.shape.num_experts;
+  j["top_k"] = policy.shape.top_k;
+  j["expert_bytes"] = policy.shape.expert_bytes;
+  j["eviction"] = ir::to_word(policy.eviction);
+  j["scope"] = ir::to_word(policy.scope);
+  j["capacity"] = policy.capacity;
+  j["total_capacity"] = policy.total_capacity();
+  j["pins"] = policy.pins.size();
+  j["strategy"] = ir::to_word(policy.strategy);
+  j["miss"] = mode_of(policy.miss);
+  j["exactness"] = ir::to_word(policy.exactness);
+  j["timing_free"] = policy.timing_free;
+  j["metrics"] = policy.metrics;
+  j["monitor_window"] = policy.monitor_window;
+  j["log_interval"] = policy.log_interval;
+  return j.dump();
+}
+
+}  // namespace moe::codegen

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/SubtargetFeature.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "codegen/module.h"
+
+namespace moe::codegen {
+namespace {
+
+void initialize_llvm() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+  });
+}
+
+std::string host_features() {
+  std::vector<std::string> features;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+    features.emplace_back(1, feature.second ? '+' : '-');
+    features.back() += feature.first();
+  }
+  std::sort(features.begin(), features.end());  // StringMap has no order of its own
+  std::string text;
+  for (const std::string& feature : features) {
+    if (!text.empty()) text += ',';
+    text += feature;
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {
+  initialize_llvm();
+  const std::string triple = llvm::sys::getProcessTriple();
+  std::string message;
+  const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, message);
+  if (target == nullptr) return Error{Error::Kind::unsupported, "no code generator for " + triple + ": " + message};
+
+  const bool host = cpu.empty() || cpu == "native" || cpu == "host";
+  const std::string name = host ? llvm::sys::getHostCPUName().str() : std::string(cpu);
+  const std::string features = host ? host_features() : "";
+  if (!host) {
+    std::unique_ptr<llvm::MCSubtargetInfo> known(target->createMCSubtargetInfo(triple, "", ""));
+    if (!known || !known->isCPUStringValid(name)) {
+      return Error{Error::Kind::invalid,
+                   "`" + name + "` is not a processor that LLVM knows; try x86-64-v2, x86-64-v3 or native"};
+    }
+  }
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;  // a*b+c stays two roundings, as in every other engine
+  const auto level = static_cast<llvm::CodeGenOptLevel>(std::clamp(opt_level, 0, 3));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, name, features, options, llvm::Reloc::PIC_, std::nullopt, level));
+  if (!machine) return Error{Error::Kind::internal, "cannot create a code generator for " + name};
+  return machine;
+}
+
+Result<std::string> emit_machine_code(Unit& unit, bool assembly) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  const auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
+  if (unit.target.addPassesToEmitFile(passes, stream, nullptr, kind)) {
+    return Error{Error::Kind::internal, "this target cannot write machine code to memory"};
+  }
+  passes.run(*unit.module);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+}  // namespace moe::codegen

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/kernel_engine.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+#include <set>
+
+#include "runtime/decision/state.h"
+
+namespace moe::replay {
+namespace {
+
+ir::Action action_of(uint8_t action) {
+  switch (action) {
+    case decision::kLoad:
+      return ir::Action::load;
+    case decision::kStream:
+      return ir::Action::stream;
+    case decision::kCpu:
+      return ir::Action::cpu;
+    case decision::kCpuLoad:
+      return ir::Action::cpu_load;
+    default:
+      return ir::Action::hit;
+  }
+}
+
+}  // namespace
+
+void KernelEngine::FreeBlock::operator()(void* block) const { std::free(block); }
+
+KernelEngine::KernelEngine(const decision::Params& params, Dispatch dispatch, void* state)
+    : params_(params),
+      dispatch_(std::move(dispatch)),
+      state_(state),
+      hints_(params.num_layers),
+      hint_views_(params.num_layers) {
+  decision::init_state(params_, state);
+}
+
+Result<KernelEngine> KernelEngine::create(const decision::Params& params, Dispatch dispatch) {
+  const size_t bytes = decision::state_bytes(params);
+  void* state = std::aligned_alloc(64, (bytes + 63) & ~size_t{63});
+  if (state == nullptr) {
+    return Error{Error::Kind::no_memory, "the policy's state needs " + std::to_string(bytes) + " bytes of memory"};
+  }
+  return KernelEngine(params, std::move(dispatch), state);
+}
+
+Result<KernelEngine> KernelEngine::create(const decision::Descriptor& descriptor) {
+  return create(*descriptor.params, descriptor.dispatch);
+}
+
+Result<KernelEngine> KernelEngine::create_static(const decision::Params& params) {
+  return create(params, [params](void* state, const decision::Input* input, decision::Output* output) {
+    return decision::static_dispatch(params, state, input, output);
+  });
+}
+
+void KernelEngine::make_room(uint32_t num_tokens, uint32_t num_dropped) {
+  const decision::OutputSizes sizes = decision::output_sizes(params_, num_tokens, num_dropped);
+  if (expert_.size() < sizes.entries) {
+    expert_.resize(sizes.entries);
+    num_selections_.resize(sizes.entries);
+    action_.resize(sizes.entries);
+    weight_.resize(sizes.entries);
+  }
+  if (evicted_.size() < sizes.evicted) evicted_.resize(sizes.evicted);
+  if (prefetched_.size() < sizes.prefetched) prefetched_.resize(sizes.prefetched);
+}
+
+std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input) {
+  const size_t selections = size_t{input.num_tokens} * params_.top_k;
+  const bool weighted = !input.weights.empty();
+  if (input.layer >= params_.num_layers || input.top_k != params_.top_k || input.ids.size() != selections ||
+      (weighted && input.weights.size() != selections)) {
+    return std::nullopt;
+  }
+  make_room(input.num_tokens, static_cast<uint32_t>(input.dropped.size()));
+  for (uint32_t layer = 0; layer < params_.num_layers; ++layer) {
+    const PendingHint& hint = hints_[layer];
+    hint_views_[layer] = {hint.ids.data(), hint.probabilities.data(), static_cast<uint32_t>(hint.ids.size()), 0};
+  }
+  decision::Input in{};
+  in.layer = input.layer;
+  in.num_tokens = input.num_tokens;
+  in.top_k = input.top_k;
+  in.allow_padding = input.allow_padding;
+  in.ids = input.ids.data();
+  in.weights = weighted ? input.weights.data() : nullptr;
+  in.dropped = input.dropped.data();
+  in.num_dropped = static_cast<uint32_t>(input.dropped.size());
+  in.hints = hint_views_.data();
+  decision::Output out{0,
+                       0,
+                       0,
+                       0,
+                       expert_.data(),
+                       action_.data(),
+                       num_selections_.data(),
+                       weight_.data(),
+                       evicted_.data(),
+                       prefetched_.data()};
+  if (dispatch_(state_.get(), &in, &out) != decision::kOk) return std::nullopt;
+  hints_[input.layer] = {};
+
+  ir::Decision decision;
+  for (uint32_t i = 0; i < out.num_entries; ++i) {
+    decision.experts.push_back(
+        {expert_[i], action_of(action_[i]), num_selections_[i], static_cast<double>(weight_[i])});
+  }
+  decision.evicted.assign(evicted_.begin(), evicted_.begin() + out.num_evicted);
+  decision.prefetched.assign(prefetched_.begin(), prefetched_.begin() + out.num_prefetched);
+  return decision;
+}
+
+void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<const float> probabilities) {
+  if (layer >= params_.num_layers || ids.size() != probabilities.size()) return;
+  std::set<uint32_t> seen;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const bool in_range = ids[i] < params_.num_experts && probabilities[i] >= 0.0f && probabilities[i] <= 1.0f;
+    if (!in_range || !seen.insert(ids[i]).second) return;
+  }
+  std::vector<size_t> order(ids.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
+  PendingHint hint;
+  for (size_t i : order) {
+    hint.ids.push_back(ids[i]);
+    hint.probabilities.push_back(probabilities[i]);
+  }
+  hints_[layer] = std::move(hint);
+}
+
+std::vector<uint32_t> KernelEngine::resident() const {
+  std::vector<uint32_t> keys;
+  for (uint32_t key = 0; key < params_.num_keys(); ++key) {
+    if (decision::is_resident(params_, state_.get(), key)) keys.push_back(key);
+  }
+  return keys;
+}
+
+}  // namespace moe::replay

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A native decision kernel (a JIT-compiled policy, a shared library's, or the static kernels) behind the replayer's
+// types.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "replay/engine.h"
+#include "runtime/base/result.h"
+#include "runtime/decision/abi.h"
+
+namespace moe::replay {
+
+/// Threads  none: the caller serialises.
+class KernelEngine final : public DecisionEngine {
+ public:
+  using Dispatch = std::function<uint32_t(void* state, const decision::Input*, decision::Output*)>;
+
+  /// The state is allocated here. `params.pins` must outlive the engine, as must the code behind `dispatch`.
+  /// Errors: no_memory.
+  static Result<KernelEngine> create(const decision::Params& params, Dispatch dispatch);
+  /// A compiled policy's.
+  static Result<KernelEngine> create(const decision::Descriptor& descriptor);
+  /// The static kernel of `params.eviction`.
+  static Result<KernelEngine> create_static(const decision::Params& params);
+
+  std::optional<ir::Decision> decide(const ir::DispatchInput& input) override;
+  void hint(uint32_t layer, std::span<const uint32_t> ids, std::span<const float> probabilities) override;
+
+  std::vector<uint32_t> resident() const;
+
+ private:
+  struct FreeBlock {
+    void operator()(void* block) const;
+  };
+  struct PendingHint {
+    std::vector<uint32_t> ids;
+    std::vector<float> probabilities;
+  };
+  KernelEngine(const decision::Params& params, Dispatch dispatch, void* state);
+  void make_room(uint32_t num_tokens, uint32_t num_dropped);
+
+  decision::Params params_;
+  Dispatch dispatch_;
+  std::unique_ptr<void, FreeBlock> state_;
+  std::vector<PendingHint> hints_;
+  std::vector<decision::Hint> hint_views_;
+  std::vector<uint32_t> expert_, num_selections_, evicted_, prefetched_;
+  std::vector<uint8_t> action_;
+  std::vector<float> weight_;
+};
+
+}  // namespace moe::replay

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a trace through a decision engine and counts.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/bind.h"
+#include "replay/decision_writer.h"
+#include "replay/engine.h"
+#include "replay/trace.h"
+#include "runtime/base/result.h"
+
+namespace moe::replay {
+
+/// Counters of one layer or of all. Rates are one division; over nothing they are 0.
+struct Counts {
+  uint64_t dispatches = 0;
+  uint64_t accesses = 0;    ///< unique experts of dispatches
+  uint64_t selections = 0;  ///< (token, k) pairs
+  uint64_t hits = 0;
+  uint64_t loads = 0;    ///< demand loads that stay, in front of or behind the computation
+  uint64_t streams = 0;  ///< demand loads that pass through
+  uint64_t cpu = 0;      ///< misses computed on the host, with or without a load behind
+  uint64_t evictions = 0;
+  uint64_t prefetched = 0;
+  uint64_t prefetch_used = 0;  ///< prefetched experts that were used before they left
+
+  uint64_t misses() const { return accesses - hits; }
+  /// Experts that were moved into the fast tier, whatever the cause.
+  uint64_t transfers() const { return loads + streams + prefetched; }
+  double hit_rate() const { return ratio(hits, accesses); }
+  double prefetch_accuracy() const { return ratio(prefetch_used, prefetched); }
+  /// Accesses that were hits only thanks to a prefetch.
+  double prefetch_coverage() const { return ratio(prefetch_used, accesses); }
+  friend bool operator==(const Counts&, const Counts&) = default;
+
+ private:
+  static double ratio(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+  }
+};
+
+/// What a replay found. Evictions and prefetches of a layer are those of its experts, whichever dispatch caused them.
+struct ReplayResult {
+  std::string policy;
+  uint64_t tokens = 0;
+  uint64_t expert_bytes = 0;  ///< 0: unknown
+  Counts total;
+  std::vector<Counts> layers;
+};
+
+/// Replays: each step (a token, or the tokens of equal `steps`) is one dispatch per layer, layers in order. Before
+/// layer l of a step its `lookahead` becomes the hint for layer l + 1 (after the last: 0), an expert's probability
+/// being the largest over the step's tokens, experts in order of first appearance.
+///
+/// `policy` names the shape, which must be the trace's; `engine` decides; `decisions` may be null. Errors: another
+/// shape, or a dispatch that the engine refuses.
+Result<ReplayResult> replay(const Trace& trace, const ir::BoundPolicy& policy, DecisionEngine& engine,
+                            DecisionWriter* decisions = nullptr);
+
+/// {"policies": [...]}, per policy its counters, rates and the same per layer.
+std::string print_json(std::span<const ReplayResult> results);
+
+}  // namespace moe::replay

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "replay/replayer.h"
+
+namespace moe::replay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// `expert_bytes` 0: unknown.
+Json counts_json(const Counts& counts, uint64_t expert_bytes) {
+  return {{"dispatches", counts.dispatches},
+          {"accesses", counts.accesses},
+          {"hits", counts.hits},
+          {"misses", counts.misses()},
+          {"late_hits", 0},  // decisions alone: a replayed load has always arrived
+          {"hit_rate", counts.hit_rate()},
+          {"selections", counts.selections},
+          {"evictions", counts.evictions},
+          {"loads", counts.loads},
+          {"streams", counts.streams},
+          {"cpu", counts.cpu},
+          {"prefetched", counts.prefetched},
+          {"prefetch_used", counts.prefetch_used},
+          {"prefetch_accuracy", counts.prefetch_accuracy()},
+          {"prefetch_coverage", counts.prefetch_coverage()},
+          {"bytes_loaded", expert_bytes != 0 ? Json(counts.transfers() * expert_bytes) : Json(nullptr)}};
+}
+
+Json result_json(const ReplayResult& result) {
+  Json json = {{"policy", result.policy}, {"tokens", result.tokens}};
+  json.update(counts_json(result.total, result.expert_bytes));
+  json["layers"] = Json::array();
+  for (size_t layer = 0; layer < result.layers.size(); ++layer) {
+    Json entry = {{"layer", layer}};
+    entry.update(counts_json(result.layers[layer], result.expert_bytes));
+    json["layers"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string print_json(std::span<const ReplayResult> results) {
+  Json policies = Json::array();
+  for (const ReplayResult& result : results) policies.push_back(result_json(result));
+  const Json json = {{"policies", std::move(policies)}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace moe::replay

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
+// JIT, on seeded random policies and traces. MOE_TEST_SEED and MOE_TEST_POLICIES change the run; a failure prints both.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "codegen/compiler.h"
+#include "ir/interpreter.h"
+#include "replay/kernel_engine.h"
+#include "tests/decision/random_policy.h"
+
+namespace {
+
+using namespace moe;
+
+constexpr int kTracesPerPolicy = 20;
+constexpr size_t kTraceLength = 120;
+
+uint64_t environment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+uint64_t run_seed() {
+  static const uint64_t seed = environment("MOE_TEST_SEED", std::random_device{}());
+  return seed;
+}
+
+std::string describe(const std::optional<ir::Decision>& decision) {
+  if (!decision) return "invalid";
+  std::string text = "experts";
+  for (const ir::ExpertDecision& e : decision->experts) {
+    text += fmt::format(" {}:{}x{}w{}", e.expert, ir::to_word(e.action), e.num_selections, e.weight);
+  }
+  return text + fmt::format(" evicted [{}] prefetched [{}]", fmt::join(decision->evicted, ","),
+                            fmt::join(decision->prefetched, ","));
+}
+
+/// Runs one trace through both engines; "" when they agree to the end.
+template <class Engine>
+std::string first_difference(const std::vector<test::RandomDispatch>& trace, const ir::ModelShape& shape,
+                             ir::Interpreter& oracle, Engine& engine) {
+  for (size_t d = 0; d < trace.size(); ++d) {
+    const test::RandomDispatch& step = trace[d];
+    for (const auto& hint : step.hints) {
+      oracle.hint(hint.layer, hint.ids, hint.probabilities);
+      engine.hint(hint.layer, hint.ids, hint.probabilities);
+    }
+    ir::DispatchInput input;
+    input.layer = step.layer;
+    input.num_tokens = step.num_tokens;
+    input.top_k = shape.top_k;
+    input.ids = step.ids;
+    input.weights = step.weights;
+    input.dropped = step.dropped;
+    input.allow_padding = step.allow_padding;
+    const std::optional<ir::Decision> expected = oracle.dispatch(input);
+    const std::optional<ir::Decision> actual = engine.decide(input);
+    if (expected != actual) {
+      return fmt::format("dispatch {} of layer {}\n  interpreter: {}\n  kernel:      {}", d, step.layer,
+                         describe(expected), describe(actual));
+    }
+    if (oracle.resident() != engine.resident()) return fmt::format("residents after dispatch {}", d);
+  }
+  return "";
+}
+
+template <class MakeEngine>
+void check_policy(uint64_t seed, MakeEngine make_engine) {
+  test::Dice dice(seed);
+  const ir::BoundPolicy policy = test::random_policy(dice);
+  INFO("seed " << seed << "\n" << test::to_source(policy));
+  REQUIRE(ir::verify(policy) == std::vector<std::string>{});
+  auto with_engine = make_engine(policy);
+  for (int t = 0; t < kTracesPerPolicy; ++t) {
+    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, kTraceLength);
+    ir::Interpreter oracle(policy);
+    Result<replay::KernelEngine> engine = with_engine();
+    REQUIRE(engine.ok());
+    INFO("trace " << t);
+    const std::string difference = first_difference(trace, policy.shape, oracle, *engine);
+    REQUIRE(difference == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the statically compiled kernels decide as the interpreter does") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 400);
+  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
+  for (uint64_t i = 0; i < policies; ++i) {
+    check_policy(run_seed() + i, [](const ir::BoundPolicy& policy) {
+      const decision::Params params = codegen::make_params(policy);
+      return [params] { return replay::KernelEngine::create_static(params); };
+    });
+  }
+}
+
+TEST_CASE("JIT-compiled policies decide as the interpreter does") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 200);
+  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
+  for (uint64_t i = 0; i < policies; ++i) {
+    check_policy(run_seed() + 1'000'000 + i, [](const ir::BoundPolicy& policy) {
+      auto compiled = codegen::jit(policy, {});
+      REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
+      std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
+      return [code] { return replay::KernelEngine::create(code->descriptor()); };
+    });
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/decision/random_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+namespace moe::test {
+namespace {
+
+void random_cache(Dice& dice, ir::BoundPolicy& policy) {
+  const ir::ModelShape& shape = policy.shape;
+  policy.scope = dice.chance(0.4) ? ir::Scope::layer : ir::Scope::global;
+  const uint32_t most = policy.scope == ir::Scope::layer ? shape.num_experts : policy.num_keys();
+  policy.capacity = dice.chance(0.1) ? 1 : dice.between(1, most);
+  policy.eviction = dice.pick(
+      {ir::Eviction::lru, ir::Eviction::lfu, ir::Eviction::score, ir::Eviction::freq_threshold, ir::Eviction::fifo});
+  policy.admit = dice.chance(0.05) ? ir::Admit::never : ir::Admit::always;
+  policy.protect_selected = dice.chance(0.6);
+  policy.frequency_decay = dice.pick({0.95, 0.5, 1.0, 0.9});
+  policy.decay_interval = dice.pick<uint64_t>({100, 1, 3, 17});
+  policy.score_ema_alpha = dice.pick({0.3, 1.0, 0.8, 0.05});
+  policy.freq_threshold = dice.pick({0.05, 0.0, 0.01, 0.2, 1.0});
+  policy.freq_window = dice.pick<uint64_t>({100, 1, 7, 40});
+  if (dice.chance(0.3)) policy.ttl = dice.between(1, 60);
+  policy.expert_size_gb = dice.pick({1.2, 0.05, 0.3});
+  policy.memory_budget_gb = dice.pick({16.0, 1.0, 3.0});
+  if (dice.chance(0.3)) {
+    policy.memory_threshold = dice.pick({0.9, 0.5, 1.0, 0.2});
+    policy.memory_headroom = policy.memory_threshold * dice.pick({0.9, 0.5, 0.1, 1.0});
+  }
+  const uint32_t num_pins = dice.chance(0.3) ? dice.below(policy.capacity + 1) : 0;
+  std::set<uint32_t> pins;
+  std::vector<uint32_t> pinned(policy.num_instances());
+  for (uint32_t i = 0; i < num_pins; ++i) {
+    const uint32_t key = dice.below(policy.num_keys());
+    uint32_t& there = pinned[policy.scope == ir::Scope::layer ? key / shape.num_experts : 0];
+    if (there < policy.capacity && pins.insert(key).second) ++there;
+  }
+  policy.pins.assign(pins.begin(), pins.end());
+}
+
+std::string pin_list(const ir::BoundPolicy& policy) {
+  std::string text;
+  for (uint32_t key : policy.pins) {
+    text += fmt::format("{}{}:{}", text.empty() ? "" : ", ", key / policy.shape.num_experts,
+                        key % policy.shape.num_experts);
+  }
+  return text;
+}
+
+/// Skewed, so that there is reuse to find.
+uint32_t popular(Dice& dice, uint32_t n) {
+  const double u = dice.unit();
+  return std::min(n - 1, static_cast<uint32_t>(u * u * n));
+}
+
+float random_weight(Dice& dice) {
+  switch (dice.below(8)) {
+    case 0:
+      return 0.0f;
+    case 1:
+      return -0.0f;
+    case 2:
+      return 0.25f;
+    default:
+      return static_cast<float>(dice.unit());
+  }
+}
+
+void random_token(Dice& dice, const ir::ModelShape& shape, RandomDispatch& dispatch) {
+  std::vector<uint32_t> chosen;
+  while (chosen.size() < shape.top_k) {
+    const uint32_t id = dice.chance(0.7) ? popular(dice, shape.num_experts) : dice.below(shape.num_experts);
+    if (std::find(chosen.begin(), chosen.end(), id) == chosen.end()) chosen.push_back(id);
+  }
+  for (uint32_t id : chosen) {
+    const bool padding = dispatch.allow_padding && dice.chance(0.2);
+    dispatch.ids.push_back(padding ? 0xFFFF : static_cast<int32_t>(id));
+    dispatch.weights.push_back(random_weight(dice));
+  }
+}
+
+void spoil(Dice& dice, const ir::ModelShape& shape, RandomDispatch& dispatch) {
+  const size_t at = dice.below(static_cast<uint32_t>(dispatch.ids.size()));
+  switch (dice.below(5)) {
+    case 0:
+      dispatch.ids[at] = static_cast<int32_t>(shape.num_experts);
+      break;
+    case 1:
+      dispatch.ids[at] = -1;
+      break;
+    case 2:
+      dispatch.weights[at] = std::numeric_limits<float>::quiet_NaN();
+      break;
+    case 3:
+      dispatch.weights[at] = -1.0f;
+      break;
+    default:
+      dispatch.weights[at] = std::numeric_limits<float>::infinity();
+      break;
+  }
+}
+
+RandomDispatch::Hint random_hint(Dice& dice, const ir::ModelShape& shape) {
+  RandomDispatch::Hint hint{dice.below(shape.num_layers), {}, {}};
+  for (uint32_t id = 0; id < shape.num_experts; ++id) {
+    if (!dice.chance(0.3)) continue;
+    hint.ids.push_back(id);
+    hint.probabilities.push_back(dice.chance(0.3) ? 0.5f : static_cast<float>(dice.unit()));
+  }
+  return hint;
+}
+
+}  // namespace
+
+ir::BoundPolicy random_policy(Dice& dice) {
+  ir::BoundPolicy policy;
+  policy.name = "random";
+  policy.shape.num_layers = dice.between(1, 6);
+  policy.shape.num_experts = dice.pick<uint32_t>({1, 2, 5, 8, 16, 65, 130});
+  policy.shape.top_k = dice.between(1, std::min(policy.shape.num_experts, 4u));
+  random_cache(dice, policy);
+  policy.strategy = dice.pick(
+      {ir::Strategy::none, ir::Strategy::none, ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate});
+  policy.budget = dice.between(1, std::min(policy.capacity, 8u));
+  policy.lookahead = dice.between(1, policy.shape.num_layers);
+  policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
+  policy.min_probability = dice.pick({0.0, 0.0, 0.1, 0.6});
+  policy.miss = dice.pick({ir::MissAction::load, ir::MissAction::load, ir::MissAction::cpu_load, ir::MissAction::cpu});
+  policy.timing_free = policy.strategy == ir::Strategy::none;
+  policy.exactness = policy.miss == ir::MissAction::load ? ir::Exactness::exact : ir::Exactness::exact_on_host;
+  policy.metrics = {"hit_rate"};
+  return policy;
+}
+
+std::string to_source(const ir::BoundPolicy& policy) {
+  std::string cache = fmt::format("capacity = {} scope = {} eviction = {} admit = {} protect_selected = {} pin = [{}] ",
+                                  policy.capacity, ir::to_word(policy.scope), ir::to_word(policy.eviction),
+                                  ir::to_word(policy.admit), policy.protect_selected, pin_list(policy));
+  cache += fmt::format(
+      "frequency_decay = {} decay_interval = {} score_ema_alpha = {} freq_threshold = {} freq_window = {} ",
+      policy.frequency_decay, policy.decay_interval, policy.score_ema_alpha, policy.freq_threshold, policy.freq_window);
+  if (policy.ttl != 0) cache += fmt::format("ttl = {} ", policy.ttl);
+  if (policy.memory_threshold > 0) {
+    cache +=
+        fmt::format("memory_threshold = {} memory_headroom = {} ", policy.memory_threshold, policy.memory_headroom);
+  }
+  cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
+  const std::string prefetch = fmt::format(
+      "strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}", ir::to_word(policy.strategy),
+      policy.budget, policy.lookahead, policy.history_window, policy.min_probability);
+  std::string schedule = "mode = gpu_only";
+  if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
+  if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";
+  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n}}\n", policy.name,
+                     cache, prefetch, schedule);
+}
+
+std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape, size_t length) {
+  std::vector<RandomDispatch> trace;
+  const bool weighted = dice.chance(0.8);
+  const bool padded = dice.chance(0.2);
+  for (size_t d = 0; d < length; ++d) {
+    RandomDispatch dispatch;
+    dispatch.layer = static_cast<uint32_t>(d % shape.num_layers);
+    dispatch.num_tokens = dice.chance(0.3) ? dice.between(2, 6) : 1;
+    dispatch.allow_padding = padded;
+    for (uint32_t t = 0; t < dispatch.num_tokens; ++t) random_token(dice, shape, dispatch);
+    if (dice.chance(0.02)) spoil(dice, shape, dispatch);
+    if (!weighted) dispatch.weights.clear();
+    if (dice.chance(0.05)) {
+      for (uint32_t i = dice.between(1, 3); i > 0; --i)
+        dispatch.dropped.push_back(dice.below(shape.num_layers * shape.num_experts));
+    }
+    if (dice.chance(0.5)) dispatch.hints.push_back(random_hint(dice, shape));
+    trace.push_back(std::move(dispatch));
+  }
+  return trace;
+}
+
+}  // namespace moe::test
