@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The compiler as one piece: source text in, checked, bound and native policies out. libmoec and the moec tool are thin
+// layers over this.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codegen/compiler.h"
+#include "frontend/frontend.h"
+#include "ir/bind.h"
+#include "ir/diagnostics.h"
+#include "ir/policy.h"
+
+namespace moe::compiler {
+
+/// What to compile a file's policy for.
+struct Target {
+  ir::ModelShape shape;
+  ir::BindOptions bind;
+  std::string policy_name;                  ///< "": the file's only policy
+  std::vector<frontend::Setting> settings;  ///< values of its params
+};
+
+/// Splits "NAME=VALUE"; nullopt when there is no name or no `=`.
+std::optional<frontend::Setting> parse_setting(std::string_view text);
+
+/// The policy called `name`, or the only one when `name` is empty; nullptr with a diagnostic otherwise.
+const ir::Policy* select_policy(const ir::Module& module, std::string_view name, ir::Diagnostics& diagnostics);
+
+/// parse, check, select, bind. nullopt when one of them found an error.
+std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, const Target& target,
+                                                ir::Diagnostics& diagnostics);
+
+}  // namespace moe::compiler

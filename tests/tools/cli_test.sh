@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# moec as a user meets it: exit codes, what goes to stdout and what to stderr, every stage, and what it says when things are wrong.
+#   cli_test.sh MOEC
+set -uo pipefail
+moec=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# expect EXIT-CODE PATTERN command...: PATTERN (extended regex) must be found in stdout and stderr together
+expect() {
+  local code=$1 pattern=$2 output actual
+  shift 2
+  output=$("$@" 2>&1 < /dev/null)
+  actual=$?
+  if [[ $actual != "$code" ]] || ! grep -qE -- "$pattern" <<< "$output"; then
+    printf 'FAILED: %s\n  exit code %s, expected %s; expected to find: %s\n%s\n' "$*" "$actual" "$code" "$pattern" "$output"
+    ((++failures))
+  fi
+}
+
+cat > "$work/good.moe" << 'POLICY'
+policy half { cache { capacity = 50% eviction = lfu scope = layer } }
+POLICY
+cat > "$work/two.moe" << 'POLICY'
+policy one { cache { capacity = 4 scope = layer } }
+policy two { cache { capacity = 9 scope = layer eviction = score } }
+POLICY
+cat > "$work/bad.moe" << 'POLICY'
+policy p {
+  cahce { capacity = 8 }
+  cache { capacity = 8 eviction = lur }
+}
+POLICY
+printf '{"l":0,"e":[1,2],"s":[0.5,0.5]}\n{"l":1,"e":[0,3],"s":[0.9,0.1]}\n{"l":0,"e":[2,1],"s":[0.5,0.5]}\n{"l":1,"e":[3,1],"s":[0.5,0.5]}\n' > "$work/trace.jsonl"
+cd "$work" || exit 3
+
+# usage
+expect 2 'subcommand is required' "$moec"
+expect 0 'validate' "$moec" --help
+expect 0 '^moec [0-9]+\.[0-9]+\.[0-9]+$' "$moec" --version
+expect 2 'no subcommand `nosuch`' "$moec" nosuch
+expect 2 'did you mean `replay`' "$moec" repaly
+expect 2 'FILE' "$moec" validate
+expect 2 'format' "$moec" validate good.moe --format xml
+
+# validate
+expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
+expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" validate bad.moe
+expect 1 'did you mean `cache`' "$moec" validate bad.moe
+expect 1 'did you mean `lru`' "$moec" validate bad.moe
+expect 1 '"code": "MOE2001"' "$moec" validate bad.moe --format json
+expect 0 '^\[\]$' "$moec" validate good.moe --format json
+expect 3 'cannot open `missing.moe`' "$moec" validate missing.moe
+expect 3 'is a directory' "$moec" validate .
+expect 0 '<stdin>: ok' bash -c '"$1" validate - < good.moe' _ "$moec"
+expect 1 'error' "$moec" validate good.moe --model 4x16x20
+[[ -z $("$moec" validate bad.moe 2> /dev/null) ]] || { echo "FAILED: diagnostics on stdout"; ((++failures)); }
+[[ $("$moec" validate bad.moe 2>&1 | grep -c $'\033') == 0 ]] || { echo "FAILED: colour without a terminal"; ((++failures)); }
+expect 1 $'\033' "$moec" --color always validate bad.moe
+
+# compile: every stage, by option and by ending
+expect 0 'policy half' "$moec" compile good.moe --emit ast
+expect 0 'frequency_decay = 0.95' "$moec" compile good.moe --emit ir
+expect 0 '"capacity": 8' "$moec" compile good.moe --emit ir --model 4x16x4
+expect 0 'define internal' "$moec" compile good.moe --emit llvm --model 4x16x4
+expect 0 'moe_policy_half' "$moec" compile good.moe --emit asm --model 4x16x4
+expect 0 'optimize' "$moec" compile good.moe --model 4x16x4 -o p.o --time-passes
+expect 0 '@moe_policy_half' "$moec" compile good.moe --model 4x16x4 -o p.o --print-after emit-policy
+expect 0 '' "$moec" compile good.moe --model 4x16x4 -o p.so
+expect 0 'moe_policy_half' grep -a --only-matching moe_policy_half p.so
+expect 0 '' "$moec" compile good.moe -o p.json
+expect 0 '"eviction"' cat p.json
+expect 0 '' "$moec" compile good.moe -o p.moeir
+expect 0 '' "$moec" compile p.moeir -o again.moeir
+expect 0 '' cmp p.moeir again.moeir
+expect 2 'add --model' "$moec" compile good.moe --emit so
+expect 2 'says nothing' "$moec" compile good.moe -o p.xyz
+expect 2 'pentium' "$moec" compile good.moe --model 4x16x4 --cpu pentium-9000 -o p.o
+expect 1 'none was chosen' "$moec" compile two.moe --model 4x16x4 -o p.so
+expect 1 'no policy called `tow`' "$moec" compile two.moe --policy tow --model 4x16x4 -o p.so
+expect 0 '' "$moec" compile two.moe --policy two --model 4x16x4 -o p.so
+expect 3 'cannot write' "$moec" compile good.moe --model 4x16x4 -o no/such/folder/p.so
+expect 2 'model|shape' "$moec" compile good.moe --model 4x16 -o p.so
+expect 1 'error' "$moec" compile bad.moe --model 4x16x4 -o p.so
+
+# replay
+for engine in jit interp; do
+  expect 0 '"hits": ?3' "$moec" replay good.moe --trace trace.jsonl --engine $engine --format json --slots 4
+  expect 0 '"d":2,"t":1,"l":0,"e":\[2,1\],"hit":\[1,1\],"act":\["hit","hit"\],"evict":\[\],"pre":\[\]' \
+    "$moec" replay good.moe --trace trace.jsonl --engine $engine --decisions - --slots 4
+done
+"$moec" replay good.moe --trace trace.jsonl --engine jit --decisions jit.jsonl > /dev/null
+"$moec" replay good.moe --trace trace.jsonl --engine interp --decisions interp.jsonl > /dev/null
+expect 0 '' cmp jit.jsonl interp.jsonl
+expect 3 'missing.npz' "$moec" replay good.moe --trace missing.npz
+expect 1 'trace|good.moe' "$moec" replay good.moe --trace good.moe
+expect 2 'add --trace|--trace is required' "$moec" replay good.moe
+expect 1 'the trace is of a model of' "$moec" replay good.moe --trace trace.jsonl --model 9x9x2
+expect 2 'NAME=VALUE' "$moec" replay good.moe --trace trace.jsonl --set nonsense
+
+((failures == 0)) || { echo "$failures checks failed"; exit 1; }
