@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "examples/engine/engine.h"
+
+#include <fmt/core.h>
+
+#include "examples/engine/error.h"
+
+namespace engine {
+namespace {
+
+constexpr uint32_t kStreamingSlots = 2;  // for experts that a policy does not keep
+
+moe_model_shape make_shape(const Config& config, uint64_t expert_bytes) {
+  auto shape = sized<moe_model_shape>();
+  shape.num_layers = config.num_moe_layers();
+  shape.num_experts = config.num_experts;
+  shape.top_k = config.top_k;
+  shape.expert_bytes = expert_bytes;
+  return shape;
+}
+
+Runtime make_runtime(const Config& config, const EngineOptions& options) {
+  auto runtime_config = sized<moe_runtime_config>();
+  runtime_config.backend = MOE_BACKEND_HOST;
+  runtime_config.shape = make_shape(config, 0);  // the store knows the size of an expert, and it is opened later
+  runtime_config.fast_bytes = options.policy.budget_bytes;
+  runtime_config.streaming_slots = kStreamingSlots;
+  runtime_config.max_tokens = options.model.max_batch;
+  runtime_config.link_bytes_per_s = options.link_bytes_per_s;
+  runtime_config.log = options.log;
+  moe_runtime* runtime = nullptr;
+  check(moe_runtime_create(&runtime_config, &runtime), "runtime");
+  return Runtime(runtime);
+}
+
+}  // namespace
+
+Engine::Engine(const std::filesystem::path& model_dir, const Config& config, const EngineOptions& options,
+               std::string& findings)
+    : runtime_(make_runtime(config, options)) {
+  const std::string where = model_dir.string();
+  check(moe_store_open(runtime_.get(), where.c_str()), where);
+  model_ = std::make_unique<Model>(runtime_.get(), config, options.model, where);
+
+  const ExpertLayout& layout = model_->expert_layout();
+  const uint64_t least = (1 + kStreamingSlots) * layout.slot_bytes;
+  if (options.policy.budget_bytes != 0 && options.policy.budget_bytes < least) {
+    throw usage_error(
+        fmt::format("a budget of {} bytes holds no expert; {} bytes is the least: one resident and {} "
+                    "streaming experts of {} bytes",
+                    options.policy.budget_bytes, least, kStreamingSlots, layout.slot_bytes));
+  }
+  policy_ = open_policy(options.policy, make_shape(config, layout.weight_bytes), findings);
+  check(moe_policy_attach(runtime_.get(), policy_.handle.get()), options.policy.file);
+}
+
+moe_stats_t Engine::stats() const {
+  auto stats = sized<moe_stats_t>();
+  check(moe_stats(runtime_.get(), &stats), "statistics");
+  return stats;
+}
+
+}  // namespace engine

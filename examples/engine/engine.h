@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <moe/moe.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "examples/engine/config.h"
+#include "examples/engine/model.h"
+#include "examples/engine/policy.h"
+#include "examples/engine/runtime.h"
+
+namespace engine {
+
+struct EngineOptions {
+  PolicyOptions policy;
+  Model::Options model;
+  uint64_t link_bytes_per_s = 0;  ///< limit of the link between store and fast tier; 0: none
+  moe_log_fn log = nullptr;       ///< the runtime's warnings; nullptr: silent
+};
+
+/// A model folder opened on a runtime of its own, with a policy attached: ready for Model::forward.
+class Engine {
+ public:
+  /// `findings` is open_policy's. Errors: those of Model's constructor, open_policy and the runtime.
+  Engine(const std::filesystem::path& model_dir, const Config& config, const EngineOptions& options,
+         std::string& findings);
+
+  Model& model() { return *model_; }
+  const std::string& policy_name() const { return policy_.name; }
+  bool policy_exact() const { return policy_.exact; }
+  moe_stats_t stats() const;
+
+ private:
+  Runtime runtime_;  // before what borrows it
+  std::unique_ptr<Model> model_;
+  OpenPolicy policy_;
+};
+
+}  // namespace engine

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <moe/moe.h>
+
+#include "examples/engine/matrix.h"
+#include "examples/engine/router.h"
+#include "examples/engine/weights.h"
+
+namespace engine {
+
+/// The routed experts of all layers. This is where the engine and the runtime meet: every byte of an expert that is
+/// computed with comes from a plan entry's `data`, wherever the policy put it.
+class Experts {
+ public:
+  /// Borrows `runtime`, which has a store and a policy.
+  Experts(moe_runtime* runtime, const ExpertLayout& layout);
+
+  /// The weighted sum of each token's experts, [n, hidden], added in top-k order whatever order they came in, so that
+  /// the bits do not depend on the policy. `layer` counts MoE layers.
+  /// Errors: those of moe_dispatch and moe_plan_wait.
+  Matrix run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing);
+
+  /// Tells the runtime what `layer` will probably need.
+  void hint(uint32_t layer, const Forecast& forecast);
+
+ private:
+  /// One expert on its tokens; row i of the result belongs to entry.selections[i].
+  Matrix compute(const moe_plan_entry& entry, const uint32_t* selections, const Matrix& x, size_t top_k);
+
+  moe_runtime* runtime_;
+  ExpertLayout layout_;
+  Mlp scratch_;  // the expert in use, as fp32
+};
+
+}  // namespace engine

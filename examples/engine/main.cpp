@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <new>
+
+#include "examples/engine/engine.h"
+#include "examples/engine/error.h"
+#include "examples/engine/options.h"
+#include "examples/engine/report.h"
+#include "examples/engine/tokenizer.h"
+
+namespace engine {
+namespace {
+
+void complain(const char* text) { fmt::print(stderr, "moec-run: {}\n", text); }
+
+void log_warnings(void*, moe_log_level level, const char* text) {
+  if (level <= MOE_LOG_WARNING) complain(text);
+}
+
+Engine open_engine(const Options& options, const Config& config, const EngineOptions& engine_options) {
+  std::string findings;
+  const auto print = [&] { std::fputs(findings.c_str(), stderr); };
+  try {
+    Engine engine(options.model_dir, config, engine_options, findings);
+    print();
+    return engine;
+  } catch (...) {
+    print();
+    throw;
+  }
+}
+
+/// All logits of a run, so that another run can be compared with it bit for bit.
+class LogitsRecord {
+ public:
+  void add(std::span<const float> logits) { values_.insert(values_.end(), logits.begin(), logits.end()); }
+  void compare(std::span<const float> logits) {
+    same_ = same_ && logits.size() <= values_.size() - compared_ &&
+            std::memcmp(values_.data() + compared_, logits.data(), logits.size_bytes()) == 0;
+    compared_ += same_ ? logits.size() : 0;
+  }
+  bool same() const { return same_ && compared_ == values_.size(); }
+
+ private:
+  std::vector<float> values_;
+  size_t compared_ = 0;
+  bool same_ = true;
+};
+
+/// Runs the prompt again with every expert resident, in a runtime of its own.
+bool same_when_resident(const Options& options, const Config& config, const Report& report, LogitsRecord& record) {
+  EngineOptions resident;
+  resident.model = options.engine.model;
+  Engine engine = open_engine(options, config, resident);
+  const Generation generation = generate(engine.model(), report.prompt_ids, options.generate,
+                                         [&](std::span<const float> logits) { record.compare(logits); });
+  return record.same() && generation.token_ids == report.generation.token_ids;
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) throw machine_error(path.string() + ": cannot be written");
+}
+
+Report run(const Options& options) {
+  const Config config = read_config(options.model_dir);
+  const Tokenizer tokenizer = Tokenizer::from_file(options.model_dir / "tokenizer.json");
+  Engine engine = open_engine(options, config, options.engine);
+
+  Report report;
+  report.prompt_ids = options.prompt ? tokenizer.encode(*options.prompt) : options.prompt_ids;
+  LogitsRecord record;
+  report.generation = generate(engine.model(), report.prompt_ids, options.generate, [&](std::span<const float> logits) {
+    if (options.check) record.add(logits);
+  });
+  report.text = tokenizer.decode(report.generation.token_ids);
+  report.policy = engine.policy_name();
+  report.backend = "host";
+  report.stats = engine.stats();
+  report.exact = engine.policy_exact();
+  if (options.check) {
+    report.checked = true;
+    report.exact = same_when_resident(options, config, report, record);
+    if (engine.policy_exact() && !report.exact) {
+      complain("the policy promises exact output, but a resident run gave other bits");
+    }
+  }
+  return report;
+}
+
+Exit run_program(int argc, const char* const* argv) {
+  std::optional<Options> options = parse_options(argc, argv);
+  if (!options) return Exit::fine;
+  options->engine.log = log_warnings;
+  const Report report = run(*options);
+  if (!options->stats_file.empty()) write_file(options->stats_file, to_json(report));
+  const std::string text = options->json ? to_json(report) : to_text(report);
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) throw machine_error("standard output cannot be written");
+  return Exit::fine;
+}
+
+}  // namespace
+}  // namespace engine
+
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(engine::run_program(argc, argv));
+  } catch (const engine::Error& error) {
+    engine::complain(error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    engine::complain("out of memory");
+  } catch (const std::exception& error) {
+    engine::complain(error.what());
+  }
+  return static_cast<int>(engine::Exit::machine);
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "examples/engine/report.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+namespace engine {
+namespace {
+
+double ratio(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+double stall_ms(const moe_stats_t& stats) { return static_cast<double>(stats.stall_ns) / 1e6; }
+
+// Over the whole run, prompt included: what a user waits for.
+double tokens_per_s(const Generation& generation) {
+  const double ms = generation.prefill_ms + generation.decode_ms;
+  return ms > 0 ? static_cast<double>(generation.token_ids.size()) * 1000 / ms : 0;
+}
+
+}  // namespace
+
+std::string to_json(const Report& report) {
+  const moe_stats_t& stats = report.stats;
+  nlohmann::ordered_json json;
+  json["prompt_ids"] = report.prompt_ids;
+  json["token_ids"] = report.generation.token_ids;
+  json["text"] = report.text;
+  json["exact"] = report.exact;
+  json["checked"] = report.checked;
+  json["policy"] = report.policy;
+  json["backend"] = report.backend;
+  json["hit_rate"] = ratio(stats.hits, stats.accesses);
+  json["accesses"] = stats.accesses;
+  json["hits"] = stats.hits;
+  json["late_hits"] = stats.late_hits;
+  json["misses"] = stats.misses;
+  json["loads"] = stats.loads;
+  json["streams"] = stats.streams;
+  json["cpu"] = stats.cpu;
+  json["evictions"] = stats.evictions;
+  json["prefetched"] = stats.prefetched;
+  json["prefetch_used"] = stats.prefetch_used;
+  json["bytes_moved"] = stats.bytes_moved;
+  json["stall_ms"] = stall_ms(stats);
+  json["prefill_ms"] = report.generation.prefill_ms;
+  json["decode_ms"] = report.generation.decode_ms;
+  json["tokens_per_s"] = tokens_per_s(report.generation);
+  json["peak_fast_bytes"] = stats.fast_tier_bytes;
+  return json.dump() + "\n";
+}
+
+std::string to_text(const Report& report) {
+  const moe_stats_t& stats = report.stats;
+  const auto megabytes = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  const char* exact = report.exact ? "the same output as fully resident" : "not the same output as fully resident";
+  std::string text = report.text + "\n\n";
+  const auto row = [&](const char* name, const std::string& value) { text += fmt::format("{:<12}{}\n", name, value); };
+  row("policy", fmt::format("{} ({}{})", report.policy, exact, report.checked ? ", compared bit for bit" : ""));
+  row("speed", fmt::format("{:.1f} tokens/s: {} tokens, prompt of {} in {:.1f} ms, the others in {:.1f} ms",
+                           tokens_per_s(report.generation), report.generation.token_ids.size(),
+                           report.prompt_ids.size(), report.generation.prefill_ms, report.generation.decode_ms));
+  row("hit rate", fmt::format("{:.1f} %: {} hits, {} of them late, {} misses", 100 * ratio(stats.hits, stats.accesses),
+                              stats.hits, stats.late_hits, stats.misses));
+  row("misses", fmt::format("{} loaded, {} streamed, {} computed on the host", stats.loads, stats.streams, stats.cpu));
+  row("prefetch", fmt::format("{} queued, {} used", stats.prefetched, stats.prefetch_used));
+  row("moved", fmt::format("{:.1f} MB, {:.1f} ms of stall", megabytes(stats.bytes_moved), stall_ms(stats)));
+  row("fast tier", fmt::format("{:.1f} MB", megabytes(stats.fast_tier_bytes)));
+  return text;
+}
+
+}  // namespace engine
