@@ -27,6 +27,9 @@ add_compile_options(-ffp-contract=off)
 
 add_library(moe_warnings INTERFACE)
 target_compile_options(moe_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(moe_warnings INTERFACE -Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there
+endif()
 
 if(MOE_SANITIZE)
   add_compile_options(-fsanitize=${MOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -1,0 +1,18 @@
+# `cmake --install build/release --prefix DIR`: libraries, the C header, programs, the standard policies, and what other
+# builds find us by.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(MOE_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/moe)
+install(TARGETS moe moec_lib EXPORT moeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS moec moec-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/runtime/include/moe/moe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moe)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/stdlib-policies/ DESTINATION ${CMAKE_INSTALL_DATADIR}/moe/std FILES_MATCHING PATTERN "*.moe")
+install(EXPORT moeTargets NAMESPACE moe:: DESTINATION ${MOE_PACKAGE_DIR})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moeConfig.cmake.in ${CMAKE_BINARY_DIR}/moeConfig.cmake
+  INSTALL_DESTINATION ${MOE_PACKAGE_DIR})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/moeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/moeConfig.cmake ${CMAKE_BINARY_DIR}/moeConfigVersion.cmake DESTINATION ${MOE_PACKAGE_DIR})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/moe.pc.in ${CMAKE_BINARY_DIR}/moe.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/moe.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
