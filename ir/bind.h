@@ -33,8 +33,9 @@ struct BoundPolicy {
   Scope scope = Scope::global;
   Eviction eviction = Eviction::lru;
   Admit admit = Admit::always;
-  uint32_t capacity = 0;       ///< slots of one cache instance: of the whole cache, or of each layer's (scope = layer)
-  std::vector<uint32_t> pins;  ///< keys (layer * num_experts + expert), ascending, no repeats; at most `capacity` per instance
+  uint32_t capacity = 0;  ///< slots of one cache instance: of the whole cache, or of each layer's (scope = layer)
+  std::vector<uint32_t>
+      pins;  ///< keys (layer * num_experts + expert), ascending, no repeats; at most `capacity` per instance
   double frequency_decay = 0.95;
   uint64_t decay_interval = 100;
   double score_ema_alpha = 0.3;

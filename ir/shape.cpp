@@ -158,7 +158,11 @@ Result<ModelShape> load_shape(const std::string& model) {
   if (std::filesystem::is_directory(path, ignored)) path /= "config.json";
   if (!std::filesystem::is_regular_file(path, ignored)) {
     const bool looks_like_shape = !model.empty() && model.front() >= '0' && model.front() <= '9';
-    if (looks_like_shape) return parse_shape(model);
+    if (looks_like_shape) {
+      Result<ModelShape> shape = parse_shape(model);
+      if (shape) return shape;
+      return Error{Error::Kind::invalid, shape.error().message};  // not a file's fault: it was typed
+    }
     return Error{Error::Kind::io, fmt::format("no model at `{}`: give a config.json, a directory that holds one, or a "
                                               "shape such as `27x64x6`",
                                               model)};

@@ -77,7 +77,11 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
       (weighted && input.weights.size() != selections)) {
     return std::nullopt;
   }
-  make_room(input.num_tokens, static_cast<uint32_t>(input.dropped.size()));
+  dropped_.clear();
+  for (uint32_t key : input.dropped) {
+    if (key < params_.num_keys()) dropped_.push_back(key);  // a kernel trusts its caller
+  }
+  make_room(input.num_tokens, static_cast<uint32_t>(dropped_.size()));
   for (uint32_t layer = 0; layer < params_.num_layers; ++layer) {
     const PendingHint& hint = hints_[layer];
     hint_views_[layer] = {hint.ids.data(), hint.probabilities.data(), static_cast<uint32_t>(hint.ids.size()), 0};
@@ -89,8 +93,8 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   in.allow_padding = input.allow_padding;
   in.ids = input.ids.data();
   in.weights = weighted ? input.weights.data() : nullptr;
-  in.dropped = input.dropped.data();
-  in.num_dropped = static_cast<uint32_t>(input.dropped.size());
+  in.dropped = dropped_.data();
+  in.num_dropped = static_cast<uint32_t>(dropped_.size());
   in.hints = hint_views_.data();
   decision::Output out{0,
                        0,

@@ -48,7 +48,7 @@ class KernelEngine final : public DecisionEngine {
   std::unique_ptr<void, FreeBlock> state_;
   std::vector<PendingHint> hints_;
   std::vector<decision::Hint> hint_views_;
-  std::vector<uint32_t> expert_, num_selections_, evicted_, prefetched_;
+  std::vector<uint32_t> expert_, num_selections_, evicted_, prefetched_, dropped_;
   std::vector<uint8_t> action_;
   std::vector<float> weight_;
 };
