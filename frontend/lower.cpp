@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <cassert>
+#include <map>
 
 #include "frontend/frontend.h"
 #include "frontend/limits.h"
@@ -219,6 +220,8 @@ std::optional<ir::Module> lower(const ast::File& file, const LowerOptions& optio
   }
   report_if_too_many(diagnostics);
   if (file.broken || file.policies.empty() || diagnostics.num_errors() > errors_before) return std::nullopt;
+  assert(std::all_of(module.policies.begin(), module.policies.end(),
+                     [](const ir::Policy& policy) { return ir::verify(policy).empty(); }));
   return module;
 }
 

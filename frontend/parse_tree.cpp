@@ -58,6 +58,13 @@ std::string bytes_as_latin1(std::string_view text) {
   return utf8;
 }
 
+// How much of a NUMBER token is the number: the lexer takes the `..` of `0..3` and the divisor of `16GB/size` along.
+size_t number_length(std::string_view text) {
+  if (text.ends_with("..")) return text.size() - 2;
+  const size_t slash = text.find('/');
+  return slash == std::string_view::npos || text.substr(slash) == "/s" ? text.size() : slash;
+}
+
 /// Panic mode: an error unwinds to the item (or member, or policy) that it is in, skips to the next one and goes on.
 class ItemErrorStrategy : public antlr4::ANTLRErrorStrategy {
  public:
@@ -223,8 +230,14 @@ Tokens tokenize(std::string_view text) {
   while (true) {
     const std::unique_ptr<antlr4::Token> token = lexer.nextToken();
     if (token->getType() == antlr4::Token::EOF) break;
-    tokens.push_back({static_cast<TokenKind>(token->getType()), static_cast<uint32_t>(token->getStartIndex()),
-                      std::min(length, static_cast<uint32_t>(token->getStopIndex()) + 1), 0});
+    const auto begin = static_cast<uint32_t>(token->getStartIndex());
+    uint32_t end = std::min(length, static_cast<uint32_t>(token->getStopIndex()) + 1);
+    if (token->getType() == MoePolicyLexer::NUMBER) {
+      end = begin + static_cast<uint32_t>(number_length(text.substr(begin, end - begin)));
+      input.seek(end);
+      lexer.hitEOF = end == length;
+    }
+    tokens.push_back({static_cast<TokenKind>(token->getType()), begin, end, 0});
   }
   tokens.push_back({TokenKind::end, length, length, 0});
   return tokens;

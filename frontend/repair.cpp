@@ -168,13 +168,12 @@ class MissingValues {
     if (i == 0 || kind_at(i) != TokenKind::name || !is_word(kind_at(i + 1)) || kind_at(i + 2) != TokenKind::assign) {
       return false;
     }
-    if (kind_at(i - 1) == TokenKind::left_brace) return true;
-    return ends_value(kind_at(i - 1)) && begins_line(text_, tokens_[i]);
-  }
-
-  static bool ends_value(TokenKind kind) {
-    return kind == TokenKind::name || kind == TokenKind::number || kind == TokenKind::string || is_closer(kind) ||
-           kind == TokenKind::true_ || kind == TokenKind::false_;
+    const TokenKind before = kind_at(i - 1);
+    if (before == TokenKind::left_brace || before == TokenKind::number || before == TokenKind::string) return true;
+    // After a word it may be the word's value that follows (`eviction lru`), unless a line ends between them.
+    const bool ends_value =
+        before == TokenKind::name || is_closer(before) || before == TokenKind::true_ || before == TokenKind::false_;
+    return ends_value && begins_line(text_, tokens_[i]);
   }
 
   void report(const Token& key, uint32_t end) {

@@ -12,12 +12,6 @@
 // reports them in the author's words and goes on with what was meant.
 grammar MoePolicy;
 
-@lexer::members {
-  static bool continuesWord(size_t c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  }
-}
-
 tokens { MISSING }   // put in by the frontend where a value was left out; never in a source text
 
 // ---- files ----------------------------------------------------------------------------------------------------------
@@ -106,11 +100,14 @@ AND : 'and' ;  OR : 'or' ;  NOT : 'not' ;  IF : 'if' ;  THEN : 'then' ;  ELSE : 
 NAME    : [A-Za-z_] [A-Za-z0-9_]* ;
 
 // A number takes the run of letters after it, so that `16Gb` is one wrong unit and not two tokens; `%` right after it is
-// per cent. `..` wins over a decimal point: `0..3` is a range.
-NUMBER  : ( DIGITS ( '.' {_input->LA(1) != '.'}? DIGITS? )? | '.' DIGITS ) EXPONENT? ( '%' | TAIL )? ;
+// per cent. `..` wins over a decimal point, and a division after `GB` over the unit `GB/s`: as a lexer cannot look ahead
+// without predicates (which leak in ANTLR 4.9), it takes `0..` and `16GB/size` whole, and the frontend gives the rest back.
+NUMBER  : ( DIGITS ( '.' DIGITS? )? | '.' DIGITS ) EXPONENT? ( '%' | TAIL )?
+        | DIGITS '..'
+        ;
 fragment DIGITS   : [0-9]+ ( '_' [0-9]+ )* ;
 fragment EXPONENT : [eE] [+-]? DIGITS ;
-fragment TAIL     : [A-Za-z_] [A-Za-z0-9_]* | 'GB/s' {!continuesWord(_input->LA(1))}? ;
+fragment TAIL     : [A-Za-z_] [A-Za-z0-9_]* | 'GB/' [A-Za-z0-9_]+ ;
 
 STRING       : '"' ~["\r\n]* '"' ;
 UNTERMINATED : '"' ~["\r\n]* ;
