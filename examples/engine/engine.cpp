@@ -50,7 +50,10 @@ Engine::Engine(const std::filesystem::path& model_dir, const Config& config, con
                     "streaming experts of {} bytes",
                     options.policy.budget_bytes, least, kStreamingSlots, layout.slot_bytes));
   }
-  policy_ = open_policy(options.policy, make_shape(config, layout.weight_bytes), findings);
+  // A policy counts experts as they are stored; slots are padded, so what it may fill is the slots that fit.
+  PolicyOptions policy = options.policy;
+  policy.budget_bytes = policy.budget_bytes / layout.slot_bytes * layout.weight_bytes;
+  policy_ = open_policy(policy, make_shape(config, layout.weight_bytes), findings);
   check(moe_policy_attach(runtime_.get(), policy_.handle.get()), options.policy.file);
 }
 

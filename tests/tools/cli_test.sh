@@ -32,6 +32,7 @@ policy p {
   cache { capacity = 8 eviction = lur }
 }
 POLICY
+echo 'policy p { cache { capacity = 8 scope = layer pin = [99] } }' > "$work/pinned.moe"
 printf '{"l":0,"e":[1,2],"s":[0.5,0.5]}\n{"l":1,"e":[0,3],"s":[0.9,0.1]}\n{"l":0,"e":[2,1],"s":[0.5,0.5]}\n{"l":1,"e":[3,1],"s":[0.5,0.5]}\n' > "$work/trace.jsonl"
 cd "$work" || exit 3
 
@@ -54,7 +55,9 @@ expect 0 '^\[\]$' "$moec" validate good.moe --format json
 expect 3 'cannot open `missing.moe`' "$moec" validate missing.moe
 expect 3 'is a directory' "$moec" validate .
 expect 0 '<stdin>: ok' bash -c '"$1" validate - < good.moe' _ "$moec"
-expect 1 'error' "$moec" validate good.moe --model 4x16x20
+expect 2 'a token selects' "$moec" validate good.moe --model 4x16x20
+expect 1 'pinned.moe:1:.*error' "$moec" validate pinned.moe --model 4x16x2
+expect 0 'pinned.moe: ok' "$moec" validate pinned.moe
 [[ -z $("$moec" validate bad.moe 2> /dev/null) ]] || { echo "FAILED: diagnostics on stdout"; ((++failures)); }
 [[ $("$moec" validate bad.moe 2>&1 | grep -c $'\033') == 0 ]] || { echo "FAILED: colour without a terminal"; ((++failures)); }
 expect 1 $'\033' "$moec" --color always validate bad.moe

@@ -93,7 +93,8 @@ typedef struct moe_model_shape {
   uint32_t num_layers;   /* MoE layers, 1..4096 */
   uint32_t num_experts;  /* routed experts per layer, 1..65534 */
   uint32_t top_k;        /* experts per token, 1..num_experts */
-  uint64_t expert_bytes; /* bytes of one expert's weights as stored; 0 when unknown (policies in slots still work) */
+  uint64_t expert_bytes; /* bytes of one expert's weights as stored; 0 when unknown: usual before moe_store_open, which
+                          * then finds it; policies that count in slots work without */
 } moe_model_shape;
 
 typedef enum moe_backend {
@@ -193,7 +194,7 @@ typedef struct moe_compile_options {
   const char* file_name;           /* for messages; NULL: "<memory>" */
   uint32_t capacity_slots;         /* overrides cache.capacity; 0: as written */
   uint32_t streaming_slots;        /* what `capacity = auto` leaves for streaming; 0: 2 */
-  uint64_t fast_bytes;             /* what `capacity = auto` fills; 0: unknown */
+  uint64_t fast_bytes;             /* what `capacity = auto` fills, at shape.expert_bytes a slot; 0: unknown */
   const char* const* settings;     /* "name=value" for the policy's params */
   uint32_t num_settings;
   uint32_t reserved;
@@ -238,7 +239,8 @@ MOE_API moe_status moe_policy_from_descriptor(const void* descriptor, moe_policy
 /* The policy that keeps every expert of `shape` resident: the baseline, and what an engine with enough memory wants. */
 MOE_API moe_status moe_policy_resident(const moe_model_shape* shape, moe_policy** out_policy);
 
-/* The policy's manifest: one JSON object with name, shape, capacity, eviction, exactness. Lives as long as `policy`. */
+/* The policy's manifest: one JSON object with name, num_layers, num_experts, top_k, capacity, eviction, ... and exactness:
+ * "exact", "exact_on_host" (some misses are computed on the host) or "approximate". Lives as long as `policy`. */
 MOE_API const char* moe_policy_manifest(const moe_policy* policy);
 
 /* Gives the handle back. A runtime that has the policy attached keeps what it needs. NULL is fine. Any thread. */
