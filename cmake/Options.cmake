@@ -34,6 +34,8 @@ endif()
 if(MOE_SANITIZE)
   add_compile_options(-fsanitize=${MOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MOE_SANITIZE})
+  # Instrumented code confuses GCC's flow analysis (its manual says so); the other builds keep the warning.
+  target_compile_options(moe_warnings INTERFACE -Wno-maybe-uninitialized)
 endif()
 
 find_program(MOE_CCACHE ccache)
@@ -43,3 +45,14 @@ if(MOE_CCACHE)
 endif()
 
 find_package(Threads REQUIRED)
+
+# CUDA is found when present and never needed. The host backend is the only one of this version.
+option(MOE_REQUIRE_CUDA "Fail when the CUDA compiler is not found" OFF)
+find_program(MOE_NVCC nvcc HINTS /usr/local/cuda/bin)
+if(MOE_NVCC)
+  message(STATUS "CUDA compiler: ${MOE_NVCC}")
+elseif(MOE_REQUIRE_CUDA)
+  message(FATAL_ERROR "preset cuda needs nvcc: put it on the PATH, or use preset release")
+else()
+  message(STATUS "CUDA compiler: none, which is fine")
+endif()

@@ -10,14 +10,14 @@ namespace moe::ir {
 
 enum class Severity { error, warning, note };
 
-/// One finding about the author's text. Messages start lower case, have no final period, and put user text in backticks;
-/// a hint is an action that can be applied as it is.
+/// One finding about the author's text. Messages start lower case, have no final period, and put user text in
+/// backticks; a hint is an action that can be applied as it is.
 struct Diagnostic {
   Severity severity = Severity::error;
   std::string code;  ///< "MOE2103": stable. 1xxx syntax, 2xxx meaning, 3xxx codegen, 4xxx runtime
   SourceSpan span;
   std::string message;
-  std::string hint;  ///< empty if none
+  std::string hint;             ///< empty if none
   SourceSpan related_span{};    ///< a second place, e.g. the first of two duplicates; default if none
   std::string related_message;  ///< what is there
 };

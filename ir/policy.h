@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PolicyIR: what a policy says, checked, with every default filled in and every value's place in the source kept.
-// Immutable value types: the frontend builds one, everything else reads it. Numbers that need a model (capacity in per cent
-// or bytes, pins of "every layer") stay as written until ir/bind.h binds them to a shape.
+// Immutable value types: the frontend builds one, everything else reads it. Numbers that need a model (capacity in per
+// cent or bytes, pins of "every layer") stay as written until ir/bind.h binds them to a shape.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -51,28 +51,28 @@ struct CacheRule {
   Sourced<Eviction> eviction{Eviction::lru};
   Sourced<Admit> admit{Admit::always};
   std::vector<Sourced<Pin>> pins;
-  Sourced<double> frequency_decay{0.95};             ///< (0, 1]
-  Sourced<uint64_t> decay_interval{100};             ///< accesses, >= 1
-  Sourced<double> score_ema_alpha{0.3};              ///< (0, 1]
-  Sourced<double> freq_threshold{0.05};              ///< [0, 1]
-  Sourced<uint64_t> freq_window{100};                ///< accesses, 1..2^20
-  std::optional<Sourced<uint64_t>> ttl;              ///< accesses, >= 1
-  std::optional<Sourced<double>> memory_threshold;   ///< (0, 1]; nullopt: no memory pressure rule
-  Sourced<double> memory_headroom{0.7};              ///< (0, threshold]; the default is capped at 0.9 x threshold
-  Sourced<double> memory_budget_gb{16.0};            ///< > 0
-  Sourced<double> expert_size_gb{1.2};               ///< > 0; the model's own size wins when it is bound
+  Sourced<double> frequency_decay{0.95};            ///< (0, 1]
+  Sourced<uint64_t> decay_interval{100};            ///< accesses, >= 1
+  Sourced<double> score_ema_alpha{0.3};             ///< (0, 1]
+  Sourced<double> freq_threshold{0.05};             ///< [0, 1]
+  Sourced<uint64_t> freq_window{100};               ///< accesses, 1..2^20
+  std::optional<Sourced<uint64_t>> ttl;             ///< accesses, >= 1
+  std::optional<Sourced<double>> memory_threshold;  ///< (0, 1]; nullopt: no memory pressure rule
+  Sourced<double> memory_headroom{0.7};             ///< (0, threshold]; the default is capped at 0.9 x threshold
+  Sourced<double> memory_budget_gb{16.0};           ///< > 0
+  Sourced<double> expert_size_gb{1.2};              ///< > 0; the model's own size wins when it is bound
   Sourced<bool> protect_selected{true};
 };
 
 /// What is fetched before it is asked for (`prefetch { ... }`).
 struct PrefetchRule {
   Sourced<Strategy> strategy{Strategy::none};
-  Sourced<uint32_t> budget{4};             ///< experts per dispatch, >= 1
-  Sourced<uint32_t> lookahead{1};          ///< layers, >= 1
-  Sourced<uint32_t> history_window{50};    ///< dispatches of a layer, 1..4096
-  Sourced<double> affinity_threshold{0.3}; ///< [0, 1]
-  Sourced<double> min_probability{0.0};    ///< [0, 1]
-  Sourced<double> bandwidth{1.0};          ///< share of the link, (0, 1]
+  Sourced<uint32_t> budget{4};              ///< experts per dispatch, >= 1
+  Sourced<uint32_t> lookahead{1};           ///< layers, >= 1
+  Sourced<uint32_t> history_window{50};     ///< dispatches of a layer, 1..4096
+  Sourced<double> affinity_threshold{0.3};  ///< [0, 1]
+  Sourced<double> min_probability{0.0};     ///< [0, 1]
+  Sourced<double> bandwidth{1.0};           ///< share of the link, (0, 1]
   Sourced<bool> cancel_stale{true};
 };
 
@@ -87,8 +87,8 @@ struct ScheduleRule {
 /// What is measured (`monitor { ... }`).
 struct MonitorRule {
   std::vector<Sourced<std::string>> metrics{Sourced<std::string>{"hit_rate"}};
-  Sourced<uint32_t> window{100};        ///< dispatches, 1..4096
-  Sourced<uint32_t> log_interval{50};   ///< dispatches, >= 1
+  Sourced<uint32_t> window{100};       ///< dispatches, 1..4096
+  Sourced<uint32_t> log_interval{50};  ///< dispatches, >= 1
 };
 
 /// One policy of a file.
@@ -121,7 +121,8 @@ Exactness exactness(const Policy& policy);
 /// Whether decisions are a function of routing alone, so that every engine and a live run agree bit for bit.
 bool timing_free(const Policy& policy);
 
-/// Lists every broken invariant of the IR, one sentence each; empty when it holds. Run after every pass in debug builds.
+/// Lists every broken invariant of the IR, one sentence each; empty when it holds. Run after every pass in debug
+/// builds.
 std::vector<std::string> verify(const Policy& policy);
 
 }  // namespace moe::ir

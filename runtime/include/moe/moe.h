@@ -2,8 +2,8 @@
 /* moe.h: the C ABI of the MoE expert-policy runtime.
  *
  * A Mixture-of-Experts model keeps most of its weights in experts that few tokens use. This runtime keeps some experts
- * in a *fast tier* (device memory, or a separate allocation on the host backend), moves the others in when a layer needs
- * them, and lets a compiled *policy* decide which stay, which are fetched early and what a miss does.
+ * in a *fast tier* (device memory, or a separate allocation on the host backend), moves the others in when a layer
+ * needs them, and lets a compiled *policy* decide which stay, which are fetched early and what a miss does.
  *
  * The life of an engine that embeds it:
  *
@@ -24,13 +24,12 @@
  * Conventions
  *   Status     every function returns a moe_status; outputs are last and written on MOE_OK only. The text of the last
  *              error of the calling thread is moe_last_error(). No C++ exception and no exit crosses this line.
- *   Structs    every public struct begins with `struct_size`, set by the caller to sizeof its type; a library that knows
- *              more fields than the caller leaves the unknown ones at their defaults.
- *   Ownership  what a function returns by pointer belongs to the runtime unless its comment says otherwise.
- *   Threads    one dispatching thread per runtime at a time (a second gets MOE_BUSY); wait, done, release, hint, attach
- *              and stats may be called from any thread. create and destroy must not race with anything else.
- *   Misuse     a wrong handle, an id out of range, a release twice: MOE_INVALID, and nothing changes.
- *   Cost       moe_dispatch allocates nothing, takes no lock and makes no system call.
+ *   Structs    every public struct begins with `struct_size`, set by the caller to sizeof its type; a library that
+ * knows more fields than the caller leaves the unknown ones at their defaults. Ownership  what a function returns by
+ * pointer belongs to the runtime unless its comment says otherwise. Threads    one dispatching thread per runtime at a
+ * time (a second gets MOE_BUSY); wait, done, release, hint, attach and stats may be called from any thread. create and
+ * destroy must not race with anything else. Misuse     a wrong handle, an id out of range, a release twice:
+ * MOE_INVALID, and nothing changes. Cost       moe_dispatch allocates nothing, takes no lock and makes no system call.
  */
 #ifndef MOE_MOE_H
 #define MOE_MOE_H
@@ -101,30 +100,36 @@ typedef enum moe_backend {
   MOE_BACKEND_HOST = 0 /* the fast tier is a separate allocation in host memory: for tests, and for CPU inference */
 } moe_backend;
 
-typedef enum moe_log_level { MOE_LOG_ERROR = 0, MOE_LOG_WARNING = 1, MOE_LOG_INFO = 2, MOE_LOG_DEBUG = 3 } moe_log_level;
+typedef enum moe_log_level {
+  MOE_LOG_ERROR = 0,
+  MOE_LOG_WARNING = 1,
+  MOE_LOG_INFO = 2,
+  MOE_LOG_DEBUG = 3
+} moe_log_level;
 
-/* Called without any internal lock held, from the thread that found the event. `text` is one line, valid during the call. */
+/* Called without any internal lock held, from the thread that found the event. `text` is one line, valid during the
+ * call. */
 typedef void (*moe_log_fn)(void* user, moe_log_level level, const char* text);
 
-/* Allocator hooks for the runtime's own tables and the host fast tier. `alignment` is a power of two. alloc returns NULL
- * when it has no memory. Both may be called from any thread, never from moe_dispatch. */
+/* Allocator hooks for the runtime's own tables and the host fast tier. `alignment` is a power of two. alloc returns
+ * NULL when it has no memory. Both may be called from any thread, never from moe_dispatch. */
 typedef void* (*moe_alloc_fn)(void* user, size_t size, size_t alignment);
 typedef void (*moe_free_fn)(void* user, void* memory, size_t size);
 
 typedef struct moe_runtime_config {
   uint32_t struct_size;
-  uint32_t backend;           /* a moe_backend */
+  uint32_t backend; /* a moe_backend */
   moe_model_shape shape;
-  uint64_t fast_bytes;        /* size of the fast tier, streaming slots included; 0: as many slots as the first attached
-                               * policy wants */
-  uint32_t streaming_slots;   /* slots beyond the policy's capacity, for experts that pass through; 0: 2; at least 2 */
-  uint32_t max_plans;         /* plans that may be unreleased at one time, 0: 8 */
-  uint32_t max_tokens;        /* tokens in one dispatch, 0: 4096 */
-  uint32_t reserved;          /* 0 */
-  uint64_t link_bytes_per_s;  /* limit of the link between store and fast tier; 0: none */
-  moe_log_fn log;             /* NULL: silent */
+  uint64_t fast_bytes;       /* size of the fast tier, streaming slots included; 0: as many slots as the first attached
+                              * policy wants */
+  uint32_t streaming_slots;  /* slots beyond the policy's capacity, for experts that pass through; 0: 2; at least 2 */
+  uint32_t max_plans;        /* plans that may be unreleased at one time, 0: 8 */
+  uint32_t max_tokens;       /* tokens in one dispatch, 0: 4096 */
+  uint32_t reserved;         /* 0 */
+  uint64_t link_bytes_per_s; /* limit of the link between store and fast tier; 0: none */
+  moe_log_fn log;            /* NULL: silent */
   void* log_user;
-  moe_alloc_fn alloc;         /* NULL: the C++ runtime's; both or none */
+  moe_alloc_fn alloc; /* NULL: the C++ runtime's; both or none */
   moe_free_fn free;
   void* alloc_user;
 } moe_runtime_config;
@@ -145,11 +150,11 @@ typedef enum moe_dtype { MOE_F32 = 0, MOE_F16 = 1, MOE_BF16 = 2, MOE_OTHER = 255
 /* A tensor in the store's mapped files. */
 typedef struct moe_tensor_view {
   uint32_t struct_size;
-  uint32_t dtype;       /* a moe_dtype */
-  uint32_t rank;        /* 0..4 */
+  uint32_t dtype; /* a moe_dtype */
+  uint32_t rank;  /* 0..4 */
   uint32_t reserved;
-  uint64_t shape[4];    /* row-major; unused dimensions are 1 */
-  const void* data;     /* valid while the runtime lives; at least 1-byte aligned */
+  uint64_t shape[4]; /* row-major; unused dimensions are 1 */
+  const void* data;  /* valid while the runtime lives; at least 1-byte aligned */
   uint64_t size_bytes;
 } moe_tensor_view;
 
@@ -157,26 +162,27 @@ typedef struct moe_tensor_view {
  * multiple of 64 bytes, so a slot may be a little larger than the sum of its parts. */
 typedef struct moe_expert_part {
   uint32_t struct_size;
-  uint32_t dtype;       /* a moe_dtype */
+  uint32_t dtype; /* a moe_dtype */
   uint32_t rank;
   uint32_t reserved;
   uint64_t shape[4];
-  uint64_t offset;      /* bytes from moe_plan_entry.data */
+  uint64_t offset; /* bytes from moe_plan_entry.data */
   uint64_t size_bytes;
-  const char* name;     /* what follows `experts.N.` in the tensor's name, e.g. "gate_proj.weight" */
+  const char* name; /* what follows `experts.N.` in the tensor's name, e.g. "gate_proj.weight" */
 } moe_expert_part;
 
-/* Opens a Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names. Files are
- * mapped read-only. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE layer (layers that
- * have no experts are not counted); every expert must have the same parts.
- * Errors: IO, FORMAT (hostile or damaged file: says the offset and the reason), INVALID (another shape than the
- * runtime's, or a store is already there). Any thread, before the first attach. */
+/* Opens a Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names. Files
+ * are mapped read-only. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE layer (layers
+ * that have no experts are not counted); every expert must have the same parts. Errors: IO, FORMAT (hostile or damaged
+ * file: says the offset and the reason), INVALID (another shape than the runtime's, or a store is already there). Any
+ * thread, before the first attach. */
 MOE_API moe_status moe_store_open(moe_runtime* runtime, const char* model_dir);
 
 /* Adds one expert from memory that the engine owns and keeps unchanged until the runtime is destroyed. Its one part is
  * the whole of it. All experts must have one size; every expert must be there before the first attach.
  * Errors: INVALID. */
-MOE_API moe_status moe_store_add(moe_runtime* runtime, uint32_t layer, uint32_t expert, const void* bytes, uint64_t size);
+MOE_API moe_status moe_store_add(moe_runtime* runtime, uint32_t layer, uint32_t expert, const void* bytes,
+                                 uint64_t size);
 
 /* Finds any tensor of an opened store by its full name. Errors: INVALID (no such tensor, no opened store). */
 MOE_API moe_status moe_store_tensor(moe_runtime* runtime, const char* name, moe_tensor_view* out_tensor);
@@ -188,14 +194,14 @@ MOE_API moe_status moe_store_part(moe_runtime* runtime, uint32_t index, moe_expe
 
 typedef struct moe_compile_options {
   uint32_t struct_size;
-  uint32_t opt_level;              /* 0..3; 2 is usual */
-  moe_model_shape shape;           /* what the policy is specialised for */
-  const char* policy_name;         /* NULL: the file's only policy */
-  const char* file_name;           /* for messages; NULL: "<memory>" */
-  uint32_t capacity_slots;         /* overrides cache.capacity; 0: as written */
-  uint32_t streaming_slots;        /* what `capacity = auto` leaves for streaming; 0: 2 */
-  uint64_t fast_bytes;             /* what `capacity = auto` fills, at shape.expert_bytes a slot; 0: unknown */
-  const char* const* settings;     /* "name=value" for the policy's params */
+  uint32_t opt_level;          /* 0..3; 2 is usual */
+  moe_model_shape shape;       /* what the policy is specialised for */
+  const char* policy_name;     /* NULL: the file's only policy */
+  const char* file_name;       /* for messages; NULL: "<memory>" */
+  uint32_t capacity_slots;     /* overrides cache.capacity; 0: as written */
+  uint32_t streaming_slots;    /* what `capacity = auto` leaves for streaming; 0: 2 */
+  uint64_t fast_bytes;         /* what `capacity = auto` fills, at shape.expert_bytes a slot; 0: unknown */
+  const char* const* settings; /* "name=value" for the policy's params */
   uint32_t num_settings;
   uint32_t reserved;
 } moe_compile_options;
@@ -203,13 +209,13 @@ typedef struct moe_compile_options {
 /* One finding about a policy's text. Strings live as long as the moe_diagnostics they came from. */
 typedef struct moe_diagnostic {
   uint32_t struct_size;
-  uint32_t severity;    /* 0 error, 1 warning, 2 note */
-  const char* code;     /* "MOE2103": stable */
+  uint32_t severity; /* 0 error, 1 warning, 2 note */
+  const char* code;  /* "MOE2103": stable */
   const char* message;
-  const char* hint;     /* an action, or "" */
-  uint32_t line;        /* from 1; 0 when the finding has no place */
-  uint32_t column;      /* from 1, in bytes */
-  uint64_t begin, end;  /* half-open byte range in the source */
+  const char* hint;    /* an action, or "" */
+  uint32_t line;       /* from 1; 0 when the finding has no place */
+  uint32_t column;     /* from 1, in bytes */
+  uint64_t begin, end; /* half-open byte range in the source */
 } moe_diagnostic;
 
 /* Compiles a policy's text to native code in this process. In libmoec (link with -lmoec), not in libmoe.
@@ -239,8 +245,9 @@ MOE_API moe_status moe_policy_from_descriptor(const void* descriptor, moe_policy
 /* The policy that keeps every expert of `shape` resident: the baseline, and what an engine with enough memory wants. */
 MOE_API moe_status moe_policy_resident(const moe_model_shape* shape, moe_policy** out_policy);
 
-/* The policy's manifest: one JSON object with name, num_layers, num_experts, top_k, capacity, eviction, ... and exactness:
- * "exact", "exact_on_host" (some misses are computed on the host) or "approximate". Lives as long as `policy`. */
+/* The policy's manifest: one JSON object with name, num_layers, num_experts, top_k, capacity, eviction, ... and
+ * exactness: "exact", "exact_on_host" (some misses are computed on the host) or "approximate". Lives as long as
+ * `policy`. */
 MOE_API const char* moe_policy_manifest(const moe_policy* policy);
 
 /* Gives the handle back. A runtime that has the policy attached keeps what it needs. NULL is fine. Any thread. */
@@ -259,70 +266,69 @@ typedef enum moe_phase { MOE_PHASE_DECODE = 0, MOE_PHASE_PREFILL = 1 } moe_phase
 /* One MoE layer's routing for one batch of tokens. */
 typedef struct moe_dispatch_args {
   uint32_t struct_size;
-  uint32_t layer;                /* 0..num_layers-1 */
-  uint32_t num_tokens;           /* 1..max_tokens */
-  uint32_t top_k;                /* the shape's */
-  const int32_t* ids;            /* [num_tokens][top_k], each in 0..num_experts-1, no repeats within a token */
-  const float* weights;          /* [num_tokens][top_k], >= 0; NULL: all 1 */
-  uint32_t phase;                /* a moe_phase */
+  uint32_t layer;       /* 0..num_layers-1 */
+  uint32_t num_tokens;  /* 1..max_tokens */
+  uint32_t top_k;       /* the shape's */
+  const int32_t* ids;   /* [num_tokens][top_k], each in 0..num_experts-1, no repeats within a token */
+  const float* weights; /* [num_tokens][top_k], >= 0; NULL: all 1 */
+  uint32_t phase;       /* a moe_phase */
   uint32_t reserved;
-  const uint32_t* request_ids;   /* [num_tokens], or NULL */
-  const float* probabilities;    /* [num_tokens][num_experts], or NULL */
+  const uint32_t* request_ids; /* [num_tokens], or NULL */
+  const float* probabilities;  /* [num_tokens][num_experts], or NULL */
 } moe_dispatch_args;
 
 typedef enum moe_action {
-  MOE_ACTION_HIT = 0,      /* resident and there */
-  MOE_ACTION_LATE = 1,     /* resident, but its transfer is still under way */
-  MOE_ACTION_LOAD = 2,     /* a miss: loaded now, stays */
-  MOE_ACTION_STREAM = 3,   /* a miss: passes through a streaming slot, for this plan only */
-  MOE_ACTION_CPU = 4,      /* a miss: compute on the host, from entry.data in host memory; nothing moves */
-  MOE_ACTION_CPU_LOAD = 5  /* the same, and it is loaded behind for next time */
+  MOE_ACTION_HIT = 0,     /* resident and there */
+  MOE_ACTION_LATE = 1,    /* resident, but its transfer is still under way */
+  MOE_ACTION_LOAD = 2,    /* a miss: loaded now, stays */
+  MOE_ACTION_STREAM = 3,  /* a miss: passes through a streaming slot, for this plan only */
+  MOE_ACTION_CPU = 4,     /* a miss: compute on the host, from entry.data in host memory; nothing moves */
+  MOE_ACTION_CPU_LOAD = 5 /* the same, and it is loaded behind for next time */
 } moe_action;
 
 #define MOE_NO_SLOT 0xFFFFFFFFu
 
 /* One expert that the dispatch needs. */
 typedef struct moe_plan_entry {
-  uint32_t struct_size;      /* the library's sizeof; entries of a plan are this far apart */
+  uint32_t struct_size; /* the library's sizeof; entries of a plan are this far apart */
   uint32_t expert;
-  uint32_t action;           /* a moe_action */
-  uint32_t slot;             /* slot of the fast tier; MOE_NO_SLOT for the CPU actions, and before moe_plan_wait for an
-                              * entry whose slot an earlier entry still uses */
-  uint32_t num_selections;   /* (token, k) pairs that chose it */
-  uint32_t first_selection;  /* into moe_plan.selections */
-  float weight;              /* the largest of its router weights */
+  uint32_t action;          /* a moe_action */
+  uint32_t slot;            /* slot of the fast tier; MOE_NO_SLOT for the CPU actions, and before moe_plan_wait for an
+                             * entry whose slot an earlier entry still uses */
+  uint32_t num_selections;  /* (token, k) pairs that chose it */
+  uint32_t first_selection; /* into moe_plan.selections */
+  float weight;             /* the largest of its router weights */
   uint32_t reserved;
-  const void* data;          /* the expert's bytes, laid out as moe_store_part says: in the fast tier, or in host
-                              * memory for the CPU actions. Read it after moe_plan_wait, until moe_plan_done */
+  const void* data; /* the expert's bytes, laid out as moe_store_part says: in the fast tier, or in host
+                     * memory for the CPU actions. Read it after moe_plan_wait, until moe_plan_done */
 } moe_plan_entry;
 
 /* What a dispatch decided. The caller owns the struct; what it points at is the runtime's and lives until release. */
 typedef struct moe_plan {
   uint32_t struct_size;
   uint32_t layer;
-  uint64_t id;                      /* names the plan in the calls below; 0: none */
+  uint64_t id; /* names the plan in the calls below; 0: none */
   uint32_t num_entries;
   uint32_t num_evicted;
   uint32_t num_prefetched;
   uint32_t reserved;
-  const moe_plan_entry* entries;    /* [num_entries], unique experts in order of first appearance */
-  const uint32_t* selections;       /* token * top_k + k, grouped by entry, ascending within one */
-  const uint32_t* evicted;          /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
-                                     * cause */
-  const uint32_t* prefetched;       /* [num_prefetched][2]: every prefetch queued, in order */
+  const moe_plan_entry* entries; /* [num_entries], unique experts in order of first appearance */
+  const uint32_t* selections;    /* token * top_k + k, grouped by entry, ascending within one */
+  const uint32_t* evicted;       /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
+                                  * cause */
+  const uint32_t* prefetched;    /* [num_prefetched][2]: every prefetch queued, in order */
 } moe_plan;
 
 /* Asks the attached policy what to do for one layer and queues the transfers it wants.
- * On failure nothing changes. An expert named in an unreleased plan stays where the plan says it is, whatever the policy,
- * a swap or later dispatches do.
- * Errors: INVALID (bad ids or weights, no policy), BUSY, FULL (max_plans unreleased plans).
- * Threads: one at a time. Cost: tens of nanoseconds plus the plan. */
+ * On failure nothing changes. An expert named in an unreleased plan stays where the plan says it is, whatever the
+ * policy, a swap or later dispatches do. Errors: INVALID (bad ids or weights, no policy), BUSY, FULL (max_plans
+ * unreleased plans). Threads: one at a time. Cost: tens of nanoseconds plus the plan. */
 MOE_API moe_status moe_dispatch(moe_runtime* runtime, const moe_dispatch_args* args, moe_plan* out_plan);
 
 /* Waits until entry `index` may be read. stream NULL: the calling thread waits; else `stream` (a cudaStream_t on the
- * CUDA backend) waits for the expert's event and the call returns at once. Entries are to be consumed in order: an entry
- * without a slot gets one when an earlier streamed entry is done.
- * Errors: INVALID, WOULD_DEADLOCK (its slot is held by entries that are not done), IO (the load failed), DEVICE. */
+ * CUDA backend) waits for the expert's event and the call returns at once. Entries are to be consumed in order: an
+ * entry without a slot gets one when an earlier streamed entry is done. Errors: INVALID, WOULD_DEADLOCK (its slot is
+ * held by entries that are not done), IO (the load failed), DEVICE. */
 MOE_API moe_status moe_plan_wait(moe_runtime* runtime, const moe_plan* plan, uint32_t index, void* stream);
 
 /* Says that the last use of entry `index` has been queued on `stream` (NULL: has ended). A streaming slot may then be
@@ -347,31 +353,31 @@ typedef struct moe_stats_t {
   uint32_t struct_size;
   uint32_t reserved;
   uint64_t dispatches, tokens;
-  uint64_t accesses;          /* unique experts of dispatches */
-  uint64_t selections;        /* (token, k) pairs */
-  uint64_t hits;              /* late hits included */
+  uint64_t accesses;   /* unique experts of dispatches */
+  uint64_t selections; /* (token, k) pairs */
+  uint64_t hits;       /* late hits included */
   uint64_t late_hits, misses;
-  uint64_t loads;             /* demand loads that stay */
-  uint64_t streams;           /* demand loads that pass through */
-  uint64_t cpu;               /* misses computed on the host, with or without a load behind */
+  uint64_t loads;   /* demand loads that stay */
+  uint64_t streams; /* demand loads that pass through */
+  uint64_t cpu;     /* misses computed on the host, with or without a load behind */
   uint64_t evictions;
-  uint64_t prefetched;        /* prefetches queued */
-  uint64_t prefetch_used;     /* prefetched experts used before they left */
-  uint64_t prefetch_cancelled;/* stale before they started */
-  uint64_t bytes_moved;       /* into the fast tier, whatever the cause */
-  uint64_t stall_ns;          /* time moe_plan_wait spent waiting */
-  uint64_t swaps;             /* policies that took effect after the first */
+  uint64_t prefetched;         /* prefetches queued */
+  uint64_t prefetch_used;      /* prefetched experts used before they left */
+  uint64_t prefetch_cancelled; /* stale before they started */
+  uint64_t bytes_moved;        /* into the fast tier, whatever the cause */
+  uint64_t stall_ns;           /* time moe_plan_wait spent waiting */
+  uint64_t swaps;              /* policies that took effect after the first */
   uint64_t failed_loads;
-  uint64_t fast_tier_bytes;   /* gauge: size of the fast tier */
-  uint64_t resident;          /* gauge: experts resident now */
-  double window_hit_rate;     /* over the policy's monitor window; 0 before the first dispatch */
+  uint64_t fast_tier_bytes; /* gauge: size of the fast tier */
+  uint64_t resident;        /* gauge: experts resident now */
+  double window_hit_rate;   /* over the policy's monitor window; 0 before the first dispatch */
 } moe_stats_t;
 
 /* Any thread; stops nobody. The counters are each exact, and together as of nearly the same moment. */
 MOE_API moe_status moe_stats(moe_runtime* runtime, moe_stats_t* out_stats);
 
-/* The same as one JSON object with the totals and per-layer counters. Writes at most `capacity` bytes with the final NUL
- * and the length needed (without NUL) to out_length. Errors: FULL when it did not fit. */
+/* The same as one JSON object with the totals and per-layer counters. Writes at most `capacity` bytes with the final
+ * NUL and the length needed (without NUL) to out_length. Errors: FULL when it did not fit. */
 MOE_API moe_status moe_stats_json(moe_runtime* runtime, char* buffer, size_t capacity, size_t* out_length);
 
 #ifdef __cplusplus
