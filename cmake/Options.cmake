@@ -34,8 +34,6 @@ endif()
 if(MOE_SANITIZE)
   add_compile_options(-fsanitize=${MOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MOE_SANITIZE})
-  # Instrumented code confuses GCC's flow analysis (its manual says so); the other builds keep the warning.
-  target_compile_options(moe_warnings INTERFACE -Wno-maybe-uninitialized)
 endif()
 
 find_program(MOE_CCACHE ccache)
