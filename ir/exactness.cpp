@@ -10,9 +10,13 @@ Exactness exactness(const Policy& policy) {
   return policy.schedule.mode.value == ScheduleMode::gpu_only ? Exactness::exact : Exactness::exact_on_host;
 }
 
-// Whether a prefetch had started when it became stale is measured, not decided.
+// Whether a prefetch had started when it became stale is measured, not decided. Nor is it decided whether a prefetch
+// finds a slot, where an expert may leave in the dispatch that uses it: its place is free, its slot is not.
 bool timing_free(const Policy& policy) {
-  return policy.prefetch.strategy.value == Strategy::none || !policy.prefetch.cancel_stale.value;
+  if (policy.prefetch.strategy.value == Strategy::none) return true;
+  const bool leaves_in_use =
+      !policy.cache.protect_selected.value || policy.cache.eviction.value == Eviction::freq_threshold;
+  return !policy.prefetch.cancel_stale.value && !leaves_in_use;
 }
 
 }  // namespace moe::ir

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/base/last_error.h"
+#include "runtime/last_error.h"
 
 namespace moe {
 

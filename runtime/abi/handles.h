@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include "runtime/base/last_error.h"
 #include "runtime/core/runtime.h"
+#include "runtime/last_error.h"
 #include "runtime/policy.h"
 
 namespace moe::abi {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // moe.h: dispatch, wait, done, release.
 #include "runtime/abi/handles.h"
-#include "runtime/abi/structs.h"
 #include "runtime/core/engine.h"
+#include "runtime/structs.h"
 
 using moe::fail;
 using moe::guarded;

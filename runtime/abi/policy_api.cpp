@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // moe.h: policies. moe_policy_compile and the diagnostics are libmoec's.
 #include "runtime/abi/handles.h"
-#include "runtime/abi/structs.h"
 #include "runtime/policy_owner.h"
+#include "runtime/structs.h"
 
 using moe::fail;
 using moe::guarded;

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "runtime/abi/handles.h"
-#include "runtime/abi/structs.h"
 #include "runtime/core/engine.h"
+#include "runtime/structs.h"
 
 using moe::fail;
 using moe::guarded;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "runtime/abi/handles.h"
-#include "runtime/abi/structs.h"
+#include "runtime/structs.h"
 
 using moe::fail;
 using moe::guarded;

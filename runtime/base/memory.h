@@ -72,7 +72,9 @@ class Block {
   void* data_ = nullptr;
 };
 
-/// An array of fixed length, value-initialised. Holds atomics too: it never moves its elements.
+struct Uninitialized {};
+
+/// An array of fixed length, value-initialised unless told otherwise. Holds atomics too: it never moves its elements.
 template <class T>
 class Array {
  public:
@@ -81,6 +83,11 @@ class Array {
   Array() = default;
   Array(const Allocator& allocator, size_t count) : block_(allocator, bytes_of(count)) {
     std::uninitialized_value_construct_n(data(), count);
+  }
+
+  /// Without values: memory that is never written costs no pages.
+  Array(const Allocator& allocator, size_t count, Uninitialized) : block_(allocator, bytes_of(count)) {
+    static_assert(std::is_trivially_default_constructible_v<T>);
   }
 
   T* data() const { return static_cast<T*>(block_.data()); }

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "runtime/base/last_error.h"
 #include "runtime/core/routing.h"
+#include "runtime/last_error.h"
 
 namespace moe::core {
 
@@ -82,8 +82,11 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   Counts counts;
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
-  place_misses(*plan, output);
+  const uint32_t leaving = count_leaving(*plan);
+  if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
+  place_misses(*plan, output, leaving);
   queue_loads();
+  load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
   group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
@@ -124,7 +127,10 @@ void Dispatcher::take_hit(Plan& plan, uint32_t entry, uint32_t key, Counts& coun
   ++counts[metrics::kHits];
   counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(key);
   const uint32_t copy = resident_[key];
-  if (copy == kNone) return;  // place_misses loads it: the kernel's view and ours must meet again
+  if (copy == kNone) {  // resident for the kernel only: place_misses loads it
+    ++counts[metrics::kLateHits];
+    return;
+  }
   CopyTable& copies = parts_.copies;
   copies.hold(copy);
   plan.copies[entry] = copy;
@@ -161,94 +167,6 @@ void Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   }
   plan.num_evicted = num_left_ + output.num_evicted;
   num_left_ = 0;
-}
-
-void Dispatcher::place_misses(Plan& plan, const decision::Output& output) {
-  num_loads_ = 0;
-  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    if (plan.copies[i] != kNone) continue;  // a hit
-    const uint32_t action = output.action[i];
-    const uint32_t key = first_key + output.expert[i];
-    const bool stays = action != decision::kStream && action != decision::kCpu;
-    // Without protection, or under pressure, an expert may leave in the dispatch that loads it.
-    const bool resident = stays && (output.num_evicted == 0 || current_->resident(key));
-    if (action == decision::kCpu || action == decision::kCpuLoad) {
-      plan.entries[i].data = parts_.store.expert(key);
-      continue;
-    }
-    if (place_miss(plan, i, key, resident)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
-  }
-}
-
-/// A copy for a miss; false when it has to wait for a slot.
-bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool resident) {
-  CopyTable& copies = parts_.copies;
-  const uint32_t copy = copies.claim(key, resident ? 2 : 1);
-  plan.copies[entry] = copy;
-  if (resident) set_resident(key, copy);
-  moe_plan_entry& out = plan.entries[entry];
-  if (out.action == decision::kHit) out.action = MOE_ACTION_LATE;
-  if (!copies.take_slot(copy)) {
-    copies.defer(copy);
-    return false;
-  }
-  out.slot = copies[copy].slot;
-  out.data = parts_.plans.slot_data(out.slot);
-  return true;
-}
-
-void Dispatcher::queue_loads() {
-  if (current_->params().priority_routing) {
-    std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
-      return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
-    });
-  }
-  for (uint32_t i = 0; i < num_loads_; ++i) parts_.copies.queue(loads_[i].copy, Queue::demand);
-}
-
-/// A load that no plan waits for: behind all demand, but neither paced nor cancelled.
-void Dispatcher::load_behind(uint32_t key) {
-  const uint32_t copy = parts_.copies.claim(key, 1);
-  if (copy == kNone) return report_dropped(key);
-  set_resident(key, copy);
-  if (parts_.copies.take_slot(copy)) {
-    parts_.copies.queue(copy, Queue::background);
-  } else {
-    parts_.copies.defer(copy);
-  }
-}
-
-/// Loads behind the CPU's work first, then prefetches. A prefetch never waits for a slot: it is dropped, and the kernel
-/// hears of it at the next dispatch.
-void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Counts& counts) {
-  const uint32_t num_experts = dims_.shape.num_experts;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    const uint32_t key = plan.layer * num_experts + output.expert[i];
-    if (output.action[i] == decision::kCpuLoad && resident_[key] == kNone && current_->resident(key)) load_behind(key);
-  }
-  uint32_t* pair = plan.prefetched.data();
-  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
-    const uint32_t key = output.prefetched[i];
-    if (resident_[key] != kNone || !current_->resident(key)) continue;  // gone again
-    const uint32_t copy = parts_.copies.claim(key, 1);
-    if (copy == kNone || !parts_.copies.take_slot(copy)) {
-      if (copy != kNone) parts_.copies.drop(copy);
-      report_dropped(key);
-      continue;
-    }
-    set_resident(key, copy);
-    parts_.copies.queue(copy, Queue::prefetch);
-    parts_.counters.mark_prefetched(key);
-    if (num_prefetches_ < prefetches_.size()) {
-      // The state that it was queued with: what it is by now does not matter, only whether it is the same copy.
-      prefetches_[num_prefetches_++] = {copy, parts_.copies.queued_state(copy), number_};
-    }
-    *pair++ = key / num_experts;
-    *pair++ = key % num_experts;
-  }
-  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched.data()) / 2;
-  counts[metrics::kPrefetched] = plan.num_prefetched;
 }
 
 /// Counting sort: start_plan has noted where each entry's selections begin.

@@ -89,13 +89,21 @@ class Dispatcher {
   void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
   void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
   void end_residencies(Plan& plan, const decision::Output& output);
-  void place_misses(Plan& plan, const decision::Output& output);
-  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool resident);
-  void queue_loads();
-  void load_behind(uint32_t key);
-  void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
   void group_selections(const moe_dispatch_args& args, Plan& plan);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
+
+  // place.cpp
+  uint32_t count_leaving(const Plan& plan) const;
+  bool leaves(const Plan& plan, uint32_t entry) const;
+  bool is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const;
+  void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving);
+  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays);
+  void queue_loads();
+  void load_behind_cpu(const Plan& plan, const decision::Output& output);
+  void load_behind(uint32_t key);
+  uint32_t reserve(uint32_t key);
+  void reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving);
+  void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
 
   // adopt.cpp: what happens between two dispatches
   void take_swap();
@@ -105,6 +113,7 @@ class Dispatcher {
   void cancel_stale();
   void report_dropped(uint32_t key);
 
+  uint64_t num_resident() const { return parts_.traffic.resident.load(std::memory_order_relaxed); }
   void set_resident(uint32_t key, uint32_t copy);
   void end_residency(uint32_t key);
 
@@ -114,7 +123,7 @@ class Dispatcher {
   std::atomic<Instance*> retired_{nullptr};
   Instance* current_ = nullptr;
 
-  Array<uint32_t> resident_;  ///< key -> copy; kNone: not in the fast tier (or a prefetch that found no slot)
+  Array<uint32_t> resident_;  ///< key -> copy; kNone: not in the fast tier, or only the kernel thinks so
   Array<uint32_t> entry_of_;  ///< expert -> entry of this dispatch
   Array<uint32_t> next_selection_;
   Array<Load> loads_;

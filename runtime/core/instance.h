@@ -21,8 +21,8 @@ class Instance {
         action_(allocator, sizes_.entries),
         num_selections_(allocator, sizes_.entries),
         weight_(allocator, sizes_.entries),
-        evicted_(allocator, sizes_.evicted),
-        prefetched_(allocator, sizes_.prefetched) {
+        evicted_(allocator, sizes_.evicted, Uninitialized()),
+        prefetched_(allocator, sizes_.prefetched, Uninitialized()) {
     decision::init_state(params(), state());
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/plans.h"
 
-#include "runtime/base/last_error.h"
+#include "runtime/last_error.h"
 
 namespace moe::core {
 namespace {
@@ -22,9 +22,9 @@ Plan::Plan(uint32_t plan_index, const PlanSizes& sizes, const Allocator& allocat
       entries(allocator, sizes.entries),
       copies(allocator, sizes.entries),
       done(allocator, sizes.entries),
-      selections(allocator, sizes.selections),
-      evicted(allocator, 2 * sizes.evicted),
-      prefetched(allocator, 2 * sizes.prefetched) {}
+      selections(allocator, sizes.selections, Uninitialized()),
+      evicted(allocator, 2 * sizes.evicted, Uninitialized()),
+      prefetched(allocator, 2 * sizes.prefetched, Uninitialized()) {}
 
 Plans::Plans(uint32_t max_plans, const PlanSizes& sizes, CopyTable& copies, backend::Backend& backend, Waker& waker,
              Traffic& traffic, const Allocator& allocator)

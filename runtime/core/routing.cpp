@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "runtime/base/last_error.h"
+#include "runtime/last_error.h"
 
 namespace moe::core {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/runtime.h"
 
-#include "runtime/abi/structs.h"
 #include "runtime/core/engine.h"
+#include "runtime/structs.h"
 
 namespace moe::core {
 namespace {

@@ -2,8 +2,8 @@
 // Plans::wait: when an entry may be read.
 #include <chrono>
 
-#include "runtime/base/last_error.h"
 #include "runtime/core/plans.h"
+#include "runtime/last_error.h"
 
 namespace moe::core {
 namespace {

@@ -62,7 +62,8 @@ struct Params {
   constexpr uint32_t total_capacity() const { return capacity * num_instances(); }
 };
 
-/// What the engine expects one layer to need: highest probability first, ties as hinted (decision/hints.h sorts).
+/// What the engine expects one layer to need: highest probability first, ties as hinted (whoever takes the hint sorts
+/// it).
 struct Hint {
   const uint32_t* ids;
   const float* probabilities;

@@ -66,6 +66,11 @@ class Elf {
     if (!inside(header->e_phoff, uint64_t{header->e_phnum} * sizeof(Elf64_Phdr))) {
       return wrong("program headers at byte " + std::to_string(header->e_phoff) + " go beyond the end of the file");
     }
+    // Not needed to load it, but it lies at the end: a file that is cut short anywhere is found out here.
+    if (header->e_shoff != 0 && !inside(header->e_shoff, uint64_t{header->e_shnum} * sizeof(Elf64_Shdr))) {
+      return wrong("section headers at byte " + std::to_string(header->e_shoff) +
+                   " go beyond the end of the file: it is cut short");
+    }
     header_ = *header;
     return {};
   }

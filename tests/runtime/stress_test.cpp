@@ -5,71 +5,16 @@
 #include <doctest/doctest.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <map>
-#include <numeric>
-#include <random>
 #include <thread>
 
+#include "tests/runtime/random_policy.h"
 #include "tests/runtime/support.h"
 
 namespace moe::test {
 namespace {
-
-using Random = std::mt19937_64;
-
-uint32_t below(Random& random, uint32_t n) { return static_cast<uint32_t>(random() % n); }
-
-decision::Params random_shape(Random& random) {
-  const uint32_t layers = 1 + below(random, 4);
-  const uint32_t experts = 2 + below(random, 40);
-  return lru_params(layers, experts, 1 + below(random, std::min(experts, 6u)), 1);
-}
-
-/// Any policy that the language can say, for the shape of `p`.
-decision::Params random_policy(Random& random, decision::Params p, std::vector<uint32_t>& pins) {
-  const uint32_t layers = p.num_layers;
-  const uint32_t experts = p.num_experts;
-  p.scope_layer = below(random, 2);
-  const uint32_t places = p.scope_layer ? experts : layers * experts;
-  p.capacity = 1 + below(random, places);
-  p.eviction = below(random, 5);
-  p.admit = below(random, 8) != 0;
-  p.protect_selected = below(random, 3) != 0;
-  p.ttl = below(random, 3) == 0 ? 1 + below(random, 60) : 0;
-  p.memory_threshold = below(random, 4) == 0 ? 0.8 : 0;
-  p.memory_headroom = 0.5;
-  p.memory_budget_gb = p.capacity * p.num_instances() * 0.9;
-  p.strategy = below(random, 4);
-  p.budget = 1 + below(random, 5);
-  p.lookahead = 1 + below(random, 3);
-  p.min_probability = 0.1;
-  p.bandwidth = 0.5 + 0.5 * below(random, 2);
-  p.miss = below(random, 3);
-  p.cancel_stale = below(random, 2);
-  p.overlap = below(random, 3) != 0;
-  p.priority_routing = below(random, 2);
-  pins.clear();
-  for (uint32_t key = 0; key < p.num_keys() && pins.size() + 1 < p.capacity; ++key) {
-    if (below(random, 10) == 0) pins.push_back(key);
-  }
-  p.pins = pins.data();
-  p.num_pins = static_cast<uint32_t>(pins.size());
-  return p;
-}
-
-std::vector<int32_t> random_routing(Random& random, const decision::Params& p, uint32_t max_tokens) {
-  std::vector<int32_t> all(p.num_experts), ids;
-  std::iota(all.begin(), all.end(), 0);
-  const uint32_t tokens = below(random, 3) == 0 ? 1 + below(random, max_tokens) : 1;
-  for (uint32_t t = 0; t < tokens; ++t) {
-    for (uint32_t k = 0; k < p.top_k; ++k) {
-      std::swap(all[k], all[k + below(random, p.num_experts - k)]);
-      ids.push_back(all[k]);
-    }
-  }
-  return ids;
-}
 
 /// Which expert each slot holds between wait and done, and for how many entries.
 class SlotLedger {
@@ -139,26 +84,43 @@ class Consumer {
   }
 
  private:
+  /// False: entry `progress_` waits for slots that other plans of the batch hold.
   bool consume(const moe_plan& plan, uint32_t from) {
+    // Entries may be kept to the end where no later one waits for their slots.
+    bool keeps = from == 0;
+    for (uint32_t i = 0; i < plan.num_entries; ++i) keeps = keeps && plan.entries[i].data != nullptr;
+    std::vector<uint32_t> kept;
     for (uint32_t i = from; i < plan.num_entries; ++i) {
       const moe_status status = moe_plan_wait(f_.get(), &plan, i, nullptr);
       if (status == MOE_WOULD_DEADLOCK) {
-        // Other plans of the batch hold the slots: step aside, keeping what is waited for already.
         progress_[plan.id] = i;
         return false;
       }
-      if (status == MOE_IO && loads_fail_) continue;
-      REQUIRE_MESSAGE(status == MOE_OK, moe_last_error());
       const moe_plan_entry& entry = plan.entries[i];
-      REQUIRE(f_.experts().is(plan.layer, entry.expert, entry.data));
-      if (entry.slot != MOE_NO_SLOT) ledger_.enter(entry.slot, plan.layer * num_experts_ + entry.expert);
-      if (random_() % 16 == 0) std::this_thread::yield();
-      REQUIRE(f_.experts().is(plan.layer, entry.expert, entry.data));
-      if (entry.slot != MOE_NO_SLOT) ledger_.leave(entry.slot);
-      if (random_() % 4 != 0 || plan.num_entries > 4) REQUIRE(moe_plan_done(f_.get(), &plan, i, nullptr) == MOE_OK);
+      const bool failed = status == MOE_IO && loads_fail_;
+      REQUIRE_MESSAGE((status == MOE_OK || failed), moe_last_error());
+      const bool in_slot = !failed && entry.slot != MOE_NO_SLOT;
+      if (in_slot) ledger_.enter(entry.slot, plan.layer * num_experts_ + entry.expert);
+      if (!failed) check_bytes(plan, i);
+      if (keeps && random_() % 4 == 0) {
+        if (in_slot) kept.push_back(i);
+        continue;
+      }
+      if (in_slot) ledger_.leave(entry.slot);
+      REQUIRE(moe_plan_done(f_.get(), &plan, i, nullptr) == MOE_OK);
+    }
+    for (const uint32_t i : kept) {
+      check_bytes(plan, i);
+      ledger_.leave(plan.entries[i].slot);
     }
     REQUIRE(moe_plan_release(f_.get(), &plan, nullptr) == MOE_OK);
     return true;
+  }
+  void check_bytes(const moe_plan& plan, uint32_t i) {
+    REQUIRE(f_.experts().is(plan.layer, plan.entries[i].expert, plan.entries[i].data));
+    if (random_() % 16 != 0) return;
+    std::this_thread::yield();
+    REQUIRE(f_.experts().is(plan.layer, plan.entries[i].expert, plan.entries[i].data));
   }
 
   Fixture& f_;
@@ -244,17 +206,20 @@ void stress(uint64_t seed, uint32_t dispatches, Variation variation) {
   CHECK(stats.prefetch_used <= stats.prefetched);
 }
 
-TEST_CASE("random policies under random load") {
-  for (uint64_t seed = 1; seed <= 60; ++seed) stress(seed, 150, {false, false});
+/// Seeds from `first` on: 40, or as many times more as MOE_TEST_ROUNDS says.
+void stress_all(uint64_t first, Variation variation) {
+  const char* rounds = std::getenv("MOE_TEST_ROUNDS");
+  const uint64_t count = 40 * (rounds ? std::strtoull(rounds, nullptr, 10) : 1);
+  for (uint64_t seed = first; seed < first + count; ++seed) stress(seed, 150, variation);
 }
 
-TEST_CASE("with swaps in between") {
-  for (uint64_t seed = 101; seed <= 140; ++seed) stress(seed, 200, {true, false});
-}
+TEST_CASE("random policies under random load") { stress_all(1, {false, false}); }
 
-TEST_CASE("with loads that fail") {
-  for (uint64_t seed = 201; seed <= 240; ++seed) stress(seed, 150, {seed % 2 == 0, true});
-}
+TEST_CASE("with swaps in between") { stress_all(100'000, {true, false}); }
+
+TEST_CASE("with loads that fail") { stress_all(200'000, {false, true}); }
+
+TEST_CASE("with both") { stress_all(300'000, {true, true}); }
 
 }  // namespace
 }  // namespace moe::test

@@ -308,6 +308,36 @@ TEST_CASE("an expert evicted by its own dispatch is still there for its plan") {
   CHECK(f.stats().resident == 2);
 }
 
+TEST_CASE("hits that leave in their own dispatch do not stop the entries before them") {
+  decision::Params p = lru_params(1, 16, 1, 4);
+  p.eviction = static_cast<uint32_t>(decision::Eviction::freq_threshold);
+  p.freq_window = 16;
+  p.freq_threshold = 2.0 / 16;
+  Fixture f(p, 100);
+  REQUIRE(f.attach(p) == MOE_OK);
+  auto use = [&](const std::vector<int32_t>& ids) {
+    moe_plan plan;
+    REQUIRE(f.dispatch(0, ids, plan) == MOE_OK);
+    for (uint32_t i = 0; i < plan.num_entries; ++i) {
+      wait_for(f, plan, i);
+      REQUIRE(moe_plan_done(f.get(), &plan, i, nullptr) == MOE_OK);
+    }
+    release(f, plan);
+  };
+  for (int i = 0; i < 3; ++i) use({0, 1, 2, 3});
+  use({4, 5, 6, 7});  // once in 16 accesses: they pass through
+  const moe_stats_t before = f.stats();
+  CHECK(before.streams == 4);
+  // Now 4 to 7 are frequent and 0 to 3 no more: all four places change hands, while the plan still needs 0 to 3 at its
+  // end.
+  use({4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3});
+  CHECK(f.stats().loads == before.loads + 4);
+  CHECK(f.stats().hits == before.hits + 4);
+  use({4, 5, 6, 7});  // hits for the policy, wherever they are
+  CHECK(f.stats().hits == before.hits + 8);
+  CHECK(f.stats().resident == 4);
+}
+
 TEST_CASE("the link's limit lets every byte through") {
   const decision::Params p = lru_params(1, 8, 1, 8);
   moe_runtime_config config = config_for(p);

@@ -280,7 +280,7 @@ typedef struct moe_dispatch_args {
 typedef enum moe_action {
   MOE_ACTION_HIT = 0,     /* resident and there */
   MOE_ACTION_LATE = 1,    /* resident, but its transfer is still under way */
-  MOE_ACTION_LOAD = 2,    /* a miss: loaded now, stays */
+  MOE_ACTION_LOAD = 2,    /* a miss: loaded now, stays; one that leaves again at once is in `evicted` too */
   MOE_ACTION_STREAM = 3,  /* a miss: passes through a streaming slot, for this plan only */
   MOE_ACTION_CPU = 4,     /* a miss: compute on the host, from entry.data in host memory; nothing moves */
   MOE_ACTION_CPU_LOAD = 5 /* the same, and it is loaded behind for next time */

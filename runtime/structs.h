@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "runtime/base/last_error.h"
+#include "runtime/last_error.h"
 
 namespace moe::abi {
 

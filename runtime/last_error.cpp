@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/base/last_error.h"
+#include "runtime/last_error.h"
 
 #include <algorithm>
 #include <cstdarg>

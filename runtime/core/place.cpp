@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatcher: copies and slots for what a dispatch misses and prefetches.
+//
+// A plan that is used in order, with all earlier plans released, must never wait for ever. Slots are the largest
+// capacity
+// + S. Entry j that has none at the dispatch waits in front of all later loads, so when its turn comes slots are held
+// by residents and by later hits that have left the cache. The rule that keeps one slot moving is: residents + such
+// hits
+// <= slots - 1. It holds by itself for kernels that decide access by access or protect what was selected, because at
+// access j all of these were resident together; freq_threshold may let hits leave and give their places away
+// (`leaving` > 0), and then place_misses enforces it.
+#include <algorithm>
+
+#include "runtime/core/dispatcher.h"
+
+namespace moe::core {
+
+using metrics::Counts;
+
+/// Hits of this plan that left the cache in the same dispatch.
+uint32_t Dispatcher::count_leaving(const Plan& plan) const {
+  uint32_t leaving = 0;
+  for (uint32_t i = 0; plan.num_evicted != 0 && i < plan.num_entries; ++i) leaving += leaves(plan, i);
+  return leaving;
+}
+
+bool Dispatcher::leaves(const Plan& plan, uint32_t entry) const {
+  const uint32_t copy = plan.copies[entry];
+  return copy != kNone && resident_[parts_.copies[copy].key] != copy;
+}
+
+/// Without protection, or under pressure, an expert may leave in the dispatch that loads it.
+bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const {
+  return output.action[entry] != decision::kStream && (output.num_evicted == 0 || current_->resident(key));
+}
+
+void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving) {
+  num_loads_ = 0;
+  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    if (plan.copies[i] != kNone) {  // a hit
+      if (leaving != 0) leaving -= leaves(plan, i);
+      continue;
+    }
+    const uint32_t action = output.action[i];
+    const uint32_t key = first_key + output.expert[i];
+    if (action == decision::kCpu || action == decision::kCpuLoad) {
+      plan.entries[i].data = parts_.store.expert(key);
+      continue;
+    }
+    // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
+    const bool fits = leaving == 0 || num_resident() + leaving + 1 < dims_.num_slots;
+    const bool stays = fits && is_to_stay(output, i, key);
+    if (place_miss(plan, i, key, stays)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
+  }
+}
+
+/// A copy for a miss; false when it has to wait for a slot.
+bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
+  CopyTable& copies = parts_.copies;
+  const uint32_t copy = copies.claim(key, stays ? 2 : 1);
+  plan.copies[entry] = copy;
+  if (stays) set_resident(key, copy);
+  moe_plan_entry& out = plan.entries[entry];
+  if (out.action == decision::kHit) out.action = MOE_ACTION_LATE;
+  if (!copies.take_slot(copy)) {
+    copies.defer(copy);
+    return false;
+  }
+  out.slot = copies[copy].slot;
+  out.data = parts_.plans.slot_data(out.slot);
+  return true;
+}
+
+void Dispatcher::queue_loads() {
+  if (current_->params().priority_routing) {
+    std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
+      return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
+    });
+  }
+  for (uint32_t i = 0; i < num_loads_; ++i) parts_.copies.queue(loads_[i].copy, Queue::demand);
+}
+
+void Dispatcher::load_behind_cpu(const Plan& plan, const decision::Output& output) {
+  if (current_->params().miss != static_cast<uint32_t>(decision::MissAction::cpu_load)) return;
+  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    const uint32_t key = first_key + output.expert[i];
+    if (output.action[i] == decision::kCpuLoad && resident_[key] == kNone && current_->resident(key)) load_behind(key);
+  }
+}
+
+/// A load that no plan waits for: behind all demand, but neither paced nor cancelled.
+void Dispatcher::load_behind(uint32_t key) {
+  const uint32_t copy = parts_.copies.claim(key, 1);
+  if (copy == kNone) return report_dropped(key);
+  set_resident(key, copy);
+  if (parts_.copies.take_slot(copy)) {
+    parts_.copies.queue(copy, Queue::background);
+  } else {
+    parts_.copies.defer(copy);
+  }
+}
+
+/// A copy and a slot for a prefetch, not queued yet: demand goes first. kNone: nothing is free, or it has left again.
+uint32_t Dispatcher::reserve(uint32_t key) {
+  CopyTable& copies = parts_.copies;
+  if (!current_->resident(key) || !copies.has_room(dims_.max_entries() + 1)) return kNone;
+  const uint32_t copy = copies.claim(key, 1);
+  if (!copies.take_slot(copy)) {
+    copies.drop(copy);
+    return kNone;
+  }
+  set_resident(key, copy);
+  return copy;
+}
+
+/// With no other plan held there are slots for every resident and S more to stream through: prefetches get theirs
+/// before entries that only pass through take them all, so that none is dropped. The rule on top of this file holds
+/// here too.
+void Dispatcher::reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving) {
+  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
+  uint64_t needed = leaving;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    const bool load = output.action[i] == decision::kLoad || output.action[i] == decision::kCpuLoad;
+    needed += load && is_to_stay(output, i, first_key + output.expert[i]);
+  }
+  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
+    if (num_resident() + needed + 1 >= dims_.num_slots) return;
+    if (resident_[output.prefetched[i]] == kNone) reserve(output.prefetched[i]);
+  }
+}
+
+/// A prefetch never waits for a slot: it is dropped, and the kernel hears of it at the next dispatch.
+void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Counts& counts) {
+  CopyTable& copies = parts_.copies;
+  uint32_t* pair = plan.prefetched.data();
+  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
+    const uint32_t key = output.prefetched[i];
+    const uint32_t copy = resident_[key] != kNone ? resident_[key] : reserve(key);
+    if (copy == kNone) {
+      if (current_->resident(key)) report_dropped(key);
+      continue;
+    }
+    if (copies.phase(copy) != Phase::claimed) continue;
+    copies.queue(copy, Queue::prefetch);
+    parts_.counters.mark_prefetched(key);
+    if (num_prefetches_ < prefetches_.size()) {
+      prefetches_[num_prefetches_++] = {copy, copies.queued_state(copy), number_};
+    }
+    *pair++ = key / dims_.shape.num_experts;
+    *pair++ = key % dims_.shape.num_experts;
+  }
+  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched.data()) / 2;
+  counts[metrics::kPrefetched] = plan.num_prefetched;
+}
+
+}  // namespace moe::core
