@@ -14,5 +14,7 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moeConfig.cmake.in ${C
   INSTALL_DESTINATION ${MOE_PACKAGE_DIR})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/moeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/moeConfig.cmake ${CMAKE_BINARY_DIR}/moeConfigVersion.cmake DESTINATION ${MOE_PACKAGE_DIR})
+# Relative to the file itself, so that an installed tree can be moved.
+file(RELATIVE_PATH MOE_PREFIX_FROM_PC "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/moe.pc.in ${CMAKE_BINARY_DIR}/moe.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/moe.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

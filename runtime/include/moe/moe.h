@@ -315,7 +315,7 @@ typedef struct moe_plan {
   const moe_plan_entry* entries; /* [num_entries], unique experts in order of first appearance */
   const uint32_t* selections;    /* token * top_k + k, grouped by entry, ascending within one */
   const uint32_t* evicted;       /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
-                                  * cause */
+                                  * cause; what left at a swap is in the plan after it */
   const uint32_t* prefetched;    /* [num_prefetched][2]: every prefetch queued, in order */
 } moe_plan;
 
