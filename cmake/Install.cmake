@@ -4,6 +4,10 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(MOE_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/moe)
+# Programs and libmoec find the libraries beside them, wherever the tree is.
+set_target_properties(moe moec_lib PROPERTIES INSTALL_RPATH "$ORIGIN")
+set_target_properties(moec moec-run PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+
 install(TARGETS moe moec_lib EXPORT moeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS moec moec-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/include/moe/moe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moe)
