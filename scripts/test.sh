@@ -39,7 +39,9 @@ run_suite() {  # PRESET [ctest arguments]
 }
 
 if [[ $all == yes ]]; then
-  for preset in "${presets[@]}"; do run_suite "$preset"; done
+  run_suite release
+  run_suite asan -LE slow
+  run_suite tsan -LE slow
 else
   run_suite release -LE slow
 fi
