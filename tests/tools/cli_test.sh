@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # moec as a user meets it: exit codes, what goes to stdout and what to stderr, every stage, and what it says when things are wrong.
-#   cli_test.sh MOEC
+#   cli_test.sh MOEC ROOT
 set -uo pipefail
 moec=$1
+root=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -61,6 +62,14 @@ expect 0 'pinned.moe: ok' "$moec" validate pinned.moe
 [[ -z $("$moec" validate bad.moe 2> /dev/null) ]] || { echo "FAILED: diagnostics on stdout"; ((++failures)); }
 [[ $("$moec" validate bad.moe 2>&1 | grep -c $'\033') == 0 ]] || { echo "FAILED: colour without a terminal"; ((++failures)); }
 expect 1 $'\033' "$moec" --color always validate bad.moe
+
+# the README's policy, and the policies that we ship, on the shipped model
+awk '/^```/ && inside { exit } /^```$/ { inside = 1; next } inside' "$root/README.md" > readme.moe
+expect 0 'readme.moe: ok, 1 policy: gate' "$moec" validate readme.moe
+for policy in "$root"/stdlib-policies/*.moe; do
+  expect 0 ': ok, ' "$moec" validate --Werror "$policy" --model "$root/examples/models/qwen-moe-tiny"
+  expect 0 '' "$moec" compile "$policy" --model "$root/examples/models/qwen-moe-tiny" -o p.so
+done
 
 # compile: every stage, by option and by ending
 expect 0 'policy half' "$moec" compile good.moe --emit ast
