@@ -9,6 +9,7 @@
 #include <random>
 
 #include "codegen/compiler.h"
+#include "compiler/driver.h"
 #include "ir/interpreter.h"
 #include "replay/kernel_engine.h"
 #include "tests/decision/random_policy.h"
@@ -101,7 +102,7 @@ TEST_CASE("the statically compiled kernels decide as the interpreter does") {
 }
 
 TEST_CASE("JIT-compiled policies decide as the interpreter does") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 200);
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
   MESSAGE("seed " << run_seed() << ", " << policies << " policies");
   for (uint64_t i = 0; i < policies; ++i) {
     check_policy(run_seed() + 1'000'000 + i, [](const ir::BoundPolicy& policy) {
@@ -110,5 +111,22 @@ TEST_CASE("JIT-compiled policies decide as the interpreter does") {
       std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
       return [code] { return replay::KernelEngine::create(code->descriptor()); };
     });
+  }
+}
+
+TEST_CASE("a random policy written as text binds to what it was made from") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 1000);
+  for (uint64_t i = 0; i < policies; ++i) {
+    test::Dice dice(run_seed() + 2'000'000 + i);
+    const ir::BoundPolicy policy = test::random_policy(dice);
+    const ir::SourceFile source("random.moe", test::to_source(policy));
+    INFO("seed " << run_seed() << "\n" << std::string(source.text()));
+    compiler::Target target;
+    target.shape = policy.shape;
+    ir::Diagnostics diagnostics;
+    const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
+    INFO(ir::render_text(source, diagnostics, false));
+    REQUIRE(bound.has_value());
+    CHECK(ir::print_json(*bound) == ir::print_json(policy));
   }
 }
