@@ -28,11 +28,11 @@ bool check_profile(const BindContext& context) {
   const Profile* profile = context.options.profile.get();
   if (profile == nullptr) return true;
   if (profile->num_layers == context.shape.num_layers && profile->num_experts == context.shape.num_experts) return true;
-  context.diagnostics.error("MOE2224", context.rules.prefetch.profile.span,
-                            fmt::format("the profile is of a model with {} layers of {} experts, this one has {} of {}",
-                                        profile->num_layers, profile->num_experts, context.shape.num_layers,
-                                        context.shape.num_experts),
-                            "make one for this model with `moec profile`");
+  context.diagnostics.error(
+      "MOE2224", context.rules.prefetch.profile.span,
+      fmt::format("the profile is of a model with {} layers of {} experts, this one has {} of {}", profile->num_layers,
+                  profile->num_experts, context.shape.num_layers, context.shape.num_experts),
+      "make one for this model with `moec profile`");
   return false;
 }
 
@@ -168,11 +168,11 @@ bool bind_per_layer(const BindContext& context, BoundPolicy& bound) {
   const uint64_t layers = context.shape.num_layers;
   bound.total_budget = rule.total_budget ? rule.total_budget->value : layers * bound.capacity;
   if (!rule.capacities.value.empty() || layers * rule.min_capacity.value <= bound.total_budget) return true;
-  context.diagnostics.error(
-      "MOE2220", rule.min_capacity.span.is_default() ? context.policy.span : rule.min_capacity.span,
-      fmt::format("`min_capacity` of {} in {} layers is more than the budget of {} slots", rule.min_capacity.value,
-                  layers, bound.total_budget),
-      fmt::format("write `min_capacity = {}` or less", bound.total_budget / layers));
+  context.diagnostics.error("MOE2220",
+                            rule.min_capacity.span.is_default() ? context.policy.span : rule.min_capacity.span,
+                            fmt::format("`min_capacity` of {} in {} layers is more than the budget of {} slots",
+                                        rule.min_capacity.value, layers, bound.total_budget),
+                            fmt::format("write `min_capacity = {}` or less", bound.total_budget / layers));
   return false;
 }
 

@@ -53,7 +53,7 @@ struct BoundRules {
   double bandwidth = 1;
   bool cancel_stale = true;
   uint32_t store = 64;
-  Expr prefetch_when;            ///< empty: always
+  Expr prefetch_when;  ///< empty: always
   AdmitRule prefetch_admit = Admit::always;
   std::optional<EvictionRule> prefetch_evict;  ///< nullopt: the cache's
   // schedule
@@ -76,8 +76,8 @@ struct BoundPolicy : BoundRules {
   std::string name;
   ModelShape shape;
   Scope scope = Scope::global;
-  std::vector<uint32_t> pins;     ///< keys (layer * num_experts + expert), ascending, no repeats; at most the capacity of
-                                  ///< each instance
+  std::vector<uint32_t> pins;  ///< keys (layer * num_experts + expert), ascending, no repeats; at most the capacity of
+                               ///< each instance
   std::vector<uint32_t> preload;  ///< keys in order of loading, no repeats, none pinned; they fit with the pins
   // monitor
   std::vector<std::string> metrics;
@@ -88,7 +88,8 @@ struct BoundPolicy : BoundRules {
   std::optional<PerLayerRule> per_layer;  ///< scope is layer then
   uint64_t total_budget = 0;              ///< of per_layer, slots
   std::vector<AdaptRule> adapt;           ///< the policy's rules, then those of `memory`
-  /// The unbound policy that bands, phases, overrides and alternatives are taken from. Null: the rules above hold always.
+  /// The unbound policy that bands, phases, overrides and alternatives are taken from. Null: the rules above hold
+  /// always.
   std::shared_ptr<const Policy> source;
   BindOptions options;
   // classification
@@ -107,8 +108,8 @@ struct BoundPolicy : BoundRules {
 struct RulesQuery {
   uint32_t layer = 0;
   Phase phase = Phase::decode;
-  std::optional<size_t> alternative;          ///< place in Policy::alternatives; nullopt: the policy itself
-  std::vector<const Assignment*> overrides;   ///< of the active rules, in order of text
+  std::optional<size_t> alternative;         ///< place in Policy::alternatives; nullopt: the policy itself
+  std::vector<const Assignment*> overrides;  ///< of the active rules, in order of text
 };
 
 /// The rules in force: the blocks, then the layer's band, then the phase, then the overrides; the later wins. Of a

@@ -33,10 +33,10 @@ bool check_in_model(const Sourced<Pin>& pin, const BindContext& context) {
     return false;
   }
   if (pin.value.layers && pin.value.layers->last >= shape.num_layers) {
-    context.diagnostics.error("MOE2205", pin.span,
-                              fmt::format("layer {} is beyond the model, which has {} layers", pin.value.layers->last,
-                                          shape.num_layers),
-                              fmt::format("name layers 0 to {}", shape.num_layers - 1));
+    context.diagnostics.error(
+        "MOE2205", pin.span,
+        fmt::format("layer {} is beyond the model, which has {} layers", pin.value.layers->last, shape.num_layers),
+        fmt::format("name layers 0 to {}", shape.num_layers - 1));
     return false;
   }
   return true;
@@ -95,7 +95,8 @@ uint64_t hottest_count(const Capacity& wanted, uint64_t experts, uint32_t capaci
     case Capacity::Kind::slots:
       return wanted.amount;
     case Capacity::Kind::ratio:
-      return std::max<uint64_t>(1, static_cast<uint64_t>(std::floor(wanted.ratio * static_cast<double>(experts) * (1 + 1e-12))));
+      return std::max<uint64_t>(
+          1, static_cast<uint64_t>(std::floor(wanted.ratio * static_cast<double>(experts) * (1 + 1e-12))));
     default:
       return capacity;
   }

@@ -71,10 +71,9 @@ bool bind_budget(const BindContext& context, BoundRules& out) {
   const uint64_t places = context.per_layer() ? uint64_t{out.capacity} * layers : out.capacity;
   out.budget = static_cast<uint32_t>(std::min<uint64_t>(budget.value, places));
   if (budget.value <= places || budget.span.is_default()) return true;
-  context.diagnostics.error(
-      "MOE2210", budget.span,
-      fmt::format("`budget` of {} is more than the {} slots it could fill", budget.value, places),
-      fmt::format("write `budget = {}` or less", places));
+  context.diagnostics.error("MOE2210", budget.span,
+                            fmt::format("`budget` of {} is more than the {} slots it could fill", budget.value, places),
+                            fmt::format("write `budget = {}` or less", places));
   return false;
 }
 

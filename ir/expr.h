@@ -139,7 +139,7 @@ struct ExprNode {
   bool of_victim = false;  ///< of a variable, use_rate and weight_rate: the one that would leave, as `victim(x)` says
   uint32_t window = 0;     ///< 1..4096
   uint32_t largest = 0;
-  double number = 0;                         ///< of a constant: a fraction, ms, bytes, 0 or 1, as the type says
+  double number = 0;                            ///< of a constant: a fraction, ms, bytes, 0 or 1, as the type says
   std::array<uint32_t, 3> operand = {0, 0, 0};  ///< places of the operands: below this node's
   SourceSpan span;
 };

@@ -94,8 +94,7 @@ bool Interpreter::is_valid(const DispatchInput& input) const {
   if (!input.requests.empty() && input.requests.size() != input.num_tokens) return false;
   if (input.probabilities.empty()) return true;
   if (input.probabilities.size() != uint64_t{input.num_tokens} * policy_.shape.num_experts) return false;
-  return std::all_of(input.probabilities.begin(), input.probabilities.end(),
-                     [](float p) { return p >= 0 && p <= 1; });
+  return std::all_of(input.probabilities.begin(), input.probabilities.end(), [](float p) { return p >= 0 && p <= 1; });
 }
 
 // The unique experts in order of first appearance, or nullopt when the dispatch is invalid.

@@ -84,20 +84,20 @@ class Interpreter {
     const BoundRules* rules = nullptr;  ///< installed at its layer's last dispatch
     uint32_t capacity = 0;
     uint64_t accesses = 0;
-    std::map<uint32_t, Resident> residents;                   ///< by key
-    std::array<std::unique_ptr<QueueRule>, 2> order;          ///< per segment; null: its rule is a number per resident
-    std::deque<uint32_t> window;                              ///< keys of the last freq_window accesses, oldest first
-    std::map<uint32_t, uint64_t> window_count;                ///< how often each key is in `window`
-    std::map<uint32_t, uint64_t> last_access;                 ///< by key, resident or not
-    std::deque<uint32_t> ghosts;                              ///< per_layer utility: last victims, newest first
-    std::vector<uint64_t> hits_at_depth;                      ///< likewise: by slot, from 0
+    std::map<uint32_t, Resident> residents;           ///< by key
+    std::array<std::unique_ptr<QueueRule>, 2> order;  ///< per segment; null: its rule is a number per resident
+    std::deque<uint32_t> window;                      ///< keys of the last freq_window accesses, oldest first
+    std::map<uint32_t, uint64_t> window_count;        ///< how often each key is in `window`
+    std::map<uint32_t, uint64_t> last_access;         ///< by key, resident or not
+    std::deque<uint32_t> ghosts;                      ///< per_layer utility: last victims, newest first
+    std::vector<uint64_t> hits_at_depth;              ///< likewise: by slot, from 0
   };
   /// What is known of every expert, resident or not.
   struct ExpertState {
     double seen = 0;
     uint64_t last_dispatch = 0;  ///< of its layer, from 1; 0: never used
     uint64_t request_uses = 0;
-    std::vector<double> rates;   ///< in the order of rate_keys_
+    std::vector<double> rates;  ///< in the order of rate_keys_
   };
   struct RateKey {
     ExprOp op = ExprOp::use_rate;

@@ -28,8 +28,8 @@ double Interpreter::metric(Variable v, const Context& context) const {
       return used;
     case Variable::memory_free: {
       const bool has_budget = policy_.source && policy_.source->memory && policy_.source->memory->budget;
-      const double all = has_budget ? static_cast<double>(policy_.source->memory->budget->value)
-                                    : static_cast<double>(slots) * bytes;
+      const double all =
+          has_budget ? static_cast<double>(policy_.source->memory->budget->value) : static_cast<double>(slots) * bytes;
       return std::max(0.0, all - used);
     }
     case Variable::cache_fill:
@@ -272,8 +272,8 @@ void Interpreter::choose(Context& context) {
       ExpertEnvironment environment(*this, context, instance_of_layer(context.layer), std::nullopt);
       const double paid = evaluate(rule.reward, environment);
       table.plays[state.arm] += 1;
-      table.mean[state.arm] += ((std::isnan(paid) ? 0 : paid) - table.mean[state.arm]) /
-                               static_cast<double>(table.plays[state.arm]);
+      table.mean[state.arm] +=
+          ((std::isnan(paid) ? 0 : paid) - table.mean[state.arm]) / static_cast<double>(table.plays[state.arm]);
     }
     size_t next = num_arms;
     for (size_t i = 0; i < num_arms && next == num_arms; ++i) next = table.plays[i] == 0 ? i : num_arms;

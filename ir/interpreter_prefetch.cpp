@@ -28,8 +28,8 @@ bool Interpreter::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<
 Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
   if (strategy == Strategy::none || strategy == Strategy::gate || strategy == Strategy::learned) return nullptr;
   const std::string name = std::string(to_word(strategy)) + '/' + std::to_string(rules.lookahead) + '/' +
-                           std::to_string(rules.history_window) + '/' + std::to_string(rules.affinity_threshold) +
-                           '/' + std::to_string(rules.store);
+                           std::to_string(rules.history_window) + '/' + std::to_string(rules.affinity_threshold) + '/' +
+                           std::to_string(rules.store);
   std::unique_ptr<Predictor>& made = predictors_[name];
   if (made) return made.get();
   PrefetchRule& rule = predictor_rules_[name];

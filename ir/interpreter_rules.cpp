@@ -11,8 +11,7 @@ void Interpreter::collect_rates() {
   const auto collect = [&](const Expr& expr) {
     reads_seen_ = reads_seen_ || expr.reads(Variable::seen);
     for (const ExprNode& node : expr.nodes) {
-      const bool looks_back =
-          node.op == ExprOp::avg_over || node.op == ExprOp::max_over || node.op == ExprOp::trend;
+      const bool looks_back = node.op == ExprOp::avg_over || node.op == ExprOp::max_over || node.op == ExprOp::trend;
       if (looks_back) remembered_.insert(node.variable);
       if (node.op != ExprOp::use_rate && node.op != ExprOp::weight_rate) continue;
       const RateKey rate{node.op, node.window, node.largest};
@@ -96,8 +95,7 @@ void Interpreter::shrink(Instance& instance, Context& context) {
   // What does not fit into the first segment any more goes to the second.
   const MayLeave anyone = [](uint32_t) { return true; };
   while (segment_size(instance, 0) > segment_capacity(instance, 0)) {
-    const std::optional<uint32_t> victim =
-        choose_victim(rule_of(instance, 0), instance, 0, 0, anyone, context);
+    const std::optional<uint32_t> victim = choose_victim(rule_of(instance, 0), instance, 0, 0, anyone, context);
     if (!victim) return;
     move_to_segment(instance, *victim, 1);
   }

@@ -41,8 +41,7 @@ void Interpreter::choose_actions(std::vector<Miss>& misses, Context& context) {
     loads.push_back(&miss);
     context.loads_chosen += 1;
   }
-  const uint64_t allowed =
-      context.rules->max_loads > chosen_before ? context.rules->max_loads - chosen_before : 0;
+  const uint64_t allowed = context.rules->max_loads > chosen_before ? context.rules->max_loads - chosen_before : 0;
   if (loads.size() <= allowed) return;
   std::stable_sort(loads.begin(), loads.end(),
                    [](const Miss* a, const Miss* b) { return a->expert->weight > b->expert->weight; });
@@ -99,7 +98,8 @@ void Interpreter::balance(std::vector<Miss>& misses, Context& context) {
     const uint32_t key = key_of(context.layer, job.expert->expert);
     ExpertEnvironment environment(*this, context, instance, key);
     job.gpu = rules.gpu_time.empty() ? 0 : evaluate(rules.gpu_time, environment);
-    job.cpu = rules.cpu_time.empty() ? cpu_ms(context, job.expert->num_selections) : evaluate(rules.cpu_time, environment);
+    job.cpu =
+        rules.cpu_time.empty() ? cpu_ms(context, job.expert->num_selections) : evaluate(rules.cpu_time, environment);
     job.load = rules.load_time.empty() ? load_ms(context, 0) : evaluate(rules.load_time, environment);
   }
   std::stable_sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
