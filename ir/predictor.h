@@ -35,7 +35,9 @@ struct PredictorSetup {
   uint32_t num_layers = 0;
   uint32_t num_experts = 0;
   uint32_t top_k = 0;
-  const PrefetchRule* rule = nullptr;  ///< history_window, affinity_threshold, store; lookahead with kAllLayers resolved
+  /// history_window, affinity_threshold, store, lookahead. Outlives the predictor, which reads it at every call: the
+  /// values may change between dispatches.
+  const PrefetchRule* rule = nullptr;
   double frequency_decay = 1;          ///< of the cache block: affinity's counts decay with it ...
   uint64_t decay_interval = 100;       ///< ... every so many dispatches of the layer
   const Profile* profile = nullptr;    ///< may be null
@@ -47,7 +49,8 @@ class Predictor {
   virtual ~Predictor() = default;
   /// The dispatch has run (step 4 begins). Before predict().
   virtual void observe(const Observation& observation) = 0;
-  /// After a dispatch of `layer`: nearest target layer first, best first within one. Before min_probability.
+  /// After observe() of a dispatch of `layer`, which changes nothing: as docs/semantics.md orders them (nearest target
+  /// layer first, best first within one; sequence and trajectory: best first over all). Before min_probability.
   virtual std::vector<Candidate> predict(uint32_t layer) = 0;
 };
 
