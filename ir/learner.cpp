@@ -230,6 +230,8 @@ Learner::Learner(uint32_t num_layers, uint32_t num_experts, const LearnRule& rul
   }
 }
 
+Learner::Learner(Learner&&) noexcept = default;
+Learner& Learner::operator=(Learner&&) noexcept = default;
 Learner::~Learner() = default;
 
 void Learner::observe(const Observation& observation) {

@@ -72,6 +72,8 @@ class Learner {
 
   /// Weights of `profile` (may be null) that are not num_weights() of this rule's window are left alone: binding tells.
   Learner(uint32_t num_layers, uint32_t num_experts, const LearnRule& rule, const Profile* profile);
+  Learner(Learner&&) noexcept;
+  Learner& operator=(Learner&&) noexcept;
   ~Learner();
   /// A dispatch has begun: its experts are known. Updates the models from it.
   void observe(const Observation& observation);
