@@ -253,8 +253,8 @@ class Interpreter {
   const Future* future_ = nullptr;
   // prefetch
   std::vector<std::optional<std::vector<Candidate>>> pending_hints_;  ///< per layer, most probable first
-  std::map<std::string, std::unique_ptr<Predictor>> predictors_;      ///< by strategy and parameters
-  std::map<std::string, PrefetchRule> predictor_rules_;               ///< what they were made for; outlives them
+  PrefetchRule predictor_rule_;  ///< what predictors read; outlives them
+  std::map<Strategy, std::unique_ptr<Predictor>> predictors_;
   std::unique_ptr<Learner> learner_;
   std::map<uint32_t, double> predicted_;  ///< by key: the last predictions
   // rules in force

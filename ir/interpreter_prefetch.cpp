@@ -24,24 +24,21 @@ bool Interpreter::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<
   return true;
 }
 
-// Predictors are kept by what they were made for; one whose parameters change starts anew beside the old one.
+// Made when their strategy is first in force, and kept: they go on learning while another is. The rule's numbers are
+// those in force now.
 Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
   if (strategy == Strategy::none || strategy == Strategy::gate || strategy == Strategy::learned) return nullptr;
-  const std::string name = std::string(to_word(strategy)) + '/' + std::to_string(rules.lookahead) + '/' +
-                           std::to_string(rules.history_window) + '/' + std::to_string(rules.affinity_threshold) + '/' +
-                           std::to_string(rules.store);
-  std::unique_ptr<Predictor>& made = predictors_[name];
+  predictor_rule_.lookahead = rules.lookahead;
+  predictor_rule_.history_window = rules.history_window;
+  predictor_rule_.affinity_threshold = rules.affinity_threshold;
+  predictor_rule_.store = rules.store;
+  std::unique_ptr<Predictor>& made = predictors_[strategy];
   if (made) return made.get();
-  PrefetchRule& rule = predictor_rules_[name];
-  rule.lookahead = rules.lookahead;
-  rule.history_window = rules.history_window;
-  rule.affinity_threshold = rules.affinity_threshold;
-  rule.store = rules.store;
   PredictorSetup setup;
   setup.num_layers = policy_.shape.num_layers;
   setup.num_experts = policy_.shape.num_experts;
   setup.top_k = policy_.shape.top_k;
-  setup.rule = &rule;
+  setup.rule = &predictor_rule_;
   setup.frequency_decay = rules.frequency_decay;
   setup.decay_interval = rules.decay_interval;
   setup.profile = policy_.options.profile.get();
@@ -74,7 +71,7 @@ void Interpreter::observe(Context& context) {
   observation.request = *request_;
   observation.new_request = new_request_;
   observation.probabilities = context.input->probabilities;
-  for (auto& [name, predictor] : predictors_) predictor->observe(observation);
+  for (auto& [strategy, source] : predictors_) source->observe(observation);
 }
 
 std::vector<Candidate> Interpreter::hinted(uint32_t layer, const BoundRules& rules) const {
