@@ -92,16 +92,16 @@ struct Layer {
 
   Dense dense_inputs(uint32_t expert) const {
     const ExpertState& state = experts[expert];
-    Dense inputs{};
-    inputs[0] = 1;
-    for (size_t i = 0; i < kTimeConstants.size(); ++i) inputs[1 + i] = natural_log(state.use_rates[i] + kRateFloor);
-    inputs[6] = natural_log(1.0 + static_cast<double>(state.idle));
-    inputs[7] = state.used ? 1 : 0;
-    inputs[8] = state.weight;
+    Dense dense{};
+    dense[0] = 1;
+    for (size_t i = 0; i < kTimeConstants.size(); ++i) dense[1 + i] = natural_log(state.use_rates[i] + kRateFloor);
+    dense[6] = natural_log(1.0 + static_cast<double>(state.idle));
+    dense[7] = state.used ? 1 : 0;
+    dense[8] = state.weight;
     if (request_dispatches > 0) {
-      inputs[9] = static_cast<double>(state.request_uses) / static_cast<double>(request_dispatches);
+      dense[9] = static_cast<double>(state.request_uses) / static_cast<double>(request_dispatches);
     }
-    return inputs;
+    return dense;
   }
 };
 

@@ -3,6 +3,7 @@
 // MoE-Infinity (arXiv 2401.14361; expert_tracer.py, expert_predictor.py of the public code, revision d617801).
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "ir/predictor.h"
@@ -53,11 +54,12 @@ class Sequence final : public Predictor {
     };
     std::vector<Ranked> ranked;
     for (uint32_t target = layer + 1; target < end; ++target) {
-      double total = 0;
-      for (size_t e = 0; e < n; ++e) total += static_cast<double>(counts[target * n + e]) + kFloor;
+      const uint64_t* row = &counts[target * n];
+      const auto total = static_cast<double>(std::accumulate(row, row + n, uint64_t{0}));
       const double nearness = 1.0 - static_cast<double>(target - layer) / static_cast<double>(setup_.num_layers + 1);
       for (uint32_t e = 0; e < n; ++e) {
-        const double priority = (static_cast<double>(counts[target * n + e]) + kFloor) * nearness;
+        if (row[e] == 0) continue;
+        const double priority = static_cast<double>(row[e]) * nearness;
         ranked.push_back({priority, {target, e, priority / total}});
       }
     }
@@ -73,8 +75,6 @@ class Sequence final : public Predictor {
     Matrix matrix;
     uint64_t matches = 1;
   };
-  // Experts that the past request never used come last instead of not at all.
-  static constexpr double kFloor = 1e-8;
 
   // The request has ended: its matrix takes a free place of the store, or that of the least often matched.
   void finish() {

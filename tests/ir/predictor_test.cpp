@@ -135,10 +135,7 @@ TEST_CASE("affinity: a profile's shares stand, nothing is learned") {
   scene.expect(0, {{1, 1, 0.75}});
 }
 
-// Shares of a row of one selection among three experts.
-double of_one(double nearness) { return (1 + 1e-8) * nearness / (1 + 3e-8); }
-
-TEST_CASE("sequence: the past request's counts, nearer layers first, experts it never used last") {
+TEST_CASE("sequence: the past request's counts, over all later layers, nearer ones worth more") {
   Scene scene(3, 3);
   scene.make = make_sequence;
   scene.rule.lookahead.value = kAllLayers;
@@ -147,10 +144,24 @@ TEST_CASE("sequence: the past request's counts, nearer layers first, experts it 
   scene.show(2, {2});
   scene.expect(0, {});  // no request has ended
   scene.show(0, {0}, 1);
-  scene.expect(0, {{1, 1, of_one(0.75)}, {2, 2, of_one(0.5)}, {1, 0, 0}, {1, 2, 0}, {2, 0, 0}, {2, 1, 0}});
+  scene.expect(0, {{1, 1, 0.75}, {2, 2, 0.5}});
   scene.rule.lookahead.value = 1;
-  scene.expect(0, {{1, 1, of_one(0.75)}, {1, 0, 0}, {1, 2, 0}});
+  scene.expect(0, {{1, 1, 0.75}});
   scene.expect(2, {});  // never over the last layer
+}
+
+TEST_CASE("sequence: predicted is the share of the layer's selections, by distance") {
+  Scene scene(3, 4);
+  scene.make = make_sequence;
+  scene.rule.lookahead.value = kAllLayers;
+  for (int token = 0; token < 4; ++token) {
+    scene.show(0, {0});
+    scene.show(1, {token == 0 ? 1U : 3U});
+    scene.show(2, {token < 2 ? 2U : 0U});
+  }
+  scene.show(0, {0}, 1);
+  // 3 x 3/4; 2 x 1/2 twice; 1 x 3/4
+  scene.expect(0, {{1, 3, 0.5625}, {2, 0, 0.25}, {2, 2, 0.25}, {1, 1, 0.1875}});
 }
 
 TEST_CASE("sequence: the best match over later layers; the least often matched makes place") {
@@ -167,10 +178,10 @@ TEST_CASE("sequence: the best match over later layers; the least often matched m
   token(1, 0, 0, 0);  // three matches with request 0, the only one
   token(2, 2, 2, 0);  // nothing is known of later layers: request 0, three times
   scene.show(0, {0}, 2);
-  scene.expect(0, {{1, 0, of_one(0.75)}, {2, 0, of_one(0.5)}}, 2);  // layer 2 of request 1: 1 match
-  token(3, 1, 2, 0);                                                // request 2 has taken the place of request 1
+  scene.expect(0, {{1, 0, 0.75}, {2, 0, 0.5}}, 2);  // layer 2 of request 1: 1 match
+  token(3, 1, 2, 0);                                // request 2 has taken the place of request 1
   scene.show(0, {1}, 3);
-  scene.expect(0, {{1, 2, of_one(0.75)}, {2, 0, of_one(0.5)}}, 2);
+  scene.expect(0, {{1, 2, 0.75}, {2, 0, 0.5}}, 2);
 }
 
 using Row = std::vector<float>;
