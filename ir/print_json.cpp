@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/bind.h"
+#include "ir/keys.h"
 #include "ir/policy.h"
 #include "ir/print_value.h"
 

@@ -56,6 +56,7 @@ struct ValuePrinter {
     return text + " }";
   }
   std::string operator()(const Expr& value) const {
+    if (key == Key::order) return fmt::format("least({})", print_expr(value));
     return key == Key::drop ? fmt::format("when({})", print_expr(value)) : print_expr(value);
   }
   template <class T>
@@ -103,7 +104,8 @@ std::string print(const StrategyChain& chain) {
   std::string text;
   for (const Strategy strategy : chain.links) {
     if (!text.empty()) text += " | ";
-    text += to_word(strategy);
+    text +=
+        strategy == Strategy::most ? fmt::format("most({})", print_expr(chain.value)) : std::string(to_word(strategy));
   }
   return text;
 }
