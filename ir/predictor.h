@@ -23,11 +23,11 @@ struct Candidate {
 /// A dispatch that has run, as predictors see it.
 struct Observation {
   uint32_t layer = 0;
-  std::span<const ExpertDecision> experts;   ///< unique, in order of first appearance, with weights and selections
+  std::span<const ExpertDecision> experts;  ///< unique, in order of first appearance, with weights and selections
   uint32_t num_tokens = 0;
-  uint64_t request = 0;                      ///< of the dispatch's first token
-  bool new_request = false;                  ///< it differs from the request of the dispatch before
-  std::span<const float> probabilities;      ///< full router probabilities [num_tokens][num_experts]; empty: unknown
+  uint64_t request = 0;                  ///< of the dispatch's first token
+  bool new_request = false;              ///< it differs from the request of the dispatch before
+  std::span<const float> probabilities;  ///< full router probabilities [num_tokens][num_experts]; empty: unknown
 };
 
 /// What a predictor is made for.
@@ -35,10 +35,11 @@ struct PredictorSetup {
   uint32_t num_layers = 0;
   uint32_t num_experts = 0;
   uint32_t top_k = 0;
-  const PrefetchRule* rule = nullptr;  ///< history_window, affinity_threshold, store; lookahead with kAllLayers resolved
-  double frequency_decay = 1;          ///< of the cache block: affinity's counts decay with it ...
-  uint64_t decay_interval = 100;       ///< ... every so many dispatches of the layer
-  const Profile* profile = nullptr;    ///< may be null
+  const PrefetchRule* rule =
+      nullptr;                       ///< history_window, affinity_threshold, store; lookahead with kAllLayers resolved
+  double frequency_decay = 1;        ///< of the cache block: affinity's counts decay with it ...
+  uint64_t decay_interval = 100;     ///< ... every so many dispatches of the layer
+  const Profile* profile = nullptr;  ///< may be null
 };
 
 /// Says which experts coming layers need.
