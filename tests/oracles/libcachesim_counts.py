@@ -3,11 +3,13 @@
 """Hit counts of libCacheSim for the sequences of tests/ir/queue_rule_test.cpp: the source of tests/ir/queue_counts.h.
 
     pip install libcachesim==0.3.5 && python3 tests/oracles/libcachesim_counts.py > tests/ir/queue_counts.h
-    python3 tests/oracles/libcachesim_counts.py --trace gpt-oss-20b-decode.npz     (needs numpy; prints, for a look)
+    python3 tests/oracles/libcachesim_counts.py --trace gpt-oss-20b-decode.npz
 
-Objects have size 1. S3-FIFO is `S3FIFOv0`, which is the paper's algorithm (`S3FIFO` fills the main queue before the cache is
-full); its shares are what the defaults give, 10 % and 90 %: capacities are multiples of 10, and at least 20, since it refuses
-objects as large as the small queue.
+The second prints the table of tests/replay/queue_trace_test.cpp, and needs numpy.
+
+Objects have size 1. S3-FIFO is `S3FIFOv0`, which is the paper's algorithm (`S3FIFO` fills the main queue before the
+cache is full), with a small queue of 10 % and 90 % of ghosts: capacities are multiples of 10, and at least 20, since it
+refuses objects as large as the small queue. W-TinyLFU's window has at least one place.
 """
 import sys
 
@@ -39,7 +41,7 @@ def zipf(rng, cumulative):
 
 
 def sequence(kind):
-    """0: Zipf. 1: Zipf whose ranking moves on. 2: Zipf with loops over 150 keys in between. 3: a loop, slightly random."""
+    """0: Zipf. 1: Zipf whose ranking moves on. 2: Zipf with loops over 150 keys between. 3: a loop, slightly random."""
     cumulative, total = [], 0
     for r in range(NUM_KEYS):
         total += 1000000 // (r + 1)
@@ -107,10 +109,10 @@ def print_trace(path):
     import numpy
     experts = numpy.load(path)["experts"].astype(int)
     layers = experts.shape[1]
-    keys = (experts + 32 * numpy.arange(layers)[None, :, None]).reshape(-1)[:400000].tolist()
+    keys = (experts + 32 * numpy.arange(layers)[None, :, None]).reshape(-1)[:100000].tolist()
     for rule in RULES:
         for capacity in [100, 190, 400]:
-            print(rule, capacity, hits(rule, capacity, keys))
+            print(f"    {{Eviction::{rule}, {capacity}, {hits(rule, capacity, keys)}}},")
 
 
 if __name__ == "__main__":
