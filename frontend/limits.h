@@ -11,6 +11,8 @@ inline constexpr size_t kMaxFileBytes = size_t{1} << 20U;
 inline constexpr size_t kMaxNesting = 64;             ///< brackets, prefix operators and `if`s inside one another
 inline constexpr size_t kMaxPolicies = 1000;          ///< in a file
 inline constexpr size_t kMaxExpressionNodes = 10000;  ///< operators and their operands, in a file
+inline constexpr size_t kMaxInlinedNodes = 10000;     ///< of one expression once its lets are filled in
+inline constexpr size_t kMaxInlinedTotal = 500000;    ///< of all expressions of a file, likewise
 inline constexpr size_t kMaxFindings = 500;           ///< of a file; nobody reads more
 
 /// Whether checks stop here. Who sees it last says so with report_if_too_many.
