@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kStandardPrefix = "std/";
 
-std::string quoted(std::string_view text) { return "`" + std::string(text) + "`"; }
+std::string ticked(std::string_view text) { return "`" + std::string(text) + "`"; }
 
 // The program or shared library that this code is in. dladdr alone gives a program's argv[0], which need not be a path.
 fs::path own_file() {
@@ -70,31 +70,31 @@ frontend::ImportResolver::Location FileImports::main_file(std::string_view name)
 
 Result<frontend::ImportResolver::Location> FileImports::locate(std::string_view path, const Location& importer) {
   if (!path.ends_with(".moe")) {
-    return Error{Error::Kind::invalid, "cannot import " + quoted(path) + ": its name does not end in .moe"};
+    return Error{Error::Kind::invalid, "cannot import " + ticked(path) + ": its name does not end in .moe"};
   }
   const bool standard = path.starts_with(kStandardPrefix);
   if (standard && standard_library_.empty()) {
     return Error{Error::Kind::io,
-                 "cannot import " + quoted(path) + ": the standard library was not found, MOE_STD says where it is"};
+                 "cannot import " + ticked(path) + ": the standard library was not found, MOE_STD says where it is"};
   }
   const fs::path wanted = standard ? fs::path(standard_library_) / path.substr(kStandardPrefix.size())
                                    : fs::path(importer.name).parent_path() / path;
   std::error_code error;
   const fs::path canonical = fs::canonical(wanted, error);
   if (error) {
-    return Error{Error::Kind::io, "cannot import " + quoted(path) + ": " + quoted(wanted.lexically_normal().string()) +
+    return Error{Error::Kind::io, "cannot import " + ticked(path) + ": " + ticked(wanted.lexically_normal().string()) +
                                       ": " + error.message()};
   }
   const bool bound = standard || (!standard_library_.empty() && is_inside(importer.id, standard_library_));
   if (bound && !is_inside(canonical, standard_library_)) {
-    return Error{Error::Kind::invalid, "cannot import " + quoted(path) + ": it leads out of the standard library"};
+    return Error{Error::Kind::invalid, "cannot import " + ticked(path) + ": it leads out of the standard library"};
   }
   return Location{canonical.string(), wanted.lexically_normal().string()};
 }
 
 Result<std::string> FileImports::read(const Location& file) {
   const auto failure = [&](const std::string& why) {
-    return Error{Error::Kind::io, "cannot read " + quoted(file.name) + ": " + why};
+    return Error{Error::Kind::io, "cannot read " + ticked(file.name) + ": " + why};
   };
   // Opening a pipe would wait for its other end.
   const int descriptor = open(file.id.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
