@@ -20,10 +20,11 @@ constexpr NumberRange kPositiveFraction{0, 1, true};
 constexpr NumberRange kPositive{0, kHuge, true};
 constexpr NumberRange kAny{};
 
-constexpr std::string_view kEvictionWords = "lru lfu score freq_threshold fifo";
-constexpr std::string_view kLaterEvictions = "sieve s3_fifo arc lirs w_tinylfu random belady fallback";
-constexpr std::string_view kStrategyWords = "none history lookahead gate";
-constexpr std::string_view kLaterStrategies = "affinity sequence learned";
+constexpr std::string_view kEvictionWords =
+    "lru lfu score freq_threshold fifo sieve s3_fifo arc lirs w_tinylfu random belady fallback";
+constexpr std::string_view kVictimWords =
+    "cache lru lfu score freq_threshold fifo sieve s3_fifo arc lirs w_tinylfu random belady";
+constexpr std::string_view kStrategyWords = "none history lookahead gate affinity sequence learned trajectory";
 constexpr std::string_view kDtypes = "as_stored f32 bf16 f16 f8_e4m3 int8 int4 int2";
 
 using enum ValueType;
@@ -31,16 +32,17 @@ using enum ValueType;
 constexpr std::array kCacheKeys = {
     KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
     KeySpec{"scope", word, kAny, "global layer", "", "global"},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "lru"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", "lru"},
     KeySpec{"admit", admit, kAny, "always never", "", "always"},
     KeySpec{"pin", pins, kAny, "", "", "[]"},
+    KeySpec{"preload", pins, kAny, "", "", "[]"},
     KeySpec{"frequency_decay", real, kPositiveFraction, "", "", "0.95"},
     KeySpec{"decay_interval", integer, kCount, "", "", "100"},
     KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "", "0.3"},
     KeySpec{"freq_threshold", real, kFraction, "", "", "0.05"},
     KeySpec{"freq_window", integer, {1, 1048576}, "", "", "100"},
-    KeySpec{"ttl", integer, kCount, "", "", ""},
-    KeySpec{"memory_threshold", real, kPositiveFraction, "", "", ""},
+    KeySpec{"ttl", integer, kCount, "none", "", "none"},
+    KeySpec{"memory_threshold", real, kPositiveFraction, "none", "", "none"},
     KeySpec{"memory_headroom", real, kPositiveFraction, "", "", "0.7"},
     KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "", "16"},
     KeySpec{"expert_size_gb", gigabytes, kPositive, "", "", "1.2"},
@@ -48,18 +50,19 @@ constexpr std::array kCacheKeys = {
 };
 
 constexpr std::array kPrefetchKeys = {
-    KeySpec{"strategy", strategy, kAny, kStrategyWords, kLaterStrategies, "none"},
+    KeySpec{"strategy", strategy, kAny, kStrategyWords, "", "none"},
     KeySpec{"budget", integer, kCount32, "", "", "4"},
-    KeySpec{"lookahead", integer, kWindow, "", "", "1"},
+    KeySpec{"lookahead", integer, kWindow, "all", "", "1"},
     KeySpec{"history_window", integer, kWindow, "", "", "50"},
     KeySpec{"affinity_threshold", real, kFraction, "", "", "0.3"},
     KeySpec{"min_probability", real, kFraction, "", "", "0"},
     KeySpec{"bandwidth", real, kPositiveFraction, "", "", "100%"},
     KeySpec{"cancel_stale", boolean, kAny, "", "", "true"},
-    KeySpec{"profile", text, kAny, "", "", "", false},
-    KeySpec{"when", condition, kAny, "", "", "true", false},
-    KeySpec{"admit", admit, kAny, "always", "", "always", false},
-    KeySpec{"evict", victim, kAny, kEvictionWords, kLaterEvictions, "", false},
+    KeySpec{"store", integer, kWindow, "", "", "64"},
+    KeySpec{"profile", text, kAny, "", "", ""},
+    KeySpec{"when", condition, kAny, "", "", "true"},
+    KeySpec{"admit", admit, kAny, "always", "", "always"},
+    KeySpec{"evict", victim, kAny, kVictimWords, "", "cache"},
 };
 
 constexpr std::array kLearnKeys = {
@@ -71,13 +74,17 @@ constexpr std::array kLearnKeys = {
 };
 
 constexpr std::array kScheduleKeys = {
-    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid", "", "gpu_only"},
+    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid balance", "", "gpu_only"},
     KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "", "50"},
     KeySpec{"overlap", boolean, kAny, "", "", "true"},
     KeySpec{"priority_routing", boolean, kAny, "", "", "false"},
-    KeySpec{"deadline", time_ms, kPositive, "", "", "", false},
-    KeySpec{"max_loads", integer, {0, kMaxU32}, "", "", "", false},
-    KeySpec{"approximate", boolean, kAny, "", "", "false", false},
+    KeySpec{"deadline", time_ms, kPositive, "none", "", "none"},
+    KeySpec{"max_loads", integer, {0, kMaxU32}, "none", "", "none"},
+    KeySpec{"approximate", boolean, kAny, "", "", "false"},
+    KeySpec{"drop", drop, kAny, "never", "", "never"},
+    KeySpec{"gpu_time", duration, kAny, "auto", "", "auto"},
+    KeySpec{"cpu_time", duration, kAny, "auto", "", "auto"},
+    KeySpec{"load_time", duration, kAny, "auto", "", "auto"},
 };
 
 constexpr std::array kMonitorKeys = {
@@ -97,7 +104,7 @@ constexpr std::array kPerLayerKeys = {
 
 constexpr std::array kTiersKeys = {
     KeySpec{"inclusive", boolean, kAny, "", "", "true", false},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "", false},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", "", false},
     KeySpec{"direct", boolean, kAny, "", "", "false", false},
     KeySpec{"precision", ladder, kAny, kDtypes, "", "", false},
 };
@@ -128,8 +135,8 @@ constexpr std::array kBlocks = {
     BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", "", false},
     BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", "", false},
     BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed", false},
-    BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", "", false},
-    BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", "", false},
+    BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", ""},
+    BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", ""},
 };
 
 // Blocks that stand only inside others.
