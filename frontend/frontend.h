@@ -35,6 +35,7 @@ struct Setting {
 
 struct LowerOptions {
   std::vector<Setting> settings;
+  bool replay = false;  ///< a recorded trace will be replayed: `belady` and `next_use` know the future
 };
 
 /// Checks the file and fills in every default. nullopt when it has errors, found here or by the parser. What the

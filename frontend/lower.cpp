@@ -9,6 +9,7 @@
 
 #include "frontend/frontend.h"
 #include "frontend/limits.h"
+#include "frontend/lower_keys.h"
 #include "frontend/scope.h"
 #include "frontend/text.h"
 #include "frontend/unsupported.h"
@@ -34,8 +35,14 @@ void check_version(const ast::File& file, ir::Diagnostics& diagnostics) {
 
 class PolicyLowering {
  public:
-  PolicyLowering(const ast::File& file, const ast::Policy& policy, const Scope& scope, ir::Diagnostics& diagnostics)
-      : file_(file), policy_(policy), context_{file.exprs, diagnostics, &scope}, diagnostics_(diagnostics) {
+  /// `nodes_left`: as in CheckContext. `replay`: as in LowerOptions.
+  PolicyLowering(const ast::File& file, const ast::Policy& policy, const Scope& scope, ir::Diagnostics& diagnostics,
+                 size_t* nodes_left, bool replay)
+      : file_(file),
+        policy_(policy),
+        context_{file.exprs, diagnostics, &scope, nodes_left},
+        diagnostics_(diagnostics),
+        replay_(replay) {
     values_.policy = &policy;
   }
 
@@ -50,6 +57,11 @@ class PolicyLowering {
     out.cache = lower_cache(values_.cache);
     out.prefetch = lower_prefetch(values_.prefetch);
     out.schedule = lower_schedule(values_.schedule);
+    out.params = context_.scope->params;
+    if (values_.schedule_block != nullptr) add_on_miss(out);
+    out.bands = lower_bands(context_, policy_, out.rules());
+    out.phases = lower_phases(context_, policy_, out.rules());
+    out.adapt = std::move(short_forms_);
     if (values_.monitor_block != nullptr) out.monitor = lower_monitor(values_.monitor);
     check_rules(out);
     return out;
@@ -112,23 +124,31 @@ class PolicyLowering {
     if (spec.name == "cache") {
       values_.cache_block = &block;
       values_.cache = check_block(context_, block, spec);
+      lower_short_forms(spec.name, values_.cache, short_forms_);
     } else if (spec.name == "prefetch") {
       values_.prefetch_block = &block;
       values_.prefetch = check_block(context_, block, spec);
+      lower_short_forms(spec.name, values_.prefetch, short_forms_);
     } else if (spec.name == "schedule") {
       values_.schedule_block = &block;
       values_.schedule = check_block(context_, block, spec);
-      check_on_miss(context_, block, values_.schedule);
+      lower_short_forms(spec.name, values_.schedule, short_forms_);
     } else if (spec.name == "monitor") {
       values_.monitor_block = &block;
       values_.monitor = check_block(context_, block, spec);
-    } else {
+    } else if (spec.name != "layers" && spec.name != "phase") {
       later_.push_back(&block);
     }
   }
 
+  void add_on_miss(ir::Policy& out) {
+    const bool approximate = out.schedule.approximate.value;
+    const std::optional<ir::Assignment> on_miss = lower_on_miss(context_, *values_.schedule_block, approximate);
+    if (!on_miss) return;
+    out.schedule.on_miss = {std::get<std::vector<ir::Arm>>(on_miss->value), on_miss->span};
+  }
+
   void check_later_blocks() {
-    check_layers(context_, policy_);
     for (const ast::Block* block : later_) {
       if (too_many(diagnostics_)) return;
       const std::string_view name = block->name.text;
@@ -141,8 +161,6 @@ class PolicyLowering {
         check_tiers(context_, *block);
       } else if (name == "memory") {
         check_memory(context_, file_, *block);
-      } else if (name == "phase") {
-        check_phase(context_, *block);
       } else if (name == "learn") {
         check_block(context_, *block, *find_block(name));
       }
@@ -168,11 +186,12 @@ class PolicyLowering {
   }
 
   void check_rules(ir::Policy& out) {
-    check_headroom(out.cache, diagnostics_);
-    check_pins_repeat(out.cache, diagnostics_);
+    check_pins_repeat(out.cache.pins, diagnostics_);
     check_pins_fit(out.cache, diagnostics_);
-    check_budget(out.cache, out.prefetch, diagnostics_);
-    check_hybrid(out.schedule, diagnostics_);
+    check_pins_in_bands(out, diagnostics_);
+    check_rules_together(out, diagnostics_);
+    check_consent(out, diagnostics_);
+    check_in_force(out, replay_, diagnostics_);
     check_unread_keys(values_, out, diagnostics_);
   }
 
@@ -180,7 +199,9 @@ class PolicyLowering {
   const ast::Policy& policy_;
   CheckContext context_;
   ir::Diagnostics& diagnostics_;
+  bool replay_;
   PolicyValues values_;
+  std::vector<ir::AdaptRule> short_forms_;
   std::vector<const ast::Block*> later_;
 };
 
@@ -209,11 +230,14 @@ std::optional<ir::Module> lower(const ast::File& file, const LowerOptions& optio
   }
   std::vector<ParsedSetting> settings = parse_settings(options.settings, diagnostics);
   ir::Module module;
+  size_t nodes_left = kMaxInlinedTotal;
   for (const ast::Policy& policy : file.policies) {
     if (too_many(diagnostics)) break;
-    const Scope scope = build_scope(policy, file.exprs, settings, diagnostics);
-    module.policies.push_back(PolicyLowering(file, policy, scope, diagnostics).lower());
+    const Scope scope = build_scope(policy, file.exprs, settings, diagnostics, &nodes_left);
+    module.policies.push_back(
+        PolicyLowering(file, policy, scope, diagnostics, &nodes_left, options.replay).lower());
   }
+  module.num_own = module.policies.size();
   for (const ParsedSetting& setting : settings) {
     if (setting.used) continue;
     diagnostics.error("MOE2028", {}, fmt::format("no policy has a param {}", quote(setting.setting->name)));

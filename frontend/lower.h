@@ -38,6 +38,9 @@ std::vector<ir::PhaseRule> lower_phases(const CheckContext& context, const ast::
 // Rules about several keys at once.
 void check_pins_fit(const ir::CacheRule& cache, ir::Diagnostics& diagnostics);
 void check_pins_repeat(const std::vector<ir::Sourced<ir::Pin>>& pins, ir::Diagnostics& diagnostics);
+void check_pins_in_bands(const ir::Policy& policy, ir::Diagnostics& diagnostics);
+/// `drop` without consent; the arms of `on miss` are judged by lower_on_miss.
+void check_consent(const ir::Policy& policy, ir::Diagnostics& diagnostics);
 /// Adapts the defaults of headroom and budget to what was written, in the base and in overrides, and reports values that
 /// cannot hold together in the base, a band, a phase, or a band in a phase.
 void check_rules_together(ir::Policy& policy, ir::Diagnostics& diagnostics);
