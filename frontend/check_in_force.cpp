@@ -92,8 +92,8 @@ void check_consent(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
   for (const ir::Band& band : policy.bands) check_overrides(band.overrides);
   for (const ir::PhaseRule& phase : policy.phases) check_overrides(phase.overrides);
   for (const ir::AdaptRule& rule : policy.adapt) {
-    for (const ir::Action& action : rule.actions) {
-      if (action.kind == ir::Action::Kind::assign) check_overrides({action.assignment});
+    for (const ir::RuleAction& action : rule.actions) {
+      if (action.kind == ir::RuleAction::Kind::assign) check_overrides({action.assignment});
     }
   }
 }
