@@ -101,7 +101,7 @@ void lower_short_forms(std::string_view block, const BlockValues& values, std::v
     const std::optional<ir::Key> id = ir::find_key(block, value.key->name);
     std::optional<ir::KeyValue> of_key = to_key_value(*value.key, value.otherwise->value);
     if (!id || !of_key) continue;
-    ir::Action action;
+    ir::RuleAction action;
     action.assignment = {*id, std::move(*of_key), value.otherwise->value_span};
     action.span = value.otherwise->value_span;
     ir::AdaptRule rule;

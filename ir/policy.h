@@ -283,14 +283,14 @@ struct PerLayerRule {
   friend bool operator==(const PerLayerRule&, const PerLayerRule&) = default;
 };
 
-struct Action {
+struct RuleAction {
   enum class Kind : uint8_t { assign, use, rebalance, trigger_pressure, signal };
   Kind kind = Kind::assign;
   Assignment assignment;                           ///< of assign
   std::string name;                                ///< of use: a policy; of signal: the signal
   Allocation allocation = Allocation::entropy;     ///< of rebalance
   SourceSpan span;
-  friend bool operator==(const Action& a, const Action& b) {
+  friend bool operator==(const RuleAction& a, const RuleAction& b) {
     return a.kind == b.kind && a.assignment == b.assignment && a.name == b.name && a.allocation == b.allocation;
   }
 };
@@ -302,7 +302,7 @@ struct AdaptRule {
   Sourced<uint64_t> stretch{1};  ///< >= 1
   Unit unit = Unit::dispatches;
   Sourced<uint64_t> cooldown{0};  ///< dispatches
-  std::vector<Action> actions;    ///< at least one
+  std::vector<RuleAction> actions;    ///< at least one
   bool revert = false;
   SourceSpan span;
   friend bool operator==(const AdaptRule& a, const AdaptRule& b) {
@@ -384,8 +384,8 @@ struct MemoryRule {
   Sourced<uint64_t> kv_reserve{0};          ///< bytes
   Sourced<double> warn{0.8};                ///< (0, 1]
   Sourced<double> shed{0.92};               ///< (0, 1]
-  std::vector<Action> on_warn;
-  std::vector<Action> on_shed;
+  std::vector<RuleAction> on_warn;
+  std::vector<RuleAction> on_shed;
   friend bool operator==(const MemoryRule&, const MemoryRule&) = default;
 };
 
