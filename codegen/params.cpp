@@ -18,6 +18,8 @@ uint32_t eviction_of(ir::Eviction eviction) {
       return static_cast<uint32_t>(decision::Eviction::freq_threshold);
     case ir::Eviction::fifo:
       return static_cast<uint32_t>(decision::Eviction::fifo);
+    default:
+      break;
   }
   return 0;
 }
@@ -32,6 +34,8 @@ uint32_t strategy_of(ir::Strategy strategy) {
       return static_cast<uint32_t>(decision::Strategy::lookahead);
     case ir::Strategy::gate:
       return static_cast<uint32_t>(decision::Strategy::gate);
+    default:
+      break;
   }
   return 0;
 }
@@ -44,6 +48,8 @@ uint32_t miss_of(ir::MissAction miss) {
       return static_cast<uint32_t>(decision::MissAction::cpu);
     case ir::MissAction::cpu_load:
       return static_cast<uint32_t>(decision::MissAction::cpu_load);
+    default:
+      break;
   }
   return 0;
 }
@@ -56,6 +62,8 @@ std::string_view mode_of(ir::MissAction miss) {
       return "cpu";
     case ir::MissAction::cpu_load:
       return "cpu_load";
+    default:
+      break;
   }
   return "";
 }

@@ -53,6 +53,13 @@ class BlockValues {
       if (to_word(static_cast<E>(i)) == word->word) out = {static_cast<E>(i), find(key)->span};
     }
   }
+  /// The same for rules that a word alone can say.
+  template <class E, class Rule>
+  void read_rule(std::string_view key, ir::Sourced<Rule>& out, int count) const {
+    ir::Sourced<E> word;
+    read_word(key, word, count);
+    if (!word.span.is_default()) out = {word.value, word.span};
+  }
 
  private:
   std::vector<Value> values_;

@@ -41,7 +41,7 @@ void check_unread_keys(const PolicyValues& values, const ir::Policy& policy, ir:
   const ir::PrefetchRule prefetch;
   const ir::ScheduleRule schedule;
 
-  const ir::Eviction eviction = policy.cache.eviction.value;
+  const ir::Eviction eviction = policy.cache.eviction.value.kind;
   if (is_lost(values.cache, "eviction")) return;
   const bool lfu = eviction == ir::Eviction::lfu;
   const bool freq = eviction == ir::Eviction::freq_threshold;
@@ -56,7 +56,7 @@ void check_unread_keys(const PolicyValues& values, const ir::Policy& policy, ir:
                "memory_threshold");
 
   if (is_lost(values.prefetch, "strategy") || is_lost(values.schedule, "mode")) return;
-  const ir::Strategy strategy = policy.prefetch.strategy.value;
+  const ir::Strategy strategy = policy.prefetch.strategy.value.links.front();
   const bool fetches = strategy != ir::Strategy::none;
   const bool counts = strategy == ir::Strategy::history || strategy == ir::Strategy::lookahead;
   const std::string_view any = "strategy";

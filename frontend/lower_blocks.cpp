@@ -11,8 +11,8 @@ ir::CacheRule lower_cache(const BlockValues& values) {
   }
   if (const auto* pins = values.get<PinList>("pin")) rule.pins = *pins;
   values.read_word("scope", rule.scope, 2);
-  values.read_word("eviction", rule.eviction, 5);
-  values.read_word("admit", rule.admit, 2);
+  values.read_rule<ir::Eviction>("eviction", rule.eviction, 5);
+  values.read_rule<ir::Admit>("admit", rule.admit, 2);
   values.read("frequency_decay", rule.frequency_decay);
   values.read("decay_interval", rule.decay_interval);
   values.read("score_ema_alpha", rule.score_ema_alpha);
@@ -30,7 +30,7 @@ ir::CacheRule lower_cache(const BlockValues& values) {
 
 ir::PrefetchRule lower_prefetch(const BlockValues& values) {
   ir::PrefetchRule rule;
-  values.read_word("strategy", rule.strategy, 4);
+  values.read_rule<ir::Strategy>("strategy", rule.strategy, 4);
   values.read("budget", rule.budget);
   values.read("lookahead", rule.lookahead);
   values.read("history_window", rule.history_window);

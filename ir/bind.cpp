@@ -34,8 +34,8 @@ bool check_inputs(const BindContext& context) {
 void copy_cache(const BindContext& context, BoundPolicy& bound) {
   const CacheRule& cache = context.policy.cache;
   bound.scope = cache.scope.value;
-  bound.eviction = cache.eviction.value;
-  bound.admit = cache.admit.value;
+  bound.eviction = cache.eviction.value.kind;
+  bound.admit = cache.admit.value.kind;
   bound.frequency_decay = cache.frequency_decay.value;
   bound.decay_interval = cache.decay_interval.value;
   bound.score_ema_alpha = cache.score_ema_alpha.value;
@@ -118,7 +118,7 @@ uint32_t num_target_layers(const PrefetchRule& rule, const ModelShape& shape) {
 // False after an error.
 bool bind_prefetch(const BindContext& context, BoundPolicy& bound) {
   const PrefetchRule& rule = context.policy.prefetch;
-  bound.strategy = rule.strategy.value;
+  bound.strategy = rule.strategy.value.links.front();
   bound.history_window = rule.history_window.value;
   bound.min_probability = rule.min_probability.value;
   bound.bandwidth = rule.bandwidth.value;
@@ -152,6 +152,7 @@ MissAction bind_miss(const ScheduleRule& rule, double expert_size_gb) {
       return MissAction::load;
     case ScheduleMode::cpu_fallback:
       return MissAction::cpu_load;
+    case ScheduleMode::balance:
     case ScheduleMode::hybrid: {
       const double transfer_ms = expert_size_gb / kOffloadLinkGbPerSecond * 1000.0;
       return transfer_ms > rule.offload_threshold_ms.value ? MissAction::cpu : MissAction::load;

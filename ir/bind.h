@@ -21,10 +21,6 @@ struct BindOptions {
   uint32_t streaming_slots = 2;            ///< what `auto` leaves for streaming
 };
 
-/// What a miss does, resolved: hybrid's choice is constant without a cost model.
-enum class MissAction : uint8_t { load, cpu, cpu_load };
-std::string_view to_word(MissAction);
-
 /// A policy bound to a shape. Everything the interpreter and the code generator need, and nothing of the source.
 struct BoundPolicy {
   std::string name;
@@ -56,7 +52,7 @@ struct BoundPolicy {
   double bandwidth = 1;
   bool cancel_stale = true;
   // schedule
-  MissAction miss = MissAction::load;
+  MissAction miss = MissAction::load;  ///< resolved: hybrid's choice is constant without a cost model
   bool overlap = true;
   bool priority_routing = false;
   // monitor

@@ -139,13 +139,13 @@ struct ExprNode {
   bool of_victim = false;  ///< of a variable, use_rate and weight_rate: the one that would leave, as `victim(x)` says
   uint32_t window = 0;     ///< 1..4096
   uint32_t largest = 0;
-  double number = 0;                         ///< of a constant: a fraction, ms, bytes, 0 or 1, as the type says
+  double number = 0;                            ///< of a constant: a fraction, ms, bytes, 0 or 1, as the type says
   std::array<uint32_t, 3> operand = {0, 0, 0};  ///< places of the operands: below this node's
   SourceSpan span;
 };
 
 /// A tree in one array, children before parents, the root last. Empty: no expression was written.
-/// Equality ignores spans; NaN constants of the same bits are equal.
+/// Equality ignores spans; NaN constants are equal, zeros of unlike sign are not.
 struct Expr {
   std::vector<ExprNode> nodes;
 
@@ -162,10 +162,14 @@ struct Expr {
 
 Expr constant(double value, Type type = Type::number);
 
-/// The expression in the language's own syntax, with parentheses where needed; it reads back as an equal Expr. A
-/// constant of a type that has no literal (infinity, NaN) is written as a division.
+/// The expression in the language's own syntax, with parentheses where needed; it reads back as an equal Expr. No
+/// recursion; cost: linear in the nodes.
 std::string print_expr(const Expr& expr);
+/// A literal with its unit where there is one. What has no literal is written as a constant expression in parentheses:
+/// infinity and NaN (`1e308 * 10`), and a ratio that no per cent reads back as (`0.1234 * 100%`).
 std::string print_constant(double value, Type type);
+/// The shortest decimal that reads back as the same number; `value` is finite.
+std::string print_number(double value);
 
 /// Where an expression gets the values of its variables.
 class Environment {

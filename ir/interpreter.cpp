@@ -227,6 +227,8 @@ bool Interpreter::goes_before(const Instance& instance, uint32_t a, uint32_t b) 
       return smaller(left.ema, right.ema);
     case Eviction::freq_threshold:
       return smaller(share(instance, a), share(instance, b));
+    default:
+      break;
   }
   return false;
 }

@@ -54,7 +54,8 @@ std::string_view to_word(Allocation);
 std::string_view to_word(Location);
 std::string_view to_word(Dtype);
 
-// ---- values ----------------------------------------------------------------------------------------------------------
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
 
 /// How large the fast tier is. Becomes slots when bound.
 struct Capacity {
@@ -126,7 +127,8 @@ struct Arm {
   friend bool operator==(const Arm& a, const Arm& b) { return a.condition == b.condition && a.action == b.action; }
 };
 
-// ---- the three blocks that phases, bands and rules may change --------------------------------------------------------
+// ---- the three blocks that phases, bands and rules may change
+// --------------------------------------------------------
 
 /// What stays resident (`cache { ... }`).
 struct CacheRule {
@@ -163,10 +165,10 @@ struct PrefetchRule {
   Sourced<double> min_probability{0.0};     ///< [0, 1]
   Sourced<double> bandwidth{1.0};           ///< share of the link, (0, 1]
   Sourced<bool> cancel_stale{true};
-  Sourced<uint32_t> store{64};              ///< past requests or tokens that sequence and trajectory keep, 1..4096
-  Sourced<std::string> profile;             ///< a .moeprof; empty: none
-  Sourced<Expr> when;                       ///< a condition; empty: always
-  Sourced<AdmitRule> admit;                 ///< always or when
+  Sourced<uint32_t> store{64};                 ///< past requests or tokens that sequence and trajectory keep, 1..4096
+  Sourced<std::string> profile;                ///< a .moeprof; empty: none
+  Sourced<Expr> when;                          ///< a condition; empty: always
+  Sourced<AdmitRule> admit;                    ///< always or when
   std::optional<Sourced<EvictionRule>> evict;  ///< nullopt: the cache's; never segmented
   friend bool operator==(const PrefetchRule&, const PrefetchRule&) = default;
 };
@@ -251,7 +253,8 @@ struct Assignment {
   friend bool operator==(const Assignment& a, const Assignment& b) { return a.key == b.key && a.value == b.value; }
 };
 
-// ---- the other blocks ------------------------------------------------------------------------------------------------
+// ---- the other blocks
+// ------------------------------------------------------------------------------------------------
 
 /// What is measured (`monitor { ... }`).
 struct MonitorRule {
@@ -277,18 +280,18 @@ struct PerLayerRule {
   std::optional<Sourced<uint64_t>> total_budget;  ///< slots; nullopt: layers x capacity
   Sourced<uint32_t> min_capacity{2};
   Sourced<uint32_t> max_capacity{64};
-  Sourced<uint64_t> rebalance_interval{500};   ///< dispatches; 0: never
-  Sourced<uint32_t> entropy_window{200};       ///< dispatches, 1..4096
-  Sourced<std::vector<uint32_t>> capacities;   ///< fixed slots of each layer, the last repeats; empty: not written
+  Sourced<uint64_t> rebalance_interval{500};  ///< dispatches; 0: never
+  Sourced<uint32_t> entropy_window{200};      ///< dispatches, 1..4096
+  Sourced<std::vector<uint32_t>> capacities;  ///< fixed slots of each layer, the last repeats; empty: not written
   friend bool operator==(const PerLayerRule&, const PerLayerRule&) = default;
 };
 
 struct RuleAction {
   enum class Kind : uint8_t { assign, use, rebalance, trigger_pressure, signal };
   Kind kind = Kind::assign;
-  Assignment assignment;                           ///< of assign
-  std::string name;                                ///< of use: a policy; of signal: the signal
-  Allocation allocation = Allocation::entropy;     ///< of rebalance
+  Assignment assignment;                        ///< of assign
+  std::string name;                             ///< of use: a policy; of signal: the signal
+  Allocation allocation = Allocation::entropy;  ///< of rebalance
   SourceSpan span;
   friend bool operator==(const RuleAction& a, const RuleAction& b) {
     return a.kind == b.kind && a.assignment == b.assignment && a.name == b.name && a.allocation == b.allocation;
@@ -301,8 +304,8 @@ struct AdaptRule {
   Expr condition;
   Sourced<uint64_t> stretch{1};  ///< >= 1
   Unit unit = Unit::dispatches;
-  Sourced<uint64_t> cooldown{0};  ///< dispatches
-  std::vector<RuleAction> actions;    ///< at least one
+  Sourced<uint64_t> cooldown{0};    ///< dispatches
+  std::vector<RuleAction> actions;  ///< at least one
   bool revert = false;
   SourceSpan span;
   friend bool operator==(const AdaptRule& a, const AdaptRule& b) {
@@ -435,9 +438,9 @@ struct Policy {
   std::optional<PerLayerRule> per_layer;
   std::optional<TiersRule> tiers;  ///< replaces cache.capacity
   std::optional<MemoryRule> memory;
-  std::vector<Band> bands;         ///< by ascending layer
-  std::vector<PhaseRule> phases;   ///< each phase at most once
-  std::vector<AdaptRule> adapt;    ///< short forms first, in order of text, then the rules
+  std::vector<Band> bands;        ///< by ascending layer
+  std::vector<PhaseRule> phases;  ///< each phase at most once
+  std::vector<AdaptRule> adapt;   ///< short forms first, in order of text, then the rules
   std::vector<Choose> choose;
   std::vector<Policy> alternatives;  ///< what `use` and `choose` name, each once, without rules of their own
   SourceSpan span;                   ///< the whole policy

@@ -4,6 +4,7 @@
 
 #include "ir/bind.h"
 #include "ir/policy.h"
+#include "ir/print_value.h"
 
 namespace moe::ir {
 namespace {
@@ -41,8 +42,8 @@ Json pins_json(const std::vector<Sourced<Pin>>& pins) {
 Json cache_json(const CacheRule& cache) {
   return {{"capacity", capacity_json(cache.capacity.value)},
           {"scope", to_word(cache.scope.value)},
-          {"eviction", to_word(cache.eviction.value)},
-          {"admit", to_word(cache.admit.value)},
+          {"eviction", print(cache.eviction.value)},
+          {"admit", print(cache.admit.value)},
           {"pin", pins_json(cache.pins)},
           {"frequency_decay", cache.frequency_decay.value},
           {"decay_interval", cache.decay_interval.value},
@@ -58,7 +59,7 @@ Json cache_json(const CacheRule& cache) {
 }
 
 Json prefetch_json(const PrefetchRule& prefetch) {
-  return {{"strategy", to_word(prefetch.strategy.value)},
+  return {{"strategy", print(prefetch.strategy.value)},
           {"budget", prefetch.budget.value},
           {"lookahead", prefetch.lookahead.value},
           {"history_window", prefetch.history_window.value},

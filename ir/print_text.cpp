@@ -5,62 +5,12 @@
 // IR.
 #include <fmt/format.h>
 
-#include <cmath>
-#include <cstdlib>
-
+#include "ir/keys.h"
 #include "ir/policy.h"
+#include "ir/print_value.h"
 
 namespace moe::ir {
 namespace {
-
-// The shortest decimal that reads back as the same number, without the `+` that fmt gives large exponents.
-std::string number(double value) {
-  std::string text = fmt::format("{}", value);
-  std::erase(text, '+');
-  return text;
-}
-
-// The shortest decimal P for which P / 100 is `ratio` again: 29, not ratio * 100 = 28.999999999999996.
-std::string percent(double ratio) {
-  for (int digits = 1; digits <= 17; ++digits) {
-    const std::string text = fmt::format("{:.{}g}", ratio * 100, digits);
-    const double candidate = std::strtod(text.c_str(), nullptr);
-    if (candidate / 100 == ratio) return number(candidate) + "%";
-  }
-  const double nearest = ratio * 100;
-  for (double candidate : {std::nextafter(nearest, 0.0), std::nextafter(nearest, 200.0)}) {
-    if (candidate / 100 == ratio) return number(candidate) + "%";
-  }
-  return number(nearest) + "%";
-}
-
-std::string capacity_text(const Capacity& capacity) {
-  switch (capacity.kind) {
-    case Capacity::Kind::slots:
-      return fmt::format("{}", capacity.amount);
-    case Capacity::Kind::ratio:
-      return percent(capacity.ratio);
-    case Capacity::Kind::bytes:
-      return fmt::format("{}B", capacity.amount);
-    case Capacity::Kind::automatic:
-      return "auto";
-  }
-  return "";
-}
-
-std::string range_text(const Pin::Range& range) {
-  return range.first == range.last ? fmt::format("{}", range.first) : fmt::format("{}..{}", range.first, range.last);
-}
-
-std::string pins_text(const std::vector<Sourced<Pin>>& pins) {
-  std::string text;
-  for (const Sourced<Pin>& pin : pins) {
-    if (!text.empty()) text += ", ";
-    if (pin.value.layers) text += range_text(*pin.value.layers) + ":";
-    text += range_text(pin.value.experts);
-  }
-  return "[" + text + "]";
-}
 
 /// The lines of one policy.
 class Writer {
@@ -76,7 +26,7 @@ class Writer {
   void key(std::string_view name, std::string_view value) {
     text_ += fmt::format("{:{}}{} = {}\n", "", indent_, name, value);
   }
-  void key(std::string_view name, double value) { key(name, number(value)); }
+  void key(std::string_view name, double value) { key(name, print_number(value)); }
   void key(std::string_view name, uint64_t value) { key(name, fmt::format("{}", value)); }
   void flag(std::string_view name, bool value) { key(name, value ? "true" : "false"); }
   std::string take() { return std::move(text_); }
@@ -88,11 +38,11 @@ class Writer {
 
 void print_cache(const CacheRule& cache, Writer& writer) {
   writer.open("cache");
-  writer.key("capacity", capacity_text(cache.capacity.value));
+  writer.key("capacity", print(cache.capacity.value));
   writer.key("scope", to_word(cache.scope.value));
-  writer.key("eviction", to_word(cache.eviction.value));
-  writer.key("admit", to_word(cache.admit.value));
-  writer.key("pin", pins_text(cache.pins));
+  writer.key("eviction", print(cache.eviction.value));
+  writer.key("admit", print(cache.admit.value));
+  writer.key("pin", print(cache.pins));
   writer.key("frequency_decay", cache.frequency_decay.value);
   writer.key("decay_interval", cache.decay_interval.value);
   writer.key("score_ema_alpha", cache.score_ema_alpha.value);
@@ -109,13 +59,13 @@ void print_cache(const CacheRule& cache, Writer& writer) {
 
 void print_prefetch(const PrefetchRule& prefetch, Writer& writer) {
   writer.open("prefetch");
-  writer.key("strategy", to_word(prefetch.strategy.value));
+  writer.key("strategy", print(prefetch.strategy.value));
   if (!prefetch.budget.span.is_default()) writer.key("budget", uint64_t{prefetch.budget.value});
   writer.key("lookahead", uint64_t{prefetch.lookahead.value});
   writer.key("history_window", uint64_t{prefetch.history_window.value});
   writer.key("affinity_threshold", prefetch.affinity_threshold.value);
   writer.key("min_probability", prefetch.min_probability.value);
-  writer.key("bandwidth", percent(prefetch.bandwidth.value));
+  writer.key("bandwidth", print_value(Key::bandwidth, prefetch.bandwidth.value));
   writer.flag("cancel_stale", prefetch.cancel_stale.value);
   writer.close();
 }
