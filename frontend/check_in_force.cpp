@@ -73,4 +73,29 @@ void check_in_force(const ir::Policy& policy, bool replay, ir::Diagnostics& diag
   Checker(policy, replay, diagnostics).check(find_in_force(policy));
 }
 
+void check_consent(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
+  const auto check = [&](const ir::Expr& drop, ir::SourceSpan span, bool approximate) {
+    if (drop.empty() || approximate) return;
+    diagnostics.error("MOE2110", span, "`drop` changes the model's output",
+                      "write `approximate = true` in `schedule` to allow it");
+  };
+  const auto check_overrides = [&](const std::vector<ir::Assignment>& overrides) {
+    bool approximate = policy.schedule.approximate.value;
+    for (const ir::Assignment& assignment : overrides) {
+      if (assignment.key == ir::Key::approximate) approximate = std::get<bool>(assignment.value);
+    }
+    for (const ir::Assignment& assignment : overrides) {
+      if (assignment.key == ir::Key::drop) check(std::get<ir::Expr>(assignment.value), assignment.span, approximate);
+    }
+  };
+  check(policy.schedule.drop.value, policy.schedule.drop.span, policy.schedule.approximate.value);
+  for (const ir::Band& band : policy.bands) check_overrides(band.overrides);
+  for (const ir::PhaseRule& phase : policy.phases) check_overrides(phase.overrides);
+  for (const ir::AdaptRule& rule : policy.adapt) {
+    for (const ir::RuleAction& action : rule.actions) {
+      if (action.kind == ir::RuleAction::Kind::assign) check_overrides({action.assignment});
+    }
+  }
+}
+
 }  // namespace moe::frontend

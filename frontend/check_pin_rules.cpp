@@ -127,4 +127,20 @@ void check_pins_fit(const ir::CacheRule& cache, ir::Diagnostics& diagnostics) {
   }
 }
 
+void check_pins_in_bands(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
+  for (const ir::Band& band : policy.bands) {
+    if (!band.pins || too_many(diagnostics)) continue;
+    check_pins_repeat(*band.pins, diagnostics);
+    if (policy.cache.scope.value != ir::Scope::layer) continue;  // what the other layers pin counts too
+    ir::CacheRule cache;
+    cache.scope = policy.cache.scope;
+    cache.capacity = policy.cache.capacity;
+    for (const ir::Assignment& assignment : band.overrides) {
+      if (assignment.key == ir::Key::capacity) cache.capacity = {std::get<ir::Capacity>(assignment.value), assignment.span};
+    }
+    cache.pins = *band.pins;
+    check_pins_fit(cache, diagnostics);
+  }
+}
+
 }  // namespace moe::frontend

@@ -93,9 +93,9 @@ class Finder {
     if (tiers.precision) add(tiers.precision->value.by);
   }
 
-  void add(const std::vector<ir::Action>& actions) {
-    for (const ir::Action& action : actions) {
-      if (action.kind == ir::Action::Kind::assign) add(action.assignment);
+  void add(const std::vector<ir::RuleAction>& actions) {
+    for (const ir::RuleAction& action : actions) {
+      if (action.kind == ir::RuleAction::Kind::assign) add(action.assignment);
     }
   }
 
