@@ -31,7 +31,7 @@ uint8_t places_of(ir::Variable variable) {
     case ir::Variable::size:
       return EM;
     default:
-      return ir::is_of_expert(variable) ? EMP : kAllPlaces;
+      return ir::is_of_expert(variable) ? EMP : uint8_t{kAllPlaces};
   }
 }
 
