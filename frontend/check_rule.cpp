@@ -212,6 +212,45 @@ CheckedValue check_metrics(const CheckContext& context, ExprId id) {
   return names;
 }
 
+namespace {
+
+// One rung: its dtype and, unless it is the last, from which value on it holds. `above`: the rungs before it.
+std::optional<ir::Ladder::Rung> check_rung(const CheckContext& context, const KeySpec& key, ExprId id, bool last,
+                                           const ir::Ladder& above, const std::optional<ir::Expr>& by) {
+  const Expr& rung = context.exprs[id];
+  if (rung.kind == ExprKind::missing) return std::nullopt;
+  const CheckedValue word = check_word(context, key, rung.text, context.exprs.text_of(rung));
+  const auto* dtype = std::get_if<Typed>(&word);
+  const bool has_threshold = rung.end_operand > rung.first_operand;
+  if (has_threshold == last) {
+    context.diagnostics.error(
+        "MOE2114", rung.span,
+        last ? "the last rung takes what is left and has no `>=`" : "only the last rung has no `>=`");
+    return std::nullopt;
+  }
+  ir::Ladder::Rung out;
+  if (has_threshold) {
+    const Typed threshold = check_expression(context, context.exprs.operands_of(rung)[0], kConstantPlace);
+    if (threshold.is_unknown()) return std::nullopt;
+    const bool plain = threshold.type == Type::number || threshold.type == Type::ratio;
+    if (by && to_word(threshold.type) != to_word(type_from(by->type())) && !plain) {
+      context.diagnostics.error(
+          "MOE2014", rung.span,
+          fmt::format("the ladder goes by {}, this is {}", to_word(type_from(by->type())), to_word(threshold.type)));
+      return std::nullopt;
+    }
+    if (!above.rungs.empty() && threshold.number >= above.rungs.back().at_least) {
+      context.diagnostics.error("MOE2114", rung.span, "the thresholds of a ladder fall from rung to rung");
+    }
+    out.at_least = threshold.number;
+  }
+  if (dtype == nullptr) return std::nullopt;
+  out.dtype = *enumerator(dtype->word, ir::Dtype::int2);
+  return out;
+}
+
+}  // namespace
+
 CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ExprId id) {
   const Expr& e = context.exprs[id];
   if (e.kind != ExprKind::ladder) {
@@ -220,28 +259,17 @@ CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ExprI
     return {};
   }
   const auto parts = context.exprs.operands_of(e);
-  check_expression(context, parts[0], kEvictPlace);
-  double above = 0;
+  std::optional<ir::Expr> by = lower_quantity(context, parts[0], kEvictPlace, "what a ladder goes by");
+  ir::Ladder ladder;
+  bool good = by.has_value();
   for (size_t i = 1; i < parts.size() && !too_many(context.diagnostics); ++i) {
-    const Expr& rung = context.exprs[parts[i]];
-    if (rung.kind == ExprKind::missing) continue;
-    check_word(context, key, rung.text, context.exprs.text_of(rung));
-    const bool last = i + 1 == parts.size();
-    const bool has_threshold = rung.end_operand > rung.first_operand;
-    if (has_threshold == last) {
-      context.diagnostics.error(
-          "MOE2114", rung.span,
-          last ? "the last rung takes what is left and has no `>=`" : "only the last rung has no `>=`");
-    }
-    if (!has_threshold) continue;
-    const Typed threshold = check_expression(context, context.exprs.operands_of(rung)[0], kConstantPlace);
-    if (threshold.is_unknown()) continue;
-    if (i > 1 && threshold.number >= above) {
-      context.diagnostics.error("MOE2114", rung.span, "the thresholds of a ladder fall from rung to rung");
-    }
-    above = threshold.number;
+    const std::optional<ir::Ladder::Rung> rung = check_rung(context, key, parts[i], i + 1 == parts.size(), ladder, by);
+    good = good && rung;
+    if (rung) ladder.rungs.push_back(*rung);
   }
-  return {};
+  if (!good || ladder.rungs.empty()) return {};
+  ladder.by = std::move(*by);
+  return ladder;
 }
 
 }  // namespace moe::frontend

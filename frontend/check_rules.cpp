@@ -1,181 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules about two or three keys that only make sense together: in the base, in every band and phase, and in a band
 // while in a phase.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <set>
 
-#include "frontend/limits.h"
 #include "frontend/lower.h"
-#include "frontend/text.h"
-#include "ir/keys.h"
+#include "frontend/together.h"
 
 namespace moe::frontend {
 namespace {
 
-/// What is judged together, without what is large: one of these is made for every band.
-struct Facts {
-  ir::Rules rules;
-  const std::vector<ir::Assignment>* own = nullptr;  ///< the overrides that are being judged; nullptr: the base
-
-  void apply(const std::vector<ir::Assignment>& overrides) {
-    own = &overrides;
-    for (const ir::Assignment& assignment : overrides) {
-      switch (assignment.key) {
-        case ir::Key::eviction:
-          rules.cache.eviction = {std::get<ir::EvictionRule>(assignment.value).kind, assignment.span};
-          break;
-        case ir::Key::capacity:
-        case ir::Key::memory_threshold:
-        case ir::Key::memory_headroom:
-        case ir::Key::strategy:
-        case ir::Key::budget:
-        case ir::Key::lookahead:
-        case ir::Key::mode:
-        case ir::Key::overlap:
-          ir::assign(rules, assignment);
-          break;
-        default:
-          break;
-      }
-    }
-  }
-
-  bool is_own(ir::Key key) const {
-    return own != nullptr && std::any_of(own->begin(), own->end(), [&](const auto& a) { return a.key == key; });
-  }
-};
-
-Facts facts_of(const ir::Policy& policy) {
-  Facts facts;
-  ir::CacheRule& cache = facts.rules.cache;
-  cache.capacity = policy.cache.capacity;
-  cache.scope = policy.cache.scope;
-  cache.eviction = {policy.cache.eviction.value.kind, policy.cache.eviction.span};
-  cache.memory_threshold = policy.cache.memory_threshold;
-  cache.memory_headroom = policy.cache.memory_headroom;
-  facts.rules.prefetch.strategy = policy.prefetch.strategy;
-  facts.rules.prefetch.budget = policy.prefetch.budget;
-  facts.rules.prefetch.lookahead = policy.prefetch.lookahead;
-  facts.rules.schedule.mode = policy.schedule.mode;
-  facts.rules.schedule.overlap = policy.schedule.overlap;
-  return facts;
-}
-
-/// Experts that one dispatch may fetch; nullopt: no model, no number.
-std::optional<uint64_t> places_of(const ir::Rules& rules) {
-  const auto& capacity = rules.cache.capacity;
-  if (capacity.span.is_default() || capacity.value.kind != ir::Capacity::Kind::slots) return std::nullopt;
-  // One dispatch fetches for as many layers as it looks ahead, each with a cache of its own under `scope = layer`.
-  const ir::StrategyChain& chain = rules.prefetch.strategy.value;
-  const bool several = chain.has(ir::Strategy::lookahead) || chain.has(ir::Strategy::gate) ||
-                       chain.has(ir::Strategy::sequence) || chain.has(ir::Strategy::trajectory);
-  const uint64_t layers = rules.cache.scope.value == ir::Scope::layer && several ? rules.prefetch.lookahead.value : 1;
-  return capacity.value.amount * layers;
-}
-
-class Judge {
- public:
-  explicit Judge(ir::Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
-
-  void judge(const Facts& facts) {
-    if (too_many(diagnostics_)) return;
-    check_headroom(facts);
-    check_budget(facts);
-    check_overlap(facts);
-    check_segments(facts);
-  }
-
- private:
-  // False: this has been said, of another combination.
-  bool is_new(std::string_view code, ir::SourceSpan span) { return said_.emplace(code, span.begin).second; }
-
-  // At or over the threshold experts leave until the headroom is reached: it cannot lie above.
-  void check_headroom(const Facts& facts) {
-    const ir::CacheRule& cache = facts.rules.cache;
-    if (!cache.memory_threshold || cache.memory_headroom.value <= cache.memory_threshold->value) return;
-    const bool of_threshold = facts.is_own(ir::Key::memory_threshold) && !facts.is_own(ir::Key::memory_headroom);
-    const ir::SourceSpan span = of_threshold ? cache.memory_threshold->span : cache.memory_headroom.span;
-    const std::string threshold = number_text(cache.memory_threshold->value);
-    if (!is_new("MOE2101", span)) return;
-    diagnostics_.error("MOE2101", span,
-                       fmt::format("`memory_headroom` is above `memory_threshold`, which is {}", threshold),
-                       fmt::format("write `memory_headroom = {}` or less", threshold));
-  }
-
-  // A budget above the capacity would evict what it has just fetched.
-  void check_budget(const Facts& facts) {
-    const auto& budget = facts.rules.prefetch.budget;
-    const std::optional<uint64_t> places = places_of(facts.rules);
-    if (!places || budget.value <= *places) return;
-    const ir::SourceSpan capacity = facts.rules.cache.capacity.span;
-    const bool of_capacity = facts.is_own(ir::Key::capacity) && !facts.is_own(ir::Key::budget);
-    const ir::SourceSpan span = of_capacity ? capacity : budget.span;
-    if (!is_new("MOE2106", span)) return;
-    auto& error = diagnostics_.error("MOE2106", span,
-                                     fmt::format("`budget` is larger than the {} experts that the cache holds", *places),
-                                     fmt::format("write `budget = {}`, or raise `capacity`", *places));
-    error.related_span = of_capacity ? budget.span : capacity;
-    error.related_message = of_capacity ? "the budget is set here" : "the capacity is set here";
-  }
-
-  // Host compute and transfer must run side by side for one to be the cheaper.
-  void check_overlap(const Facts& facts) {
-    const ir::ScheduleRule& schedule = facts.rules.schedule;
-    const ir::ScheduleMode mode = schedule.mode.value;
-    if (schedule.overlap.value || (mode != ir::ScheduleMode::hybrid && mode != ir::ScheduleMode::balance)) return;
-    const bool of_mode = facts.is_own(ir::Key::mode) && !facts.is_own(ir::Key::overlap);
-    const ir::SourceSpan span = of_mode ? schedule.mode.span : schedule.overlap.span;
-    if (!is_new("MOE2102", span)) return;
-    diagnostics_.error("MOE2102", span, fmt::format("`mode = {}` needs `overlap = true`", to_word(mode)),
-                       "remove `overlap = false`, or choose another mode");
-  }
-
-  void check_segments(const Facts& facts) {
-    const ir::CacheRule& cache = facts.rules.cache;
-    const bool one = !cache.capacity.span.is_default() && cache.capacity.value.kind == ir::Capacity::Kind::slots &&
-                     cache.capacity.value.amount < 2;
-    if (!one || !(cache.eviction.value == ir::Eviction::segmented)) return;
-    if (!is_new("MOE2132", cache.capacity.span)) return;
-    diagnostics_.warning("MOE2132", cache.capacity.span, "a cache of one expert has no place for a second segment",
-                         "raise `capacity` to at least 2, or write one rule");
-  }
-
-  ir::Diagnostics& diagnostics_;
-  std::set<std::pair<std::string_view, uint32_t>> said_;
-};
-
-double capped_headroom(const ir::CacheRule& cache) {
-  return std::min(ir::CacheRule{}.memory_headroom.value, 0.9 * cache.memory_threshold->value);
-}
-
-// Defaults that follow what was written. Only where both are known.
-void adapt_defaults(ir::Policy& policy) {
-  if (policy.cache.memory_threshold && policy.cache.memory_headroom.span.is_default()) {
-    policy.cache.memory_headroom.value = capped_headroom(policy.cache);
-  }
-  const std::optional<uint64_t> places = places_of(policy.rules());
-  ir::Sourced<uint32_t>& budget = policy.prefetch.budget;
-  if (places && budget.span.is_default() && budget.value > *places) budget.value = static_cast<uint32_t>(*places);
-}
-
-// The same for overrides, which then say what they imply.
-void adapt_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
-  Facts facts = base;
-  facts.apply(overrides);
-  const ir::CacheRule& cache = facts.rules.cache;
-  const size_t num_written = overrides.size();
-  if (facts.is_own(ir::Key::memory_threshold) && cache.memory_threshold && cache.memory_headroom.span.is_default() &&
-      capped_headroom(cache) != cache.memory_headroom.value) {
-    overrides.push_back({ir::Key::memory_headroom, capped_headroom(cache), {}});
-  }
-  const ir::Sourced<uint32_t>& budget = facts.rules.prefetch.budget;
-  const std::optional<uint64_t> places = places_of(facts.rules);
-  if (places && budget.span.is_default() && budget.value > *places) {
-    overrides.push_back({ir::Key::budget, *places, {}});
-  }
-  if (overrides.size() == num_written) return;
+// Overrides say what they imply, in order of key.
+void add_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
+  append_defaults(base, overrides);
   std::stable_sort(overrides.begin(), overrides.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
 }
 
@@ -184,8 +20,8 @@ void adapt_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
 void check_rules_together(ir::Policy& policy, ir::Diagnostics& diagnostics) {
   adapt_defaults(policy);
   const Facts base = facts_of(policy);
-  for (ir::Band& band : policy.bands) adapt_defaults(base, band.overrides);
-  for (ir::PhaseRule& phase : policy.phases) adapt_defaults(base, phase.overrides);
+  for (ir::Band& band : policy.bands) add_defaults(base, band.overrides);
+  for (ir::PhaseRule& phase : policy.phases) add_defaults(base, phase.overrides);
   Judge judge(diagnostics);
   judge.judge(base);
   for (const ir::PhaseRule& phase : policy.phases) {

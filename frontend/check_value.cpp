@@ -127,6 +127,8 @@ CheckedValue check_plain(const CheckContext& context, const KeySpec& key, ast::E
       return check_pins(context, key, id);
     case ValueType::metrics:
       return check_metrics(context, id);
+    case ValueType::counts:
+      return check_counts(context, key, id);
     case ValueType::condition:
       return check_key_condition(context, id);
     case ValueType::duration:

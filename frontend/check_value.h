@@ -13,10 +13,11 @@ namespace moe::frontend {
 
 using PinList = std::vector<ir::Sourced<ir::Pin>>;
 using WordList = std::vector<ir::Sourced<std::string>>;
+using CountList = std::vector<uint32_t>;
 
 /// What a value turned out to be. monostate: it was wrong, which has been reported.
 using CheckedValue = std::variant<std::monostate, Typed, ir::Capacity, PinList, WordList, ir::EvictionRule,
-                                  ir::AdmitRule, ir::StrategyChain, ir::Expr>;
+                                  ir::AdmitRule, ir::StrategyChain, ir::Expr, CountList, ir::Ladder>;
 
 /// Checks `id` as the value of `key`. Numbers come out in the key's own measure (ms, 10^9 bytes, bytes, fractions).
 /// The short form `a : b when E` is no value: check_block takes it apart where it may stand.
@@ -26,6 +27,7 @@ CheckedValue check_value(const CheckContext& context, const KeySpec& key, ast::E
 CheckedValue check_capacity(const CheckContext& context, const KeySpec& key, ast::ExprId id);
 CheckedValue check_pins(const CheckContext& context, const KeySpec& key, ast::ExprId id);
 CheckedValue check_metrics(const CheckContext& context, ast::ExprId id);
+CheckedValue check_counts(const CheckContext& context, const KeySpec& key, ast::ExprId id);
 CheckedValue check_rule(const CheckContext& context, const KeySpec& key,
                         ast::ExprId id);  ///< eviction, strategy, admit, prefetch's evict, drop
 CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ast::ExprId id);

@@ -66,11 +66,11 @@ constexpr std::array kPrefetchKeys = {
 };
 
 constexpr std::array kLearnKeys = {
-    KeySpec{"window", integer, kWindow, "", "", "24", false},
-    KeySpec{"discount", real, kPositiveFraction, "", "", "0.8", false},
-    KeySpec{"rate", real, kPositiveFraction, "", "", "0.01", false},
-    KeySpec{"profile", text, kAny, "", "", "", false},
-    KeySpec{"freeze", boolean, kAny, "", "", "false", false},
+    KeySpec{"window", integer, kWindow, "", "", "24"},
+    KeySpec{"discount", real, kPositiveFraction, "", "", "0.8"},
+    KeySpec{"rate", real, kPositiveFraction, "", "", "0.01"},
+    KeySpec{"profile", text, kAny, "", "", ""},
+    KeySpec{"freeze", boolean, kAny, "", "", "false"},
 };
 
 constexpr std::array kScheduleKeys = {
@@ -94,53 +94,54 @@ constexpr std::array kMonitorKeys = {
 };
 
 constexpr std::array kPerLayerKeys = {
-    KeySpec{"allocation", word, kAny, "", "entropy uniform utility", "entropy", false},
-    KeySpec{"total_budget", integer, kCount32, "", "", "", false},
-    KeySpec{"min_capacity", integer, kCount32, "", "", "2", false},
-    KeySpec{"max_capacity", integer, kCount32, "", "", "64", false},
-    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "", "500", false},
-    KeySpec{"entropy_window", integer, kWindow, "", "", "200", false},
+    KeySpec{"allocation", word, kAny, "entropy uniform utility", "", "entropy"},
+    KeySpec{"total_budget", integer, kCount32, "", "", ""},
+    KeySpec{"min_capacity", integer, kCount32, "", "", "2"},
+    KeySpec{"max_capacity", integer, kCount32, "", "", "64"},
+    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "", "500"},
+    KeySpec{"entropy_window", integer, kWindow, "", "", "200"},
+    KeySpec{"capacities", counts, kCount32, "", "", ""},
 };
 
 constexpr std::array kTiersKeys = {
-    KeySpec{"inclusive", boolean, kAny, "", "", "true", false},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", "", false},
-    KeySpec{"direct", boolean, kAny, "", "", "false", false},
-    KeySpec{"precision", ladder, kAny, kDtypes, "", "", false},
+    KeySpec{"inclusive", boolean, kAny, "", "", "true"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", ""},
+    KeySpec{"direct", boolean, kAny, "", "", "false"},
+    KeySpec{"precision", ladder, kAny, kDtypes, "", ""},
 };
 
 constexpr std::array kTierKeys = {
-    KeySpec{"location", word, kAny, "", "gpu host disk", "", false},
-    KeySpec{"dtype", word, kAny, "", kDtypes, "as_stored", false},
-    KeySpec{"capacity", capacity, kCount32, "auto", "", "", false},
-    KeySpec{"pinned", boolean, kAny, "", "", "", false},
-    KeySpec{"group_size", integer, kCount32, "", "", "128", false},
-    KeySpec{"path", text, kAny, "", "", "", false},
+    KeySpec{"location", word, kAny, "gpu host disk", "", ""},
+    KeySpec{"dtype", word, kAny, kDtypes, "", "as_stored"},
+    KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
+    KeySpec{"pinned", boolean, kAny, "", "", ""},
+    KeySpec{"group_size", integer, kCount32, "", "", "128"},
+    KeySpec{"path", text, kAny, "", "", ""},
 };
 
 constexpr std::array kMemoryKeys = {
-    KeySpec{"budget", size, kPositive, "", "", "", false},
-    KeySpec{"kv_reserve", size, {0, kHuge}, "", "", "", false},
-    KeySpec{"warn", real, kPositiveFraction, "", "", "80%", false},
-    KeySpec{"shed", real, kPositiveFraction, "", "", "92%", false},
+    KeySpec{"budget", size, {1, kMaxCount}, "", "", ""},
+    KeySpec{"kv_reserve", size, {0, kMaxCount}, "", "", ""},
+    KeySpec{"warn", real, kPositiveFraction, "", "", "80%"},
+    KeySpec{"shed", real, kPositiveFraction, "", "", "92%"},
 };
 
 constexpr std::array kBlocks = {
     BlockSpec{"cache", kCacheKeys, kNoItems, "", "", ""},
     BlockSpec{"prefetch", kPrefetchKeys, kNoItems, "", "", ""},
-    BlockSpec{"learn", kLearnKeys, kNoItems, "", "", "", false},
+    BlockSpec{"learn", kLearnKeys, kNoItems, "", "", ""},
     BlockSpec{"schedule", kScheduleKeys, kNoItems, "", "", "miss"},
     BlockSpec{"monitor", kMonitorKeys, kNoItems, "", "", ""},
-    BlockSpec{"adapt", {}, kRules, "", "", "", false},
-    BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", "", false},
-    BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", "", false},
-    BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed", false},
+    BlockSpec{"adapt", {}, kRules, "", "", ""},
+    BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", ""},
+    BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", ""},
+    BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed"},
     BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", ""},
     BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", ""},
 };
 
 // Blocks that stand only inside others.
-constexpr BlockSpec kTier{"tier", kTierKeys, kNoItems, "", "*", "", false};
+constexpr BlockSpec kTier{"tier", kTierKeys, kNoItems, "", "*", ""};
 
 struct Alias {
   std::string_view block;  // "": in adapt rules only

@@ -25,6 +25,7 @@ enum class ValueType : uint8_t {
   victim,     ///< an eviction word or least(E), or `cache`
   pins,       ///< a list of experts, `all`, or hottest(N)
   metrics,    ///< a list of metric names
+  counts,     ///< a list of whole numbers
   condition,  ///< an expression that is true or false
   drop,       ///< when(E)
   duration,   ///< an expression that is a time; a number is milliseconds

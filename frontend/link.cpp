@@ -224,9 +224,15 @@ const Linked::Unit& Linked::unit_of(ast::SourceSpan span) const {
 std::optional<size_t> Linked::find(std::string_view name, ast::SourceSpan span) const {
   const Unit& unit = unit_of(span);
   if (const auto own = unit.names.find(name); own != unit.names.end()) return own->second;
-  for (const size_t imported : unit.imported) {
-    const auto found = units_[imported].names.find(name);
-    if (found != units_[imported].names.end()) return found->second;
+  for (size_t i = 0; i < unit.imported.size(); ++i) {
+    const Unit& imported = units_[unit.imported[i]];
+    const auto found = imported.names.find(name);
+    if (found == imported.names.end()) continue;
+    if (&unit == &units_.front()) {
+      found_from_.resize(unit.imported.size());
+      found_from_[i] = true;
+    }
+    return found->second;
   }
   return std::nullopt;
 }
@@ -256,6 +262,17 @@ void Linked::report_unknown(const ast::Name& name, ir::Diagnostics& diagnostics)
                     fmt::format("there is no policy {} in this file{}", quote(name.text),
                                 unit_of(name.span).imports.empty() ? "" : " or its imports"),
                     std::move(hint));
+}
+
+void Linked::report_unused(ir::Diagnostics& diagnostics) const {
+  const Unit& main = units_.front();
+  found_from_.resize(main.imported.size());
+  for (size_t i = 0; i < main.imported.size(); ++i) {
+    if (found_from_[i]) continue;
+    diagnostics.warning("MOE2144", main.imported_at[i],
+                        fmt::format("nothing of {} is used", quote(units_[main.imported[i]].location.name)),
+                        "remove the import, or name one of its policies");
+  }
 }
 
 Linked link(const ast::File& main, std::string_view name, ImportResolver* resolver, ir::Diagnostics& diagnostics) {

@@ -46,12 +46,15 @@ class Linked {
   std::vector<std::string_view> names_at(ast::SourceSpan span) const;
   /// Reports that find() found nothing; not where an import that could not be read may have had it.
   void report_unknown(const ast::Name& name, ir::Diagnostics& diagnostics) const;
+  /// Warns of imports of the main file from which nothing was found. Call it when all names have been looked up.
+  void report_unused(ir::Diagnostics& diagnostics) const;
 
  private:
   friend class Linker;
   const ast::File* main_;
   std::optional<ast::File> all_;
-  std::vector<Unit> units_;  ///< by ascending base; the main file first
+  std::vector<Unit> units_;               ///< by ascending base; the main file first
+  mutable std::vector<bool> found_from_;  ///< by the main file's `imported`: find() took something from it
 };
 
 /// Reads all imports, once each. Findings: of the imported files, in their place (their sources go to `diagnostics`);

@@ -7,8 +7,8 @@
 #include "frontend/limits.h"
 #include "frontend/lower.h"
 #include "frontend/lower_keys.h"
+#include "frontend/lower_shared.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -19,6 +19,7 @@ struct Overrides {
   std::vector<ir::Assignment> keys;
   std::optional<std::vector<ir::Sourced<ir::Pin>>> pins;
   std::optional<std::vector<ir::Sourced<ir::Pin>>> preload;
+  std::optional<ir::TiersRule> tiers;
 };
 
 // The blocks inside a band or a phase: nothing is required in them.
@@ -56,8 +57,7 @@ class OverrideLowering {
   void lower_block(const ast::Block& inner) {
     const std::string_view name = inner.name.text;
     if (name == "tiers") {
-      check_tiers(context_, inner);
-      report_unsupported(context_.diagnostics, inner.name.span, name);
+      out_.tiers = lower_tiers(context_, inner);
       return;
     }
     const BlockValues values = check_block(context_, inner, *find_block(name), override_of_);
@@ -175,6 +175,7 @@ std::vector<ir::Band> lower_bands(const CheckContext& context, const ast::Policy
     band->overrides = std::move(inner.keys);
     band->pins = std::move(inner.pins);
     band->preload = std::move(inner.preload);
+    band->tiers = std::move(inner.tiers);
     if (band->pins) check_pinned_layers(*band, *band->pins, context.diagnostics);
     if (band->preload) check_pinned_layers(*band, *band->preload, context.diagnostics);
     bands.push_back(std::move(*band));
