@@ -34,13 +34,13 @@ struct DispatchInput {
   uint32_t layer = 0;
   uint32_t num_tokens = 0;
   uint32_t top_k = 0;
-  std::span<const int32_t> ids;         ///< row-major [num_tokens][top_k]
-  std::span<const float> weights;       ///< same shape; empty: all 1
-  std::span<const uint32_t> dropped;    ///< keys whose load the mechanism dropped or failed since the last dispatch
-  bool allow_padding = false;           ///< an id of kNoExpert is skipped, its weight unread; else it is invalid
+  std::span<const int32_t> ids;       ///< row-major [num_tokens][top_k]
+  std::span<const float> weights;     ///< same shape; empty: all 1
+  std::span<const uint32_t> dropped;  ///< keys whose load the mechanism dropped or failed since the last dispatch
+  bool allow_padding = false;         ///< an id of kNoExpert is skipped, its weight unread; else it is invalid
   Phase phase = Phase::decode;
-  std::span<const uint32_t> requests;   ///< [num_tokens]; empty: all of one request
-  std::span<const float> probabilities; ///< the router's, [num_tokens][num_experts]; empty: unknown
+  std::span<const uint32_t> requests;    ///< [num_tokens]; empty: all of one request
+  std::span<const float> probabilities;  ///< the router's, [num_tokens][num_experts]; empty: unknown
   MeasuredInputs measured;
 };
 
@@ -83,7 +83,7 @@ struct Decision {
   std::vector<uint32_t> prefetched;     ///< keys, in order
   std::vector<uint32_t> dropped;        ///< experts that `drop` left out: no accesses
   std::vector<TierMove> moves;
-  std::vector<uint32_t> rules_fired;    ///< places in BoundPolicy::adapt
+  std::vector<uint32_t> rules_fired;  ///< places in BoundPolicy::adapt
   std::vector<std::string> signals;
   friend bool operator==(const Decision&, const Decision&) = default;
 };

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
+
+#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
@@ -21,34 +22,13 @@ bool equal(const ExprNode& a, const ExprNode& b) {
          a.window == b.window && a.largest == b.largest && a.operand == b.operand && equal(a.number, b.number);
 }
 
-// Oldest first, as the ring gives them.
-double mean(const std::vector<double>& samples) {
-  double sum = 0;
-  for (const double sample : samples) sum += sample;
-  return sum / static_cast<double>(samples.size());
-}
-
-double largest(const std::vector<double>& samples) {
-  if (samples.empty()) return std::numeric_limits<double>::quiet_NaN();
-  double best = samples.front();
-  for (const double sample : samples) best = apply(ExprOp::max, best, sample);
-  return best;
-}
-
-// Sum of (x - mean x) * y over sum of (x - mean x)^2, with x = 0, 1, ...; that divisor is n (n^2 - 1) / 12, exactly.
-double slope(const std::vector<double>& samples) {
-  const auto n = static_cast<double>(samples.size());
-  const double middle = (n - 1) / 2;
-  double sum = 0;
-  for (size_t i = 0; i < samples.size(); ++i) sum += (static_cast<double>(i) - middle) * samples[i];
-  return sum / (n * (n * n - 1) / 12);
-}
-
 double over_history(const ExprNode& node, Environment& environment, std::vector<double>& samples) {
   samples.clear();
   environment.history(node.variable, node.window, samples);
-  if (node.op == ExprOp::avg_over) return mean(samples);
-  return node.op == ExprOp::max_over ? largest(samples) : slope(samples);
+  const auto count = static_cast<uint32_t>(samples.size());
+  const auto at = [&](uint32_t i) { return samples[i]; };
+  if (node.op == ExprOp::avg_over) return math::average(count, at);
+  return node.op == ExprOp::max_over ? math::largest(count, at) : math::slope(count, at);
 }
 
 }  // namespace
@@ -107,15 +87,15 @@ double apply(ExprOp op, double a, double b, double c) {
     case ExprOp::abs:
       return std::fabs(a);
     case ExprOp::exp:
-      return std::exp(a);
+      return math::exp(a);
     case ExprOp::log:
-      return std::log(a);
+      return math::log(a);
     case ExprOp::log2:
-      return std::log2(a);
+      return math::log2(a);
     case ExprOp::sqrt:
-      return std::sqrt(a);
+      return math::sqrt(a);
     case ExprOp::sigmoid:
-      return 1.0 / (1.0 + std::exp(-a));
+      return math::sigmoid(a);
     case ExprOp::add:
       return a + b;
     case ExprOp::subtract:
@@ -125,7 +105,7 @@ double apply(ExprOp op, double a, double b, double c) {
     case ExprOp::divide:
       return a / b;
     case ExprOp::modulo:
-      return std::fmod(a, b);
+      return math::fmod(a, b);
     case ExprOp::eq:
       return a == b;
     case ExprOp::ne:
@@ -143,17 +123,17 @@ double apply(ExprOp op, double a, double b, double c) {
     case ExprOp::or_:
       return a != 0 || b != 0;
     case ExprOp::min:
-      return a < b ? a : b;
+      return math::min(a, b);
     case ExprOp::max:
-      return a > b ? a : b;
+      return math::max(a, b);
     case ExprOp::pow:
-      return std::pow(a, b);
+      return math::pow(a, b);
     case ExprOp::conditional:
       return a != 0 ? b : c;
     case ExprOp::clamp:
-      return apply(ExprOp::min, apply(ExprOp::max, a, b), c);
+      return math::min(math::max(a, b), c);
     default:
-      return std::numeric_limits<double>::quiet_NaN();
+      return math::kNaN;
   }
 }
 

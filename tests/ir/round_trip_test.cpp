@@ -59,9 +59,9 @@ class Generator {
 
   void cache(CacheRule& rule) {
     rule.scope = written(pick({Scope::global, Scope::layer}));
-    rule.eviction =
-        written(pick({Eviction::lru, Eviction::lfu, Eviction::score, Eviction::freq_threshold, Eviction::fifo}));
-    rule.admit = written(pick({Admit::always, Admit::never}));
+    rule.eviction = written<EvictionRule>(
+        pick({Eviction::lru, Eviction::lfu, Eviction::score, Eviction::freq_threshold, Eviction::fifo}));
+    rule.admit = written<AdmitRule>(pick({Admit::always, Admit::never}));
     for (uint32_t i = 0, n = below(4); i < n; ++i) {
       const uint32_t layer = below(10);
       const uint32_t expert = 100 * i + below(50);
@@ -86,7 +86,8 @@ class Generator {
   }
 
   void prefetch(PrefetchRule& rule) {
-    rule.strategy = written(pick({Strategy::none, Strategy::history, Strategy::lookahead, Strategy::gate}));
+    rule.strategy =
+        written<StrategyChain>(pick({Strategy::none, Strategy::history, Strategy::lookahead, Strategy::gate}));
     if (flip()) rule.budget = written(1 + below(16));
     rule.lookahead = written(1 + below(8));
     rule.history_window = written(1 + below(4096));
