@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A block against the table of keys.
 #pragma once
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,11 +12,19 @@ namespace moe::frontend {
 /// The checked values of a block.
 class BlockValues {
  public:
+  /// value : otherwise when condition
+  struct ShortForm {
+    CheckedValue value;
+    ir::SourceSpan value_span;
+    ir::Expr condition;
+    ir::SourceSpan span;  ///< of the whole
+  };
   struct Value {
     const KeySpec* key = nullptr;
     ir::SourceSpan key_span;
-    ir::SourceSpan span;  ///< of the value
+    ir::SourceSpan span;  ///< of the value; of a short form's first
     CheckedValue value;
+    std::optional<ShortForm> otherwise{};
   };
 
   void add(Value value) { values_.push_back(std::move(value)); }
@@ -56,9 +65,11 @@ class BlockValues {
   std::vector<Value> values_;
 };
 
-/// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves.
+/// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves. Short forms
+/// may stand where the key can be overridden, except in an `override_of`: "a phase", "a band of layers".
 /// What the block or a key cannot do yet is reported as not supported.
-BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec);
+BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec,
+                        std::string_view override_of = "");
 
 /// Reports a name that no block has, with the nearest one that `allowed` lists.
 void report_unknown_block(const CheckContext& context, const ast::Name& name,

@@ -22,10 +22,13 @@ enum class ValueType : uint8_t {
   eviction,   ///< a word, `a | b` or least(E)
   admit,      ///< a word or when(E)
   strategy,   ///< a word or a chain of them
-  victim,     ///< an eviction word or least(E)
-  pins,       ///< a list of experts, or hottest(N)
+  victim,     ///< an eviction word or least(E), or `cache`
+  pins,       ///< a list of experts, `all`, or hottest(N)
   metrics,    ///< a list of metric names
+  counts,     ///< a list of whole numbers
   condition,  ///< an expression that is true or false
+  drop,       ///< when(E)
+  duration,   ///< an expression that is a time; a number is milliseconds
   ladder,     ///< by (E) [ ... ]
 };
 

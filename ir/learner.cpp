@@ -3,17 +3,14 @@
 // every sum and the moment of every update; each step here is one sentence there.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <deque>
 #include <optional>
 
 #include "ir/predictor.h"
+#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
-
-double natural_log(double x) { return std::log(x); }
-double sigmoid(double z) { return 1.0 / (1.0 + std::exp(-z)); }
 
 constexpr std::array<double, 5> kTimeConstants{2, 6, 20, 80, 400};  // dispatches of the layer
 constexpr double kRateFloor = 0.01;                                 // added to a use rate before its logarithm
@@ -49,7 +46,7 @@ struct Head {
       const double* weights = &choice_weights[choice.row * n];
       for (size_t e = 0; e < n; ++e) outputs[e] += weights[e] * choice.value;
     }
-    for (double& output : outputs) output = sigmoid(output);
+    for (double& output : outputs) output = math::sigmoid(output);
     return outputs;
   }
 
@@ -94,8 +91,8 @@ struct Layer {
     const ExpertState& state = experts[expert];
     Dense dense{};
     dense[0] = 1;
-    for (size_t i = 0; i < kTimeConstants.size(); ++i) dense[1 + i] = natural_log(state.use_rates[i] + kRateFloor);
-    dense[6] = natural_log(1.0 + static_cast<double>(state.idle));
+    for (size_t i = 0; i < kTimeConstants.size(); ++i) dense[1 + i] = math::log(state.use_rates[i] + kRateFloor);
+    dense[6] = math::log(1.0 + static_cast<double>(state.idle));
     dense[7] = state.used ? 1 : 0;
     dense[8] = state.weight;
     if (request_dispatches > 0) {

@@ -2,11 +2,11 @@
 // Strategy sequence: the past request whose expert counts look most like this one's says how this one goes on.
 // MoE-Infinity (arXiv 2401.14361; expert_tracer.py, expert_predictor.py of the public code, revision d617801).
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
 
 #include "ir/predictor.h"
+#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
@@ -25,7 +25,7 @@ double cosine(const uint64_t* a, const uint64_t* b, size_t size) {
     norm_b += y * y;
   }
   if (norm_a == 0 || norm_b == 0) return 0;
-  return dot / std::sqrt(norm_a * norm_b);
+  return dot / math::sqrt(norm_a * norm_b);
 }
 
 class Sequence final : public Predictor {

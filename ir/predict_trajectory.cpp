@@ -3,10 +3,10 @@
 // what the later layers need. FineMoE (EuroSys '26; runtime/model_offload.py of the public code, revision 5c58468),
 // its half that needs no embeddings.
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "ir/predictor.h"
+#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
@@ -25,7 +25,7 @@ double cosine(const Map& a, const Map& b, size_t size) {
     norm_b += y * y;
   }
   if (norm_a == 0 || norm_b == 0) return 0;
-  return dot / std::sqrt(norm_a * norm_b);
+  return dot / math::sqrt(norm_a * norm_b);
 }
 
 class Trajectory final : public Predictor {

@@ -30,7 +30,7 @@ std::string print(const Pin& pin) {
 struct ValuePrinter {
   Key key;
 
-  std::string operator()(std::monostate) const { return "none"; }
+  std::string operator()(std::monostate) const { return key == Key::prefetch_evict ? "cache" : "none"; }
   std::string operator()(bool value) const { return print_bool(value); }
   std::string operator()(uint64_t value) const {
     if (key == Key::lookahead && value == kAllLayers) return "all";
@@ -56,6 +56,7 @@ struct ValuePrinter {
     return text + " }";
   }
   std::string operator()(const Expr& value) const {
+    if (value.empty() && key != Key::prefetch_when) return key == Key::drop ? "never" : "auto";
     if (key == Key::order) return fmt::format("least({})", print_expr(value));
     return key == Key::drop ? fmt::format("when({})", print_expr(value)) : print_expr(value);
   }
