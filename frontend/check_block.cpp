@@ -8,7 +8,6 @@
 #include "frontend/limits.h"
 #include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 #include "ir/keys.h"
 
 namespace moe::frontend {
@@ -73,12 +72,7 @@ class BlockChecker {
       twice.related_span = first->key_span;
       twice.related_message = "the first is here";
     }
-    const size_t errors_before = context_.diagnostics.num_errors();
     BlockValues::Value value = check_entry(*key, entry);
-    const bool good = context_.diagnostics.num_errors() == errors_before;
-    if (spec_.supported && !key->supported && good && !says_default(*key, value.value)) {
-      report_unsupported(context_.diagnostics, entry.key.span, key->name, "remove it");
-    }
     if (values_.find(key->name) == nullptr) values_.add(std::move(value));
   }
 
@@ -112,13 +106,6 @@ class BlockChecker {
     return false;
   }
 
-  // `approximate = false` asks for nothing.
-  static bool says_default(const KeySpec& key, const CheckedValue& value) {
-    const Typed* typed = std::get_if<Typed>(&value);
-    if (typed == nullptr || typed->type != Type::boolean || !typed->constant) return false;
-    return key.default_text == (typed->truth ? "true" : "false");
-  }
-
   void unknown_key(const ast::Name& name) {
     const std::vector<std::string_view> names = key_names(spec_);
     if (names.empty()) {
@@ -129,7 +116,7 @@ class BlockChecker {
     std::string otherwise = fmt::format("keys of {}: {}", quote(spec_.name), list_words(names, "and"));
     for (const std::string_view other : block_names()) {
       const BlockSpec& block = *find_block(other);
-      if (block.supported && find_key(block, name.text) != nullptr) {
+      if (find_key(block, name.text) != nullptr) {
         otherwise = fmt::format("it is a key of {}", quote(other));
       }
     }

@@ -67,7 +67,6 @@ class BlockValues {
 
 /// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves. Short forms
 /// may stand where the key can be overridden, except in an `override_of`: "a phase", "a band of layers".
-/// What the block or a key cannot do yet is reported as not supported.
 BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec,
                         std::string_view override_of = "");
 

@@ -7,7 +7,6 @@
 
 #include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -92,7 +91,7 @@ CheckedValue check_single_word(const CheckContext& context, const KeySpec& key, 
   const Typed value = check_expression(context, id, kConstantPlace);
   if (value.is_unknown()) return {};
   if (value.type == Type::word) return check_word(context, key, context.exprs[id].span, value.word);
-  const std::vector<std::string_view> words = split_words(key.words.empty() ? key.later_words : key.words);
+  const std::vector<std::string_view> words = split_words(key.words);
   wrong_kind(context, key, id, list_words(words), value.type == Type::text ? "write it without quotes" : "");
   return {};
 }
@@ -187,18 +186,9 @@ CheckedValue check_word(const CheckContext& context, const KeySpec& key, ir::Sou
   value.constant = true;
   value.word = word;
   if (contains_word(key.words, word)) return value;
-  const std::vector<std::string_view> now = split_words(key.words);
-  if (contains_word(key.later_words, word)) {
-    if (key.supported) {
-      report_unsupported(context.diagnostics, span, word,
-                         now.empty() ? std::string() : fmt::format("supported here: {}", list_words(now, "and")));
-    }
-    return value;
-  }
-  std::vector<std::string_view> all = now;
-  for (const std::string_view later : split_words(key.later_words)) all.push_back(later);
+  const std::vector<std::string_view> words = split_words(key.words);
   context.diagnostics.error("MOE2003", span, fmt::format("{} is not a value of {}", quote(word), quote(key.name)),
-                            suggest(word, all, fmt::format("use {}", list_words(now.empty() ? all : now))));
+                            suggest(word, words, fmt::format("use {}", list_words(words))));
   return {};
 }
 

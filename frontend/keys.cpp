@@ -30,100 +30,100 @@ constexpr std::string_view kDtypes = "as_stored f32 bf16 f16 f8_e4m3 int8 int4 i
 using enum ValueType;
 
 constexpr std::array kCacheKeys = {
-    KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
-    KeySpec{"scope", word, kAny, "global layer", "", "global"},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", "lru"},
-    KeySpec{"admit", admit, kAny, "always never", "", "always"},
-    KeySpec{"pin", pins, kAny, "", "", "[]"},
-    KeySpec{"preload", pins, kAny, "", "", "[]"},
-    KeySpec{"frequency_decay", real, kPositiveFraction, "", "", "0.95"},
-    KeySpec{"decay_interval", integer, kCount, "", "", "100"},
-    KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "", "0.3"},
-    KeySpec{"freq_threshold", real, kFraction, "", "", "0.05"},
-    KeySpec{"freq_window", integer, {1, 1048576}, "", "", "100"},
-    KeySpec{"ttl", integer, kCount, "none", "", "none"},
-    KeySpec{"memory_threshold", real, kPositiveFraction, "none", "", "none"},
-    KeySpec{"memory_headroom", real, kPositiveFraction, "", "", "0.7"},
-    KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "", "16"},
-    KeySpec{"expert_size_gb", gigabytes, kPositive, "", "", "1.2"},
-    KeySpec{"protect_selected", boolean, kAny, "", "", "true"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},
+    KeySpec{"scope", word, kAny, "global layer", "global"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, "lru"},
+    KeySpec{"admit", admit, kAny, "always never", "always"},
+    KeySpec{"pin", pins, kAny, "", "[]"},
+    KeySpec{"preload", pins, kAny, "", "[]"},
+    KeySpec{"frequency_decay", real, kPositiveFraction, "", "0.95"},
+    KeySpec{"decay_interval", integer, kCount, "", "100"},
+    KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "0.3"},
+    KeySpec{"freq_threshold", real, kFraction, "", "0.05"},
+    KeySpec{"freq_window", integer, {1, 1048576}, "", "100"},
+    KeySpec{"ttl", integer, kCount, "none", "none"},
+    KeySpec{"memory_threshold", real, kPositiveFraction, "none", "none"},
+    KeySpec{"memory_headroom", real, kPositiveFraction, "", "0.7"},
+    KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "16"},
+    KeySpec{"expert_size_gb", gigabytes, kPositive, "", "1.2"},
+    KeySpec{"protect_selected", boolean, kAny, "", "true"},
 };
 
 constexpr std::array kPrefetchKeys = {
-    KeySpec{"strategy", strategy, kAny, kStrategyWords, "", "none"},
-    KeySpec{"budget", integer, kCount32, "", "", "4"},
-    KeySpec{"lookahead", integer, kWindow, "all", "", "1"},
-    KeySpec{"history_window", integer, kWindow, "", "", "50"},
-    KeySpec{"affinity_threshold", real, kFraction, "", "", "0.3"},
-    KeySpec{"min_probability", real, kFraction, "", "", "0"},
-    KeySpec{"bandwidth", real, kPositiveFraction, "", "", "100%"},
-    KeySpec{"cancel_stale", boolean, kAny, "", "", "true"},
-    KeySpec{"store", integer, kWindow, "", "", "64"},
-    KeySpec{"profile", text, kAny, "", "", ""},
-    KeySpec{"when", condition, kAny, "", "", "true"},
-    KeySpec{"admit", admit, kAny, "always", "", "always"},
-    KeySpec{"evict", victim, kAny, kVictimWords, "", "cache"},
+    KeySpec{"strategy", strategy, kAny, kStrategyWords, "none"},
+    KeySpec{"budget", integer, kCount32, "", "4"},
+    KeySpec{"lookahead", integer, kWindow, "all", "1"},
+    KeySpec{"history_window", integer, kWindow, "", "50"},
+    KeySpec{"affinity_threshold", real, kFraction, "", "0.3"},
+    KeySpec{"min_probability", real, kFraction, "", "0"},
+    KeySpec{"bandwidth", real, kPositiveFraction, "", "100%"},
+    KeySpec{"cancel_stale", boolean, kAny, "", "true"},
+    KeySpec{"store", integer, kWindow, "", "64"},
+    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"when", condition, kAny, "", "true"},
+    KeySpec{"admit", admit, kAny, "always", "always"},
+    KeySpec{"evict", victim, kAny, kVictimWords, "cache"},
 };
 
 constexpr std::array kLearnKeys = {
-    KeySpec{"window", integer, kWindow, "", "", "24"},
-    KeySpec{"discount", real, kPositiveFraction, "", "", "0.8"},
-    KeySpec{"rate", real, kPositiveFraction, "", "", "0.01"},
-    KeySpec{"profile", text, kAny, "", "", ""},
-    KeySpec{"freeze", boolean, kAny, "", "", "false"},
+    KeySpec{"window", integer, kWindow, "", "24"},
+    KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
+    KeySpec{"rate", real, kPositiveFraction, "", "0.01"},
+    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"freeze", boolean, kAny, "", "false"},
 };
 
 constexpr std::array kScheduleKeys = {
-    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid balance", "", "gpu_only"},
-    KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "", "50"},
-    KeySpec{"overlap", boolean, kAny, "", "", "true"},
-    KeySpec{"priority_routing", boolean, kAny, "", "", "false"},
-    KeySpec{"deadline", time_ms, kPositive, "none", "", "none"},
-    KeySpec{"max_loads", integer, {0, kMaxU32}, "none", "", "none"},
-    KeySpec{"approximate", boolean, kAny, "", "", "false"},
-    KeySpec{"drop", drop, kAny, "never", "", "never"},
-    KeySpec{"gpu_time", duration, kAny, "auto", "", "auto"},
-    KeySpec{"cpu_time", duration, kAny, "auto", "", "auto"},
-    KeySpec{"load_time", duration, kAny, "auto", "", "auto"},
+    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid balance", "gpu_only"},
+    KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "50"},
+    KeySpec{"overlap", boolean, kAny, "", "true"},
+    KeySpec{"priority_routing", boolean, kAny, "", "false"},
+    KeySpec{"deadline", time_ms, kPositive, "none", "none"},
+    KeySpec{"max_loads", integer, {0, kMaxU32}, "none", "none"},
+    KeySpec{"approximate", boolean, kAny, "", "false"},
+    KeySpec{"drop", drop, kAny, "never", "never"},
+    KeySpec{"gpu_time", duration, kAny, "auto", "auto"},
+    KeySpec{"cpu_time", duration, kAny, "auto", "auto"},
+    KeySpec{"load_time", duration, kAny, "auto", "auto"},
 };
 
 constexpr std::array kMonitorKeys = {
-    KeySpec{"metrics", metrics, kAny, "", "", "[hit_rate]"},
-    KeySpec{"window", integer, kWindow, "", "", "100"},
-    KeySpec{"log_interval", integer, kCount32, "", "", "50"},
+    KeySpec{"metrics", metrics, kAny, "", "[hit_rate]"},
+    KeySpec{"window", integer, kWindow, "", "100"},
+    KeySpec{"log_interval", integer, kCount32, "", "50"},
 };
 
 constexpr std::array kPerLayerKeys = {
-    KeySpec{"allocation", word, kAny, "entropy uniform utility", "", "entropy"},
-    KeySpec{"total_budget", integer, kCount32, "", "", ""},
-    KeySpec{"min_capacity", integer, kCount32, "", "", "2"},
-    KeySpec{"max_capacity", integer, kCount32, "", "", "64"},
-    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "", "500"},
-    KeySpec{"entropy_window", integer, kWindow, "", "", "200"},
-    KeySpec{"capacities", counts, kCount32, "", "", ""},
+    KeySpec{"allocation", word, kAny, "entropy uniform utility", "entropy"},
+    KeySpec{"total_budget", integer, kCount32, "", ""},
+    KeySpec{"min_capacity", integer, kCount32, "", "2"},
+    KeySpec{"max_capacity", integer, kCount32, "", "64"},
+    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "500"},
+    KeySpec{"entropy_window", integer, kWindow, "", "200"},
+    KeySpec{"capacities", counts, kCount32, "", ""},
 };
 
 constexpr std::array kTiersKeys = {
-    KeySpec{"inclusive", boolean, kAny, "", "", "true"},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, "", ""},
-    KeySpec{"direct", boolean, kAny, "", "", "false"},
-    KeySpec{"precision", ladder, kAny, kDtypes, "", ""},
+    KeySpec{"inclusive", boolean, kAny, "", "true"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, ""},
+    KeySpec{"direct", boolean, kAny, "", "false"},
+    KeySpec{"precision", ladder, kAny, kDtypes, ""},
 };
 
 constexpr std::array kTierKeys = {
-    KeySpec{"location", word, kAny, "gpu host disk", "", ""},
-    KeySpec{"dtype", word, kAny, kDtypes, "", "as_stored"},
-    KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
-    KeySpec{"pinned", boolean, kAny, "", "", ""},
-    KeySpec{"group_size", integer, kCount32, "", "", "128"},
-    KeySpec{"path", text, kAny, "", "", ""},
+    KeySpec{"location", word, kAny, "gpu host disk", ""},
+    KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},
+    KeySpec{"pinned", boolean, kAny, "", ""},
+    KeySpec{"group_size", integer, kCount32, "", "128"},
+    KeySpec{"path", text, kAny, "", ""},
 };
 
 constexpr std::array kMemoryKeys = {
-    KeySpec{"budget", size, {1, kMaxCount}, "", "", ""},
-    KeySpec{"kv_reserve", size, {0, kMaxCount}, "", "", ""},
-    KeySpec{"warn", real, kPositiveFraction, "", "", "80%"},
-    KeySpec{"shed", real, kPositiveFraction, "", "", "92%"},
+    KeySpec{"budget", size, {1, kMaxCount}, "", ""},
+    KeySpec{"kv_reserve", size, {0, kMaxCount}, "", ""},
+    KeySpec{"warn", real, kPositiveFraction, "", "80%"},
+    KeySpec{"shed", real, kPositiveFraction, "", "92%"},
 };
 
 constexpr std::array kBlocks = {
@@ -230,9 +230,7 @@ bool contains_word(std::string_view words, std::string_view word) {
 }
 
 bool is_enum_word(std::string_view name) {
-  const auto takes = [&](const KeySpec& key) {
-    return contains_word(key.words, name) || contains_word(key.later_words, name);
-  };
+  const auto takes = [&](const KeySpec& key) { return contains_word(key.words, name); };
   const auto any_takes = [&](const BlockSpec& block) {
     return std::any_of(block.keys.begin(), block.keys.end(), takes);
   };

@@ -44,9 +44,7 @@ struct KeySpec {
   ValueType type = ValueType::integer;
   NumberRange range;              ///< of numbers
   std::string_view words;         ///< the words it takes, separated by spaces
-  std::string_view later_words;   ///< words of the language that are not supported yet
   std::string_view default_text;  ///< as in docs/language.md; "" for none
-  bool supported = true;
 };
 
 /// Kinds of items a block may hold besides its keys; a set.
@@ -59,7 +57,6 @@ struct BlockSpec {
   std::string_view inner_blocks;  ///< names of the blocks it may hold, separated by spaces
   std::string_view labels;        ///< the labels it takes; "*": any name; "": none
   std::string_view on_events;     ///< `on EVENT { ... }` inside it
-  bool supported = true;
 };
 
 /// nullptr when there is none. `tier` and `on` stand inside other blocks and are found here too.

@@ -105,7 +105,7 @@ void lower_choose(const RuleContext& rules, const ast::Choose& choose, ir::Polic
   lowered.every = counted(context, choose.every, 1, "a period");
   find_unit(context, choose.every_unit, {"dispatches"});
   if (choose.explore) {
-    const KeySpec explore{"explore", ValueType::real, {0, 1}, "", "", "", true};
+    const KeySpec explore{"explore", ValueType::real, {0, 1}, "", ""};
     const CheckedValue value = check_number(context, explore, *choose.explore);
     if (const auto* number = std::get_if<Typed>(&value)) {
       lowered.explore = {number->number, context.exprs[*choose.explore].span};

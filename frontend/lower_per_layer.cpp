@@ -89,7 +89,7 @@ CheckedValue check_counts(const CheckContext& context, const KeySpec& key, ast::
                               "write, for example, `[16, 8]`: the last is repeated");
     return {};
   }
-  const KeySpec element{key.name, ValueType::integer, key.range, "", "", "", true};
+  const KeySpec element{key.name, ValueType::integer, key.range, "", ""};
   CountList counts;
   for (const ast::ExprId operand : context.exprs.operands_of(e)) {
     const CheckedValue value = check_number(context, element, operand);
