@@ -49,6 +49,8 @@ struct TargetOptions {
   std::vector<std::string> settings;
   std::optional<uint32_t> slots;
   std::string budget;
+  std::string profile;
+  uint64_t seed = 1;
   void add_to(CLI::App& app, bool model_required);
   /// The target for `shape`. Errors: invalid (a setting or a size that cannot be read).
   Result<compiler::Target> resolve(const ir::ModelShape& shape) const;
