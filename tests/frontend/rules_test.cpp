@@ -50,7 +50,7 @@ ir::Expr condition_of(const std::string& text) {
 
 TEST_CASE("a rule with everything") {
   const ir::Policy policy = policy_of(
-      "per_layer { min_capacity = 1 } prefetch { strategy = gate } "
+      "prefetch { strategy = gate } "
       "adapt { when hit_rate < 40% for 7 tokens cooldown 9 { capacity = 6 prefetch.budget = 2 use q rebalance uniform "
       "trigger memory_pressure signal low } revert }");
   REQUIRE(policy.adapt.size() == 1);
