@@ -73,7 +73,9 @@ void write_overrides_and_pins(const std::vector<Assignment>& overrides, const Ba
   for (const std::string_view block : blocks) {
     writer.open(block);
     for (const Assignment& assignment : overrides) {
-      if (info_of(assignment.key).block == block) write_assignment(assignment, writer);
+      const bool is_implied =
+          assignment.span.is_default() && (assignment.key == Key::budget || assignment.key == Key::memory_headroom);
+      if (info_of(assignment.key).block == block && !is_implied) write_assignment(assignment, writer);
     }
     if (pins && block == "cache") {
       if (band->pins) writer.key("pin", print(*band->pins));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Canonical text: the policy language itself. Every key is explicit, except
 //   - those whose default is not a value of its own but follows another key or the model (`budget`, `memory_headroom`,
-//     `expert_size_gb`): they are printed when they were written, since a written value may be an error where the
-//     default adapts;
-//   - those that are not set and have no word for it (`ttl`, `deadline`, `when`, `on miss`, ...).
+//     `expert_size_gb`; `capacity` beside tiers): they are printed when they were written, since a written value may be
+//     an error where the default adapts;
+//   - `profile` and `on miss` where there are none, for which the language has no word.
 // What a short form said is a rule of `adapt`, in its place among the rules; params are folded into what used them.
 // Reading the text back gives an equal IR.
 #include "ir/keys.h"
@@ -21,18 +21,18 @@ bool follows_something(const Policy& policy, Key key) {
       return policy.cache.memory_headroom.span.is_default();
     case Key::expert_size_gb:
       return policy.cache.expert_size_gb.span.is_default();
-    case Key::capacity:  // tiers may stand in for it
-      return policy.tiers && policy.cache.capacity.value == Capacity{};
+    case Key::capacity:  // the first tier's
+      return policy.tiers.has_value();
     default:
       return false;
   }
 }
 
-bool is_unset(const KeyValue& value) {
-  if (const auto* expr = std::get_if<Expr>(&value)) return expr->empty();
+// No word says that there are no arms, or no profile.
+bool has_no_word(const KeyValue& value) {
   if (const auto* arms = std::get_if<std::vector<Arm>>(&value)) return arms->empty();
-  if (const auto* text = std::get_if<std::string>(&value)) return text->empty();
-  return std::holds_alternative<std::monostate>(value);
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr && text->empty();
 }
 
 void write_block(const Policy& policy, const Rules& rules, std::string_view block, TextWriter& writer) {
@@ -41,7 +41,7 @@ void write_block(const Policy& policy, const Rules& rules, std::string_view bloc
     const Key key = static_cast<Key>(k);
     if (info_of(key).block != block) continue;
     const KeyValue value = get(rules, key);
-    if (!is_unset(value) && !follows_something(policy, key)) write_assignment({key, value, {}}, writer);
+    if (!has_no_word(value) && !follows_something(policy, key)) write_assignment({key, value, {}}, writer);
     // The keys that are never overridden, where the language's table has them.
     if (key == Key::capacity) writer.key("scope", to_word(rules.cache.scope.value));
     if (key == Key::admit) {

@@ -25,6 +25,8 @@ inline Policy policy_of(Capacity capacity) {
   return policy;
 }
 
-inline Sourced<Pin> pin(std::optional<Pin::Range> layers, Pin::Range experts) { return written(Pin{Pin::Kind::experts, layers, experts, {}}); }
+inline Sourced<Pin> pin(std::optional<Pin::Range> layers, Pin::Range experts) {
+  return written(Pin{Pin::Kind::experts, layers, experts, {}});
+}
 
 }  // namespace moe::ir::test
