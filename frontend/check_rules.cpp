@@ -3,6 +3,7 @@
 // while in a phase.
 #include <algorithm>
 
+#include "frontend/in_force.h"
 #include "frontend/lower.h"
 #include "frontend/together.h"
 
@@ -10,8 +11,8 @@ namespace moe::frontend {
 namespace {
 
 // Overrides say what they imply, in order of key.
-void add_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
-  append_defaults(base, overrides);
+void add_defaults(const Facts& base, bool fetches, std::vector<ir::Assignment>& overrides) {
+  append_defaults(base, fetches, overrides);
   std::stable_sort(overrides.begin(), overrides.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
 }
 
@@ -20,8 +21,9 @@ void add_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
 void check_rules_together(ir::Policy& policy, ir::Diagnostics& diagnostics) {
   adapt_defaults(policy);
   const Facts base = facts_of(policy);
-  for (ir::Band& band : policy.bands) add_defaults(base, band.overrides);
-  for (ir::PhaseRule& phase : policy.phases) add_defaults(base, phase.overrides);
+  const bool fetches = find_in_force(policy).asks_any();
+  for (ir::Band& band : policy.bands) add_defaults(base, fetches, band.overrides);
+  for (ir::PhaseRule& phase : policy.phases) add_defaults(base, fetches, phase.overrides);
   Judge judge(diagnostics);
   judge.judge(base);
   for (const ir::PhaseRule& phase : policy.phases) {

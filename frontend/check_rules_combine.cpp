@@ -32,7 +32,7 @@ bool exclude_each_other(const Source& a, const Source& b) {
 class Combiner {
  public:
   Combiner(ir::Policy& policy, ir::Diagnostics& diagnostics)
-      : policy_(policy), diagnostics_(diagnostics), judge_(diagnostics) {}
+      : policy_(policy), diagnostics_(diagnostics), fetches_(find_in_force(policy).asks_any()), judge_(diagnostics) {}
 
   void check() {
     const Facts base = facts_of(policy_);
@@ -53,7 +53,7 @@ class Combiner {
       if (action.kind == ir::RuleAction::Kind::assign) source.overrides.push_back(action.assignment);
     }
     const size_t num_written = source.overrides.size();
-    append_defaults(base, source.overrides);
+    append_defaults(base, fetches_, source.overrides);
     for (size_t i = num_written; i < source.overrides.size(); ++i) {
       ir::RuleAction implied;
       implied.assignment = source.overrides[i];
@@ -97,6 +97,7 @@ class Combiner {
 
   ir::Policy& policy_;
   ir::Diagnostics& diagnostics_;
+  bool fetches_;
   Judge judge_;
   std::vector<Source> sources_;
 };

@@ -81,10 +81,10 @@ class RuleChecker {
   }
 
   void check_actions(const std::vector<ir::RuleAction>& actions) {
+    check_changes(actions);
     for (const ir::RuleAction& action : actions) {
       if (action.span.is_default()) continue;  // a default that follows what the rule sets
       if (action.kind == Kind::assign) check_assignment(action);
-      if (action.kind == Kind::use) check_use(action);
       if (action.kind == Kind::rebalance && !policy_.per_layer) {
         diagnostics_.warning("MOE2159", action.span, "there is no `per_layer` whose slots could be shared out anew",
                              "add `per_layer { allocation = entropy }`, or remove the action");
@@ -92,16 +92,32 @@ class RuleChecker {
     }
   }
 
-  // A lone rule that sets what holds anyway. Where others set the key too, it may be what brings the value back.
+  // Rules that only set what holds anyway. Where others set the key too, it may be what brings the value back.
+  void check_changes(const std::vector<ir::RuleAction>& actions) {
+    const bool all = std::all_of(actions.begin(), actions.end(),
+                                 [this](const ir::RuleAction& action) { return changes_nothing(action); });
+    if (!all || actions.empty()) return;
+    const bool one = actions.size() == 1 && actions[0].kind == Kind::assign;
+    const std::string what =
+        one ? quote(ir::info_of(actions[0].assignment.key).name) + " has this value" : "it is so already";
+    diagnostics_.warning("MOE2151", actions[0].span, "the rule changes nothing: " + what,
+                         "choose another value, or remove the rule");
+  }
+
+  bool changes_nothing(const ir::RuleAction& action) const {
+    if (action.span.is_default()) return true;  // a default that follows what the rule sets
+    if (action.kind == Kind::use) {
+      return action.name == policy_.name.value && num_uses_ == 1 && policy_.choose.empty();
+    }
+    if (action.kind != Kind::assign || !policy_.alternatives.empty()) return false;
+    const ir::Assignment& assignment = action.assignment;
+    return num_setters_[static_cast<size_t>(assignment.key)] == 1 &&
+           ir::get(rules_, assignment.key) == assignment.value;
+  }
+
   void check_assignment(const ir::RuleAction& action) {
     const ir::Assignment& assignment = action.assignment;
     const std::string name = quote(ir::info_of(assignment.key).name);
-    const bool alone = num_setters_[static_cast<size_t>(assignment.key)] == 1 && policy_.alternatives.empty();
-    if (alone && ir::get(rules_, assignment.key) == assignment.value) {
-      diagnostics_.warning("MOE2151", action.span, fmt::format("the rule changes nothing: {} has this value", name),
-                           "choose another value, or remove the rule");
-      return;
-    }
     std::string_view reader;
     for (size_t i = 0; i < in_force_.size(); ++i) {
       const ir::Policy& policy = i == 0 ? policy_ : policy_.alternatives[i - 1];
@@ -110,12 +126,6 @@ class RuleChecker {
     }
     diagnostics_.warning("MOE2022", action.span, fmt::format("nothing reads {}: it belongs to {}", name, quote(reader)),
                          fmt::format("remove it, or write {}", quote(reader)));
-  }
-
-  void check_use(const ir::RuleAction& action) {
-    if (action.name != policy_.name.value || num_uses_ != 1 || !policy_.choose.empty()) return;
-    diagnostics_.warning("MOE2151", action.span, "the rule changes nothing: this policy is in use",
-                         "name another policy");
   }
 
   const ir::Policy& policy_;

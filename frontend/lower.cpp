@@ -64,23 +64,18 @@ class ModuleLowering {
         repeated_(file.diagnostics) {}
 
   ir::Module lower() {
-    for (size_t i = 0; i < file_.linked.num_own(); ++i) add(i);
-    const std::vector<size_t> own = order_;
-    for (const size_t policy : own) {
-      for (const UsedPolicy& used : lowered_.at(policy).used) add(used.policy);
-    }
-    // What imported policies name is needed for them to be whole, and is no part of the module.
-    const std::vector<size_t> in_module = order_;
-    for (size_t i = own.size(); i < in_module.size(); ++i) {
-      for (const UsedPolicy& used : lowered_.at(in_module[i]).used) add(used.policy);
-    }
     ir::Module module;
-    module.num_own = own.size();
-    for (const size_t policy : in_module) {
-      if (too_many(diagnostics_)) break;
-      module.policies.push_back(with_alternatives(policy));
+    module.num_own = file_.linked.num_own();
+    for (size_t i = 0; i < module.num_own; ++i) add(i);
+    for (size_t i = 0; i < module.num_own && !too_many(diagnostics_); ++i) add_used(i);
+    for (size_t i = 0; i < module.num_own && !too_many(diagnostics_); ++i) {
+      module.policies.push_back(with_alternatives(i));
       check_adapt(module.policies.back(), diagnostics_);
       repeated_.drop();
+    }
+    // What is imported is there to be used, and its rules are not.
+    for (size_t i = module.num_own; i < order_.size() && !too_many(diagnostics_); ++i) {
+      module.policies.push_back(without_rules(lowered_.at(order_[i]).policy));
     }
     return module;
   }
@@ -89,48 +84,55 @@ class ModuleLowering {
   void add(size_t policy) {
     if (lowered_.contains(policy) || too_many(diagnostics_)) return;
     lowered_.emplace(policy, lower_policy(file_, inheritance_.whole(policy)));
+    if (policy < file_.linked.num_own()) names_.emplace(file_.linked.policies()[policy].name.text, policy);
     order_.push_back(policy);
     repeated_.drop();
+  }
+
+  // An inherited rule sees the policies of the file that it was written in: two of one name can meet.
+  void add_used(size_t policy) {
+    const std::vector<UsedPolicy> used_by = lowered_.at(policy).used;
+    for (const UsedPolicy& used : used_by) {
+      add(used.policy);
+      const ast::Name& name = file_.linked.policies()[used.policy].name;
+      const auto [place, inserted] = names_.emplace(name.text, used.policy);
+      if (inserted || place->second == used.policy) continue;
+      auto& error =
+          diagnostics_.error("MOE2008", used.span,
+                             fmt::format("two policies called {} come together here", quote(name.text)), "rename one");
+      error.related_span = file_.linked.policies()[place->second].name.span;
+      error.related_message = "the other one is here";
+    }
   }
 
   ir::Policy with_alternatives(size_t policy) {
     const LoweredPolicy& lowered = lowered_.at(policy);
     ir::Policy out = lowered.policy;
-    std::map<std::string_view, size_t> names;
+    std::set<size_t> taken;
     for (const UsedPolicy& used : lowered.used) {
       const auto other = lowered_.find(used.policy);
-      if (other == lowered_.end()) continue;  // too many findings
-      const auto [place, inserted] = names.emplace(other->second.policy.name.value, used.policy);
-      const bool is_self = out.name.value == place->first;
-      if (place->second != used.policy || (is_self && used.policy != policy)) {
-        report_two_of_a_name(used, place->second == used.policy ? policy : place->second);
+      if (other == lowered_.end() || !taken.insert(used.policy).second) continue;
+      if (!inheritance_.may_copy(inheritance_.cost(used.policy), used.span)) continue;
+      const ir::Policy& alternative = other->second.policy;
+      if (used.policy != policy && has_rules(alternative)) {
+        diagnostics_.warning("MOE2156", used.span,
+                             fmt::format("the rules of {} are left out: those of the policy that uses it stay in force",
+                                         quote(alternative.name.value)),
+                             "write the rules that are needed in this policy");
       }
-      if (!inserted || !inheritance_.may_copy(inheritance_.cost(used.policy), used.span)) continue;
-      out.alternatives.push_back(without_rules(other->second.policy, used, is_self));
+      out.alternatives.push_back(without_rules(alternative));
     }
     return out;
   }
 
-  // An inherited rule sees the policies of the file that it was written in.
-  void report_two_of_a_name(const UsedPolicy& used, size_t other) {
-    const ast::Name& name = file_.linked.policies()[used.policy].name;
-    auto& error = diagnostics_.error(
-        "MOE2008", used.span, fmt::format("two policies called {} come together here", quote(name.text)), "rename one");
-    error.related_span = file_.linked.policies()[other].name.span;
-    error.related_message = "the other one is here";
+  static bool has_rules(const ir::Policy& policy) {
+    const bool acts = policy.memory && (!policy.memory->on_warn.empty() || !policy.memory->on_shed.empty());
+    return acts || !policy.adapt.empty() || !policy.choose.empty();
   }
 
-  ir::Policy without_rules(ir::Policy policy, const UsedPolicy& used, bool is_self) {
-    const bool acts = policy.memory && (!policy.memory->on_warn.empty() || !policy.memory->on_shed.empty());
-    if (!is_self && (acts || !policy.adapt.empty() || !policy.choose.empty())) {
-      diagnostics_.warning("MOE2156", used.span,
-                           fmt::format("the rules of {} are left out: those of the policy that uses it stay in force",
-                                       quote(policy.name.value)),
-                           "write the rules that are needed in this policy");
-    }
+  static ir::Policy without_rules(ir::Policy policy) {
     policy.adapt.clear();
     policy.choose.clear();
-    policy.alternatives.clear();
     if (policy.memory) {
       policy.memory->on_warn.clear();
       policy.memory->on_shed.clear();
@@ -143,7 +145,8 @@ class ModuleLowering {
   Inheritance inheritance_;
   RepeatedFindings repeated_;
   std::map<size_t, LoweredPolicy> lowered_;  ///< by place in the linked list
-  std::vector<size_t> order_;
+  std::vector<size_t> order_;                ///< of lowering: the file's own first
+  std::map<std::string, size_t> names_;      ///< of the module
 };
 
 }  // namespace

@@ -123,7 +123,7 @@ class PolicyLowering {
         out.cache.scope.value = ir::Scope::layer;
       } else if (name == "tiers") {
         out.tiers = lower_tiers(context_, *block);
-        take_capacity_of_tiers(out);
+        check_capacity_beside_tiers();
       } else if (name == "memory") {
         out.memory = lower_memory(rules, *block);
       } else if (name == "learn") {
@@ -132,18 +132,14 @@ class PolicyLowering {
     }
   }
 
-  // The fastest tier is the cache.
-  void take_capacity_of_tiers(ir::Policy& out) {
-    if (const BlockValues::Value* written = values_.cache.find("capacity")) {
-      auto& error = diagnostics_.error("MOE2165", written->key_span, "`tiers` says how large the fastest tier is",
-                                       "remove `capacity` here, and set that of the first tier");
-      error.related_span = values_.tiers_block->name.span;
-      error.related_message = "`tiers` is here";
-      return;
-    }
-    out.cache.capacity.value.kind = ir::Capacity::Kind::automatic;
-    if (out.tiers->tiers.empty() || !out.tiers->tiers.front().capacity) return;
-    out.cache.capacity = *out.tiers->tiers.front().capacity;
+  // The fastest tier is the cache: one of the two says how large it is.
+  void check_capacity_beside_tiers() {
+    const BlockValues::Value* written = values_.cache.find("capacity");
+    if (written == nullptr) return;
+    auto& error = diagnostics_.error("MOE2165", written->key_span, "`tiers` says how large the fastest tier is",
+                                     "remove `capacity` here, and set that of the first tier");
+    error.related_span = values_.tiers_block->name.span;
+    error.related_message = "`tiers` is here";
   }
 
   void check_required() {

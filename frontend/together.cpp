@@ -160,7 +160,7 @@ void adapt_defaults(ir::Policy& policy) {
 }
 
 // The same for overrides, which then say what they imply.
-void append_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) {
+void append_defaults(const Facts& base, bool fetches, std::vector<ir::Assignment>& overrides) {
   Facts facts = base;
   facts.apply(overrides);
   const ir::CacheRule& cache = facts.rules.cache;
@@ -170,7 +170,7 @@ void append_defaults(const Facts& base, std::vector<ir::Assignment>& overrides) 
   }
   const ir::Sourced<uint32_t>& budget = facts.rules.prefetch.budget;
   const std::optional<uint64_t> places = places_of(facts.rules);
-  if (places && budget.span.is_default() && budget.value > *places) {
+  if (fetches && places && budget.span.is_default() && budget.value > *places) {
     overrides.push_back({ir::Key::budget, *places, {}});
   }
 }

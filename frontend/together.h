@@ -43,7 +43,7 @@ class Judge {
 
 /// Defaults that follow what the base writes: `memory_headroom`, `budget`.
 void adapt_defaults(ir::Policy& policy);
-/// The same for overrides: what they imply is appended, without a place.
-void append_defaults(const Facts& base, std::vector<ir::Assignment>& overrides);
+/// The same for overrides: what they imply is appended, without a place. `fetches`: something may ask for prefetches.
+void append_defaults(const Facts& base, bool fetches, std::vector<ir::Assignment>& overrides);
 
 }  // namespace moe::frontend
