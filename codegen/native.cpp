@@ -40,6 +40,12 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
   need(policy.balance, "mode = balance");
   need(policy.deadline_ms > 0, "deadline");
   need(policy.max_loads != 0xFFFFFFFF, "max_loads");
+  need(policy.one_by_one, "one_by_one");
+  need(policy.top != 0xFFFFFFFF, "top");
+  need(policy.side_buffer, "side_buffer");
+  need(policy.loads_in_order, "loads_in_order");
+  need(policy.arrival != 0, "arrival");
+  need(!policy.order.empty(), "order");
   need(!policy.drop.empty(), "drop");
   need(policy.learn.has_value(), "learn");
   need(policy.per_layer.has_value(), "per_layer");

@@ -76,7 +76,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.num_experts = policy.shape.num_experts;
   p.top_k = policy.shape.top_k;
   p.scope_layer = policy.scope == ir::Scope::layer;
-  p.eviction = eviction_of(policy.eviction);
+  p.eviction = eviction_of(policy.eviction.kind);
   p.admit = policy.admit == ir::Admit::always;
   p.capacity = policy.capacity;
   p.protect_selected = policy.protect_selected;
@@ -92,7 +92,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.expert_size_gb = policy.expert_size_gb;
   p.min_probability = policy.min_probability;
   p.bandwidth = policy.bandwidth;
-  p.strategy = strategy_of(policy.strategy);
+  p.strategy = strategy_of(policy.strategy.links.front());
   p.budget = policy.budget;
   p.lookahead = policy.lookahead;
   p.history_window = policy.history_window;
@@ -118,12 +118,12 @@ std::string make_manifest(const ir::BoundPolicy& policy, std::string_view cpu, s
   j["num_experts"] = policy.shape.num_experts;
   j["top_k"] = policy.shape.top_k;
   j["expert_bytes"] = policy.shape.expert_bytes;
-  j["eviction"] = ir::to_word(policy.eviction);
+  j["eviction"] = ir::to_word(policy.eviction.kind);
   j["scope"] = ir::to_word(policy.scope);
   j["capacity"] = policy.capacity;
   j["total_capacity"] = policy.total_capacity();
   j["pins"] = policy.pins.size();
-  j["strategy"] = ir::to_word(policy.strategy);
+  j["strategy"] = ir::to_word(policy.strategy.links.front());
   j["miss"] = mode_of(policy.miss);
   j["exactness"] = ir::to_word(policy.exactness);
   j["timing_free"] = policy.timing_free;

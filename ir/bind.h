@@ -43,6 +43,7 @@ struct BoundRules {
   double memory_budget_gb = 16;
   double expert_size_gb = 1.2;  ///< the model's when it is known, in 10^9 bytes
   bool protect_selected = true;
+  bool one_by_one = false;
   // prefetch
   StrategyChain strategy = Strategy::none;
   uint32_t budget = 4;
@@ -53,6 +54,8 @@ struct BoundRules {
   double bandwidth = 1;
   bool cancel_stale = true;
   uint32_t store = 64;
+  uint32_t top = 0xFFFFFFFF;
+  bool side_buffer = false;
   Expr prefetch_when;  ///< empty: always
   AdmitRule prefetch_admit = Admit::always;
   std::optional<EvictionRule> prefetch_evict;  ///< nullopt: the cache's
@@ -63,9 +66,13 @@ struct BoundRules {
   std::vector<Arm> arms;
   double deadline_ms = 0;           ///< 0: none
   uint32_t max_loads = 0xFFFFFFFF;  ///< per dispatch
-  Expr drop;                        ///< empty: nothing is dropped
+  bool loads_in_order = false;
+  uint32_t arrival = 0;
+  Expr order;  ///< empty: as they appear
+  Expr drop;   ///< empty: nothing is dropped
   Expr gpu_time;
   Expr cpu_time;
+  Expr cpu_setup;
   Expr load_time;
   bool overlap = true;
   bool priority_routing = false;

@@ -14,7 +14,7 @@ namespace {
 using Pins = std::vector<Sourced<Pin>>;
 using Keys = std::vector<uint32_t>;
 
-bool check_in_model(const Sourced<Pin>& pin, const BindContext& context) {
+bool check_in_model(const Sourced<Pin>& pin, bool clipped, const BindContext& context) {
   const ModelShape& shape = context.shape;
   if (pin.value.kind == Pin::Kind::hottest) {
     const bool known = context.options.profile != nullptr;
@@ -24,7 +24,7 @@ bool check_in_model(const Sourced<Pin>& pin, const BindContext& context) {
     }
     return known;
   }
-  if (pin.value.kind == Pin::Kind::all) return true;
+  if (pin.value.kind == Pin::Kind::all || clipped) return true;
   if (pin.value.experts.last >= shape.num_experts) {
     context.diagnostics.error("MOE2205", pin.span,
                               fmt::format("expert {} is beyond the model, whose layers have {} experts",
@@ -58,7 +58,7 @@ class PinLists {
   bool in_model() const {
     bool fine = true;
     const auto check = [&](const Pins& pins) {
-      for (const Sourced<Pin>& pin : pins) fine = check_in_model(pin, context_) && fine;
+      for (const Sourced<Pin>& pin : pins) fine = check_in_model(pin, preload_, context_) && fine;
     };
     check(preload_ ? context_.rules.cache.preload : context_.rules.cache.pins);
     for (const Band& band : context_.policy.bands) {
@@ -135,7 +135,7 @@ class KeyWalk {
     const std::optional<Pin::Range>& layers = pin.value.layers;
     if (!all && layers && (layer < layers->first || layers->last < layer)) return true;
     const uint32_t first = all ? 0 : pin.value.experts.first;
-    const uint32_t last = all ? num_experts - 1 : pin.value.experts.last;
+    const uint32_t last = all ? num_experts - 1 : std::min(pin.value.experts.last, num_experts - 1);
     for (uint32_t expert = first; expert <= last; ++expert) {
       if (!visit(layer * num_experts + expert, pin.span)) return false;
     }

@@ -22,6 +22,7 @@ void copy_cache(const CacheRule& cache, BoundRules& out) {
   out.freq_window = cache.freq_window.value;
   out.ttl = cache.ttl ? cache.ttl->value : 0;
   out.protect_selected = cache.protect_selected.value;
+  out.one_by_one = cache.one_by_one.value;
 }
 
 void bind_memory(const BindContext& context, BoundRules& out) {
@@ -86,6 +87,8 @@ bool bind_prefetch(const BindContext& context, BoundRules& out) {
   out.bandwidth = rule.bandwidth.value;
   out.cancel_stale = rule.cancel_stale.value;
   out.store = rule.store.value;
+  out.top = rule.top ? rule.top->value : 0xFFFFFFFF;
+  out.side_buffer = rule.side_buffer.value;
   out.prefetch_when = rule.when.value;
   out.prefetch_admit = rule.admit.value;
   if (rule.evict) out.prefetch_evict = rule.evict->value;
@@ -115,9 +118,13 @@ void bind_schedule(const ScheduleRule& rule, BoundRules& out) {
   out.balance = out.arms.empty() && rule.mode.value == ScheduleMode::balance;
   out.deadline_ms = rule.deadline ? rule.deadline->value : 0;
   out.max_loads = rule.max_loads ? rule.max_loads->value : 0xFFFFFFFF;
+  out.loads_in_order = rule.loads_in_order.value;
+  out.arrival = rule.arrival.value;
+  out.order = rule.order.value;
   out.drop = rule.drop.value;
   out.gpu_time = rule.gpu_time.value;
   out.cpu_time = rule.cpu_time.value;
+  out.cpu_setup = rule.cpu_setup.value;
   out.load_time = rule.load_time.value;
   out.overlap = rule.overlap.value;
   out.priority_routing = rule.priority_routing.value;

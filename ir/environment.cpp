@@ -87,6 +87,14 @@ double ExpertEnvironment::of_expert(Variable v, uint32_t key) {
       return state_.load_ms(context_, context_.loads_chosen);
     case Variable::cpu_ms:
       return state_.cpu_ms(context_, selected ? access->second->num_selections : 0);
+    case Variable::position: {
+      const auto place = context_.position.find(key);
+      return place == context_.position.end() ? 0 : place->second;
+    }
+    case Variable::resident:
+      return context_.resident_at_start.contains(key) ? 1 : 0;
+    case Variable::foretold:
+      return here ? resident->second.foretold : 0;
     case Variable::next_use:
       return state_.future_ == nullptr ? kNever : state_.future_->next_use(key);
     default:

@@ -94,6 +94,8 @@ double apply(ExprOp op, double a, double b, double c) {
       return math::log2(a);
     case ExprOp::sqrt:
       return math::sqrt(a);
+    case ExprOp::floor:
+      return std::floor(a);
     case ExprOp::sigmoid:
       return math::sigmoid(a);
     case ExprOp::add:

@@ -46,6 +46,9 @@ enum class Variable : uint8_t {
   predicted,
   load_ms,
   cpu_ms,
+  position,
+  resident,
+  foretold,
   next_use,
   // of the cache, the links, the engine
   hit_rate,
@@ -93,6 +96,7 @@ enum class ExprOp : uint8_t {
   log,
   log2,
   sqrt,
+  floor,
   sigmoid,
   // two operands
   add,

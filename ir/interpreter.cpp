@@ -75,7 +75,7 @@ std::optional<Decision> Interpreter::dispatch(const DispatchInput& input) {
   context.decision.experts = std::move(*experts);
   begin(input, context);
   leave_dropped(input.dropped, context);
-  if (context.rules->protect_selected) {
+  if (context.rules->protect_selected && !context.rules->one_by_one) {
     decide_together(context);
   } else {
     decide_one_by_one(context);
@@ -139,13 +139,54 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   if (new_request_) {
     for (ExpertState& state : experts_) state.request_uses = 0;
   }
+  update_rates(context);
   drop(context);
+  put_in_order(context);
   for (const ExpertDecision& expert : context.decision.experts) {
     const uint32_t key = key_of(context.layer, expert.expert);
     context.selected.insert(key);
     context.access[key] = &expert;
   }
+  publish(context);
   record_use(context);
+}
+
+// Whether an access now would hit: it is resident, and a load behind has arrived.
+bool Interpreter::is_here(const Instance& instance, uint32_t key) const {
+  const auto found = instance.residents.find(key);
+  return found != instance.residents.end() && found->second.arrives <= layer_dispatches_[layer_of(key)];
+}
+
+// `order`: the dispatch's experts by rising value, ties as they appear.
+void Interpreter::put_in_order(Context& context) {
+  std::vector<ExpertDecision>& experts = context.decision.experts;
+  Instance& instance = instance_of_layer(context.layer);
+  for (const ExpertDecision& expert : experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    context.position[key] = static_cast<uint32_t>(context.position.size());
+    context.access[key] = &expert;
+    if (is_here(instance, key)) context.resident_at_start.insert(key);
+  }
+  if (!context.rules->order.empty()) {
+    std::map<uint32_t, double> value;
+    for (const ExpertDecision& expert : experts) {
+      ExpertEnvironment environment(*this, context, instance, key_of(context.layer, expert.expert));
+      value[expert.expert] = evaluate(context.rules->order, environment);
+    }
+    std::stable_sort(experts.begin(), experts.end(), [&](const ExpertDecision& a, const ExpertDecision& b) {
+      return value[a.expert] < value[b.expert];
+    });
+  }
+  context.access.clear();
+}
+
+// Loads behind that arrive with this dispatch count as used now, in order of loading, before its own accesses.
+void Interpreter::publish(Context& context) {
+  Instance& instance = instance_of_layer(context.layer);
+  const uint64_t now = layer_dispatches_[context.layer];
+  for (auto& [key, state] : instance.residents) {
+    if (state.arrives == now && layer_of(key) == context.layer) state.last_use = instance.accesses;
+  }
 }
 
 void Interpreter::drop(Context& context) {
@@ -168,7 +209,6 @@ void Interpreter::drop(Context& context) {
 
 // Before the first decision of a dispatch: what is counted per dispatch of the layer.
 void Interpreter::record_use(Context& context) {
-  update_rates(context);
   for (const ExpertDecision& expert : context.decision.experts) {
     ExpertState& state = experts_[key_of(context.layer, expert.expert)];
     state.last_dispatch = layer_dispatches_[context.layer];
@@ -190,7 +230,11 @@ void Interpreter::record_use(Context& context) {
 void Interpreter::update_rates(Context& context) {
   if (rate_keys_.empty()) return;
   std::vector<double> weights(policy_.shape.num_experts, 0);
-  for (const ExpertDecision& expert : context.decision.experts) weights[expert.expert] = expert.weight;
+  std::set<uint32_t> used;
+  for (const ExpertDecision& expert : context.decision.experts) {
+    weights[expert.expert] = expert.weight;
+    used.insert(expert.expert);
+  }
   // The router's own probabilities know the experts that were not selected too.
   const std::span<const float> probabilities = context.input->probabilities;
   std::vector<double> routed = weights;
@@ -208,7 +252,7 @@ void Interpreter::update_rates(Context& context) {
     const RateKey& rate = rate_keys_[r];
     for (size_t rank = 0; rank < by_weight.size(); ++rank) {
       const uint32_t key = key_of(context.layer, by_weight[rank]);
-      double x = context.access.contains(key) ? 1 : 0;
+      double x = used.contains(by_weight[rank]) ? 1 : 0;
       if (rate.op == ExprOp::weight_rate) {
         x = rate.largest == 0 || rank < rate.largest ? routed[by_weight[rank]] : 0;
       }
@@ -234,6 +278,7 @@ void Interpreter::decide_together(Context& context) {
     if (!hit) misses.push_back({&expert, instance_of_layer(context.layer).accesses});
   }
   leave_below_threshold(context);
+  settle_side_buffer(context);
   choose_actions(misses, context);
   for (const Miss& miss : misses) miss.expert->action = act_on_miss(miss, context);
   end_exemptions(context);
@@ -246,6 +291,7 @@ void Interpreter::decide_one_by_one(Context& context) {
   for (ExpertDecision& expert : context.decision.experts) {
     const bool hit = count_access(expert, context);
     leave_below_threshold(context);
+    if (hit) settle_side_buffer(context);
     if (!hit) {
       std::vector<Miss> miss = {{&expert, instance_of_layer(context.layer).accesses}};
       choose_actions(miss, context);
@@ -282,7 +328,13 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   note_depth(instance, key);
 
   const auto found = instance.residents.find(key);
-  if (found == instance.residents.end()) return false;
+  const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
+  if (aside != instance.side.end()) {  // it takes its place once the dispatch's hits have been touched
+    context.hits += 1;
+    context.prefetch_used += 1;
+    return true;
+  }
+  if (found == instance.residents.end() || !is_here(instance, key)) return false;
   Resident& state = found->second;
   state.last_use = instance.accesses;
   state.uses += 1;
@@ -294,6 +346,23 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   if (instance.order[state.segment]) instance.order[state.segment]->hit(key);
   if (state.segment == 1) promote(instance, key, context);
   return true;
+}
+
+// What waited in the side buffer for this layer and was selected takes a place as a load does, in order of access; what
+// cannot stays for this dispatch only, and what was not selected is forgotten at the end of the dispatch.
+void Interpreter::settle_side_buffer(Context& context) {
+  Instance& instance = instance_of_layer(context.layer);
+  if (instance.side.empty()) return;
+  for (const ExpertDecision& expert : context.decision.experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
+    const bool accessed =
+        instance.last_access.contains(key) && experts_[key].last_dispatch == layer_dispatches_[context.layer];
+    if (aside == instance.side.end() || !accessed) continue;
+    instance.side.erase(aside);
+    const uint64_t access_number = instance.last_access[key];
+    (void)try_load(expert, access_number, context);
+  }
 }
 
 // End of step 3: what was prefetched for this layer is judged like every other resident from now on.
@@ -310,6 +379,7 @@ void Interpreter::end_exemptions(Context& context) {
     return goes_before(context.rules->eviction, instance, a, b, share(instance, a), share(instance, b));
   });
   for (uint32_t key : leaving) leave(key, /*as_victim=*/false, context);
+  std::erase_if(instance.side, [&](uint32_t key) { return layer_of(key) == context.layer; });
 }
 
 // Memory pressure, then TTL.

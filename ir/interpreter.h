@@ -78,6 +78,8 @@ class Interpreter {
     bool awaits_layer = false;     ///< prefetched, and its layer has not run since
     bool unused_prefetch = false;  ///< prefetched, and not used since
     uint8_t segment = 0;           ///< of a | b
+    double foretold = 0;           ///< the last prediction about it since it was loaded
+    uint64_t arrives = 0;          ///< dispatch of its layer from which it can be hit
   };
   /// A cache instance: the whole cache, or one layer's.
   struct Instance {
@@ -89,6 +91,7 @@ class Interpreter {
     std::deque<uint32_t> window;                      ///< keys of the last freq_window accesses, oldest first
     std::map<uint32_t, uint64_t> window_count;        ///< how often each key is in `window`
     std::map<uint32_t, uint64_t> last_access;         ///< by key, resident or not
+    std::vector<uint32_t> side;                       ///< keys fetched into the side buffer
     std::deque<uint32_t> ghosts;                      ///< per_layer utility: last victims, newest first
     std::vector<uint64_t> hits_at_depth;              ///< likewise: by slot, from 0
   };
@@ -112,6 +115,8 @@ class Interpreter {
     const BoundRules* rules = nullptr;
     std::set<uint32_t> selected;                       ///< keys
     std::map<uint32_t, const ExpertDecision*> access;  ///< by key
+    std::map<uint32_t, uint32_t> position;             ///< by key: in order of first appearance
+    std::set<uint32_t> resident_at_start;              ///< of the selected
     uint32_t loads_chosen = 0;                         ///< by the schedule, so far
     uint64_t hits = 0;
     uint64_t prefetch_used = 0;
@@ -157,6 +162,10 @@ class Interpreter {
   // The steps of a dispatch.
   void begin(const DispatchInput& input, Context& context);
   void drop(Context& context);
+  void put_in_order(Context& context);
+  void publish(Context& context);
+  void settle_side_buffer(Context& context);
+  bool is_here(const Instance& instance, uint32_t key) const;
   void record_use(Context& context);
   void update_rates(Context& context);
   void leave_dropped(std::span<const uint32_t> dropped, Context& context);
@@ -177,7 +186,7 @@ class Interpreter {
   MissAction action_of(const ExpertDecision& expert, bool may_load, Context& context);
   bool can_do(MissAction action, const ExpertDecision& expert, bool may_load, Context& context);
   Action act_on_miss(const Miss& miss, Context& context);
-  bool try_load(const ExpertDecision& expert, uint64_t access_number, Context& context);
+  bool try_load(const ExpertDecision& expert, uint64_t access_number, Context& context, bool behind = false);
   double load_ms(const Context& context, uint32_t queued_before) const;
   double cpu_ms(const Context& context, uint32_t tokens) const;
 
@@ -220,6 +229,7 @@ class Interpreter {
   Predictor* predictor(Strategy strategy, const BoundRules& rules);
   std::vector<Candidate> hinted(uint32_t layer, const BoundRules& rules) const;
   std::vector<Candidate> learned(uint32_t layer) const;
+  std::vector<Candidate> by_expression(Context& context);
   std::vector<Candidate> predictions(Context& context);
   void prefetch(Context& context);
   void try_prefetch(const Candidate& candidate, Context& context);
@@ -253,8 +263,8 @@ class Interpreter {
   const Future* future_ = nullptr;
   // prefetch
   std::vector<std::optional<std::vector<Candidate>>> pending_hints_;  ///< per layer, most probable first
-  std::map<std::string, std::unique_ptr<Predictor>> predictors_;      ///< by strategy and parameters
-  std::map<std::string, PrefetchRule> predictor_rules_;               ///< what they were made for; outlives them
+  PrefetchRule predictor_rule_;                                       ///< what predictors read; outlives them
+  std::map<Strategy, std::unique_ptr<Predictor>> predictors_;
   std::unique_ptr<Learner> learner_;
   std::map<uint32_t, double> predicted_;  ///< by key: the last predictions
   // rules in force

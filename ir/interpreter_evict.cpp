@@ -134,8 +134,9 @@ std::optional<uint32_t> Interpreter::choose_victim(const EvictionRule& rule, Ins
 
 Interpreter::MayLeave Interpreter::unprotected(const Instance& instance, const Context& context) const {
   const bool protect = context.rules->protect_selected;
-  return [&instance, &context, protect](uint32_t key) {
-    return !instance.residents.at(key).pinned && !(protect && context.selected.contains(key));
+  return [this, &instance, &context, protect](uint32_t key) {
+    const Resident& state = instance.residents.at(key);
+    return !state.pinned && is_here(instance, key) && !(protect && context.selected.contains(key));
   };
 }
 

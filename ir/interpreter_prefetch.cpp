@@ -24,24 +24,23 @@ bool Interpreter::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<
   return true;
 }
 
-// Predictors are kept by what they were made for; one whose parameters change starts anew beside the old one.
+// Made when their strategy is first in force, and kept: they go on learning while another is. The rule's numbers are
+// those in force now.
 Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
-  if (strategy == Strategy::none || strategy == Strategy::gate || strategy == Strategy::learned) return nullptr;
-  const std::string name = std::string(to_word(strategy)) + '/' + std::to_string(rules.lookahead) + '/' +
-                           std::to_string(rules.history_window) + '/' + std::to_string(rules.affinity_threshold) + '/' +
-                           std::to_string(rules.store);
-  std::unique_ptr<Predictor>& made = predictors_[name];
+  const bool stateless = strategy == Strategy::none || strategy == Strategy::gate || strategy == Strategy::learned ||
+                         strategy == Strategy::most;
+  if (stateless) return nullptr;
+  predictor_rule_.lookahead = rules.lookahead;
+  predictor_rule_.history_window = rules.history_window;
+  predictor_rule_.affinity_threshold = rules.affinity_threshold;
+  predictor_rule_.store = rules.store;
+  std::unique_ptr<Predictor>& made = predictors_[strategy];
   if (made) return made.get();
-  PrefetchRule& rule = predictor_rules_[name];
-  rule.lookahead = rules.lookahead;
-  rule.history_window = rules.history_window;
-  rule.affinity_threshold = rules.affinity_threshold;
-  rule.store = rules.store;
   PredictorSetup setup;
   setup.num_layers = policy_.shape.num_layers;
   setup.num_experts = policy_.shape.num_experts;
   setup.top_k = policy_.shape.top_k;
-  setup.rule = &rule;
+  setup.rule = &predictor_rule_;
   setup.frequency_decay = rules.frequency_decay;
   setup.decay_interval = rules.decay_interval;
   setup.profile = policy_.options.profile.get();
@@ -74,7 +73,7 @@ void Interpreter::observe(Context& context) {
   observation.request = *request_;
   observation.new_request = new_request_;
   observation.probabilities = context.input->probabilities;
-  for (auto& [name, predictor] : predictors_) predictor->observe(observation);
+  for (auto& [strategy, source] : predictors_) source->observe(observation);
 }
 
 std::vector<Candidate> Interpreter::hinted(uint32_t layer, const BoundRules& rules) const {
@@ -100,6 +99,25 @@ std::vector<Candidate> Interpreter::learned(uint32_t layer) const {
   return all;
 }
 
+// most(E): the experts of the next layers in turn, per layer by falling E, ties by the lower id; those above 0.
+std::vector<Candidate> Interpreter::by_expression(Context& context) {
+  const uint32_t num_layers = policy_.shape.num_layers;
+  std::vector<Candidate> all;
+  for (uint32_t i = 1; i <= context.rules->lookahead && i <= num_layers; ++i) {
+    const uint32_t layer = (context.layer + i) % num_layers;
+    std::vector<Candidate> of_layer;
+    for (uint32_t expert = 0; expert < policy_.shape.num_experts; ++expert) {
+      ExpertEnvironment environment(*this, context, instance_of_layer(layer), key_of(layer, expert));
+      const double value = evaluate(context.rules->strategy.value, environment);
+      if (value > 0) of_layer.push_back({layer, expert, value});
+    }
+    std::stable_sort(of_layer.begin(), of_layer.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.predicted > b.predicted; });
+    all.insert(all.end(), of_layer.begin(), of_layer.end());
+  }
+  return all;
+}
+
 // What the first strategy of the chain that says anything says now, before any filter.
 std::vector<Candidate> Interpreter::predictions(Context& context) {
   for (const Strategy strategy : context.rules->strategy.links) {
@@ -108,6 +126,8 @@ std::vector<Candidate> Interpreter::predictions(Context& context) {
       all = hinted(context.layer, *context.rules);
     } else if (strategy == Strategy::learned) {
       all = learned(context.layer);
+    } else if (strategy == Strategy::most) {
+      all = by_expression(context);
     } else if (Predictor* const source = predictor(strategy, *context.rules)) {
       all = source->predict(context.layer);
     }
@@ -123,12 +143,19 @@ void Interpreter::prefetch(Context& context) {
   const std::vector<Candidate> predicted = predictions(context);
   predicted_.clear();
   for (const Candidate& candidate : predicted) {
-    predicted_.emplace(key_of(candidate.layer, candidate.expert), candidate.predicted);
+    const uint32_t key = key_of(candidate.layer, candidate.expert);
+    predicted_.emplace(key, candidate.predicted);
+    const auto resident = instance_of_key(key).residents.find(key);
+    if (resident != instance_of_key(key).residents.end() && candidate.predicted > 0) {
+      resident->second.foretold = candidate.predicted;
+    }
   }
+  std::map<uint32_t, uint32_t> listed;  // per target layer
   std::vector<Candidate> kept;
   for (const Candidate& candidate : predicted) {
     if (kept.size() >= rules.budget) break;
     const uint32_t key = key_of(candidate.layer, candidate.expert);
+    if (++listed[candidate.layer] > rules.top) continue;
     if (candidate.predicted < rules.min_probability) continue;
     if (is_resident(key) || context.selected.contains(key)) continue;
     ExpertEnvironment environment(*this, context, instance_of_key(key), key);
@@ -148,7 +175,14 @@ double Interpreter::predicted_of(uint32_t key) const {
 void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   const uint32_t key = key_of(candidate.layer, candidate.expert);
   Instance& instance = instance_of_layer(candidate.layer);
-  if (instance.residents.contains(key)) return;  // named twice
+  const bool aside = std::find(instance.side.begin(), instance.side.end(), key) != instance.side.end();
+  if (instance.residents.contains(key) || aside) return;  // there already, or named twice
+  if (context.rules->side_buffer) {
+    if (!admits(context.rules->prefetch_admit, instance, key, {}, context)) return;
+    instance.side.push_back(key);
+    context.decision.prefetched.push_back(key);
+    return;
+  }
   const MayLeave may_leave = [&](uint32_t resident_key) {
     return !instance.residents.at(resident_key).pinned && !context.selected.contains(resident_key) &&
            predicted_of(resident_key) < candidate.predicted;
@@ -162,6 +196,7 @@ void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   state.last_use = instance.accesses;
   state.loaded_at = instance.accesses;
   state.ema = candidate.predicted;
+  state.foretold = candidate.predicted;
   state.awaits_layer = true;
   state.unused_prefetch = true;
   take_place(instance, place, key, state, context);

@@ -43,8 +43,10 @@ void Interpreter::choose_actions(std::vector<Miss>& misses, Context& context) {
   }
   const uint64_t allowed = context.rules->max_loads > chosen_before ? context.rules->max_loads - chosen_before : 0;
   if (loads.size() <= allowed) return;
-  std::stable_sort(loads.begin(), loads.end(),
-                   [](const Miss* a, const Miss* b) { return a->expert->weight > b->expert->weight; });
+  if (!context.rules->loads_in_order) {
+    std::stable_sort(loads.begin(), loads.end(),
+                     [](const Miss* a, const Miss* b) { return a->expert->weight > b->expert->weight; });
+  }
   context.loads_chosen = chosen_before + static_cast<uint32_t>(allowed);
   for (size_t i = allowed; i < loads.size(); ++i) {
     loads[i]->action = action_of(*loads[i]->expert, /*may_load=*/false, context);
@@ -54,7 +56,9 @@ void Interpreter::choose_actions(std::vector<Miss>& misses, Context& context) {
 // Whether an arm's action is possible now; one that is not sends the miss on to the next arm.
 bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool may_load, Context& context) {
   if (!is_load(action)) return true;
-  if (!may_load) return false;
+  // What is on its way behind is computed on the host until it has arrived.
+  const bool on_its_way = is_resident(key_of(context.layer, expert.expert));
+  if (!may_load || on_its_way) return false;
   const double deadline = context.rules->deadline_ms;
   if (deadline > 0 && load_ms(context, context.loads_chosen) > deadline) return false;
   if (action != MissAction::degrade) return true;
@@ -79,28 +83,31 @@ MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, C
   return MissAction::cpu;
 }
 
-// HybriMoE's greedy schedule: all experts of the dispatch in a list, residents first, then by falling tokens. The GPU
-// takes from the head, the CPU from the tail, whichever would finish the expert first; ties go to the GPU.
+// HybriMoE's greedy schedule: the experts of the dispatch in a list, residents first, then by falling tokens. While
+// the head's time on the GPU would end no later than the tail's on the CPU the GPU takes the head, else the CPU takes
+// the tail. A load starts when the one before has ended, and the GPU waits for it. A resident may go to the CPU too.
 void Interpreter::balance(std::vector<Miss>& misses, Context& context) {
   const BoundRules& rules = *context.rules;
   Instance& instance = instance_of_layer(context.layer);
   struct Job {
-    const ExpertDecision* expert;
-    Miss* miss;  // null: resident
+    ExpertDecision* expert = nullptr;
+    Miss* miss = nullptr;  // null: resident
     double gpu = 0, cpu = 0, load = 0;
   };
-  std::vector<Job> jobs;
-  for (const ExpertDecision& expert : context.decision.experts) jobs.push_back({&expert, nullptr});
-  for (Job& job : jobs) {
-    for (Miss& miss : misses) {
-      if (miss.expert == job.expert) job.miss = &miss;
-    }
-    const uint32_t key = key_of(context.layer, job.expert->expert);
+  const auto time_of = [&](const Expr& expr, uint32_t key, double otherwise) {
+    if (expr.empty()) return otherwise;
     ExpertEnvironment environment(*this, context, instance, key);
-    job.gpu = rules.gpu_time.empty() ? 0 : evaluate(rules.gpu_time, environment);
-    job.cpu =
-        rules.cpu_time.empty() ? cpu_ms(context, job.expert->num_selections) : evaluate(rules.cpu_time, environment);
-    job.load = rules.load_time.empty() ? load_ms(context, 0) : evaluate(rules.load_time, environment);
+    return evaluate(expr, environment);
+  };
+  std::vector<Job> jobs;
+  for (ExpertDecision& expert : context.decision.experts) {
+    Job job{&expert};
+    for (Miss& miss : misses) job.miss = miss.expert == &expert ? &miss : job.miss;
+    const uint32_t key = key_of(context.layer, expert.expert);
+    job.gpu = time_of(rules.gpu_time, key, 0);
+    job.cpu = time_of(rules.cpu_time, key, cpu_ms(context, expert.num_selections));
+    job.load = time_of(rules.load_time, key, load_ms(context, 0));
+    jobs.push_back(job);
   }
   std::stable_sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
     const bool here_a = a.miss == nullptr, here_b = b.miss == nullptr;
@@ -108,26 +115,32 @@ void Interpreter::balance(std::vector<Miss>& misses, Context& context) {
     return a.expert->num_selections > b.expert->num_selections;
   });
   double gpu = 0, cpu = 0, link = 0;
-  size_t head = 0, tail = jobs.size();
-  while (head < tail) {
+  bool cpu_idle = true;
+  for (size_t head = 0, tail = jobs.size(); head < tail;) {
     const Job& first = jobs[head];
     const Job& last = jobs[tail - 1];
     const double arrival = first.miss == nullptr ? 0 : link + first.load;
     const double gpu_done = std::max(gpu, arrival) + first.gpu;
-    const bool last_resident = last.miss == nullptr;
-    if (!last_resident && cpu + last.cpu < gpu_done) {
-      cpu += last.cpu;
-      last.miss->action = MissAction::cpu;
-      --tail;
-      continue;
-    }
-    gpu = gpu_done;
-    if (first.miss != nullptr) {
+    const double setup = cpu_idle ? time_of(rules.cpu_setup, key_of(context.layer, last.expert->expert), 0) : 0;
+    const double cpu_done = cpu + last.cpu + setup;
+    if (gpu_done <= cpu_done) {
+      gpu = gpu_done;
+      ++head;
+      if (first.miss == nullptr) continue;
       link = arrival;
       first.miss->action = MissAction::load;
       context.loads_chosen += 1;
+    } else {
+      cpu = cpu_done;
+      cpu_idle = false;
+      --tail;
+      if (last.miss != nullptr) {
+        last.miss->action = MissAction::cpu;
+      } else {
+        last.expert->action = Action::cpu;
+        context.hits -= 1;
+      }
     }
-    ++head;
   }
 }
 
@@ -143,7 +156,8 @@ Action Interpreter::act_on_miss(const Miss& miss, Context& context) {
     case MissAction::load:
       return try_load(*miss.expert, miss.access_number, context) ? Action::load : Action::stream;
     case MissAction::cpu_load:
-      return try_load(*miss.expert, miss.access_number, context) ? Action::cpu_load : Action::cpu;
+      return try_load(*miss.expert, miss.access_number, context, context.rules->arrival != 0) ? Action::cpu_load
+                                                                                              : Action::cpu;
     case MissAction::degrade:
       (void)try_load(*miss.expert, miss.access_number, context);
       return Action::degrade;
@@ -152,7 +166,7 @@ Action Interpreter::act_on_miss(const Miss& miss, Context& context) {
 }
 
 // False: not admitted, or no place and no victim.
-bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number, Context& context) {
+bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number, Context& context, bool behind) {
   Instance& instance = instance_of_layer(context.layer);
   const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
@@ -173,6 +187,7 @@ bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number,
   state.uses = 1;
   state.freq = 1;
   state.ema = expert.weight;
+  if (behind) state.arrives = layer_dispatches_[context.layer] + rules.arrival + 1;
   take_place(instance, place, key, state, context);
   return true;
 }

@@ -23,6 +23,7 @@ constexpr std::array<KeyInfo, kNumKeys> kKeys = {{
     {Key::memory_budget_gb, "cache", "memory_budget_gb"},
     {Key::expert_size_gb, "cache", "expert_size_gb"},
     {Key::protect_selected, "cache", "protect_selected", Type::boolean},
+    {Key::one_by_one, "cache", "one_by_one", Type::boolean},
     {Key::strategy, "prefetch", "strategy"},
     {Key::budget, "prefetch", "budget"},
     {Key::lookahead, "prefetch", "lookahead"},
@@ -32,6 +33,8 @@ constexpr std::array<KeyInfo, kNumKeys> kKeys = {{
     {Key::bandwidth, "prefetch", "bandwidth", Type::ratio},
     {Key::cancel_stale, "prefetch", "cancel_stale", Type::boolean},
     {Key::store, "prefetch", "store"},
+    {Key::top, "prefetch", "top"},
+    {Key::side_buffer, "prefetch", "side_buffer", Type::boolean},
     {Key::profile, "prefetch", "profile"},
     {Key::prefetch_when, "prefetch", "when", Type::boolean},
     {Key::prefetch_admit, "prefetch", "admit"},
@@ -43,10 +46,14 @@ constexpr std::array<KeyInfo, kNumKeys> kKeys = {{
     {Key::on_miss, "schedule", "on_miss"},
     {Key::deadline, "schedule", "deadline", Type::time},
     {Key::max_loads, "schedule", "max_loads"},
+    {Key::loads_in_order, "schedule", "loads_in_order", Type::boolean},
+    {Key::arrival, "schedule", "arrival"},
+    {Key::order, "schedule", "order"},
     {Key::approximate, "schedule", "approximate", Type::boolean},
     {Key::drop, "schedule", "drop", Type::boolean},
     {Key::gpu_time, "schedule", "gpu_time", Type::time},
     {Key::cpu_time, "schedule", "cpu_time", Type::time},
+    {Key::cpu_setup, "schedule", "cpu_setup", Type::time},
     {Key::load_time, "schedule", "load_time", Type::time},
 }};
 
@@ -91,6 +98,8 @@ auto with_field(RulesRef& rules, Key key, Visit visit) {
       return visit(cache.expert_size_gb);
     case Key::protect_selected:
       return visit(cache.protect_selected);
+    case Key::one_by_one:
+      return visit(cache.one_by_one);
     case Key::strategy:
       return visit(prefetch.strategy);
     case Key::budget:
@@ -109,6 +118,10 @@ auto with_field(RulesRef& rules, Key key, Visit visit) {
       return visit(prefetch.cancel_stale);
     case Key::store:
       return visit(prefetch.store);
+    case Key::top:
+      return visit(prefetch.top);
+    case Key::side_buffer:
+      return visit(prefetch.side_buffer);
     case Key::profile:
       return visit(prefetch.profile);
     case Key::prefetch_when:
@@ -131,6 +144,12 @@ auto with_field(RulesRef& rules, Key key, Visit visit) {
       return visit(schedule.deadline);
     case Key::max_loads:
       return visit(schedule.max_loads);
+    case Key::loads_in_order:
+      return visit(schedule.loads_in_order);
+    case Key::arrival:
+      return visit(schedule.arrival);
+    case Key::order:
+      return visit(schedule.order);
     case Key::approximate:
       return visit(schedule.approximate);
     case Key::drop:
@@ -139,6 +158,8 @@ auto with_field(RulesRef& rules, Key key, Visit visit) {
       return visit(schedule.gpu_time);
     case Key::cpu_time:
       return visit(schedule.cpu_time);
+    case Key::cpu_setup:
+      return visit(schedule.cpu_setup);
     case Key::load_time:
       return visit(schedule.load_time);
   }

@@ -35,7 +35,7 @@ enum class Eviction : uint8_t {
 };
 enum class Scope : uint8_t { global, layer };
 enum class Admit : uint8_t { always, never, when };
-enum class Strategy : uint8_t { none, history, lookahead, gate, affinity, sequence, learned, trajectory };
+enum class Strategy : uint8_t { none, history, lookahead, gate, affinity, sequence, learned, trajectory, most };
 enum class ScheduleMode : uint8_t { gpu_only, cpu_fallback, hybrid, balance };
 /// What a miss does. `load`, `cpu` and `cpu_load` keep the model's output; the others change it.
 enum class MissAction : uint8_t { load, cpu, cpu_load, degrade, shared, skip };
@@ -90,7 +90,8 @@ struct AdmitRule {
 
 /// One strategy, or several: the next is asked when one has nothing to say.
 struct StrategyChain {
-  std::vector<Strategy> links{Strategy::none};  ///< at least one; `none` stands alone
+  std::vector<Strategy> links{Strategy::none};  ///< at least one; `none` stands alone, `most` stands once
+  Expr value;                                   ///< of most(E)
 
   StrategyChain() = default;
   StrategyChain(Strategy only) : links{only} {}  // NOLINT
@@ -149,6 +150,7 @@ struct CacheRule {
   Sourced<double> memory_budget_gb{16.0};           ///< > 0
   Sourced<double> expert_size_gb{1.2};              ///< > 0; the model's own size wins when it is bound
   Sourced<bool> protect_selected{true};
+  Sourced<bool> one_by_one{false};  ///< decide access by access, protected or not
   friend bool operator==(const CacheRule&, const CacheRule&) = default;
 };
 
@@ -166,6 +168,8 @@ struct PrefetchRule {
   Sourced<double> bandwidth{1.0};           ///< share of the link, (0, 1]
   Sourced<bool> cancel_stale{true};
   Sourced<uint32_t> store{64};                 ///< past requests or tokens that sequence and trajectory keep, 1..4096
+  std::optional<Sourced<uint32_t>> top;        ///< of each target layer's list only so many are candidates, >= 1
+  Sourced<bool> side_buffer{false};            ///< what is fetched evicts nobody before it is used
   Sourced<std::string> profile;                ///< a .moeprof; empty: none
   Sourced<Expr> when;                          ///< a condition; empty: always
   Sourced<AdmitRule> admit;                    ///< always or when
@@ -182,10 +186,14 @@ struct ScheduleRule {
   Sourced<std::vector<Arm>> on_miss;           ///< replaces `mode`; empty: not written. The last arm is `else`
   std::optional<Sourced<double>> deadline;     ///< ms, > 0
   std::optional<Sourced<uint32_t>> max_loads;  ///< per dispatch
+  Sourced<bool> loads_in_order{false};         ///< max_loads keeps the first, not the heaviest
+  Sourced<uint32_t> arrival{0};                ///< of cpu_load: dispatches of the layer until it can be hit
+  Sourced<Expr> order;                         ///< the dispatch's experts by rising value; empty: as they appear
   Sourced<bool> approximate{false};            ///< consent to actions that change the output
   Sourced<Expr> drop;                          ///< a selected expert for which it holds is left out; empty: none is
   Sourced<Expr> gpu_time;                      ///< of mode `balance`, ms; empty: the cost model's
   Sourced<Expr> cpu_time;
+  Sourced<Expr> cpu_setup;  ///< once, of the first expert on the CPU
   Sourced<Expr> load_time;
   friend bool operator==(const ScheduleRule&, const ScheduleRule&) = default;
 };
@@ -213,6 +221,7 @@ enum class Key : uint8_t {
   memory_budget_gb,
   expert_size_gb,
   protect_selected,
+  one_by_one,
   strategy,
   budget,
   lookahead,
@@ -222,6 +231,8 @@ enum class Key : uint8_t {
   bandwidth,
   cancel_stale,
   store,
+  top,
+  side_buffer,
   profile,
   prefetch_when,
   prefetch_admit,
@@ -233,10 +244,14 @@ enum class Key : uint8_t {
   on_miss,
   deadline,
   max_loads,
+  loads_in_order,
+  arrival,
+  order,
   approximate,
   drop,
   gpu_time,
   cpu_time,
+  cpu_setup,
   load_time,
 };
 inline constexpr size_t kNumKeys = static_cast<size_t>(Key::load_time) + 1;

@@ -57,6 +57,7 @@ struct ValuePrinter {
   }
   std::string operator()(const Expr& value) const {
     if (value.empty() && key != Key::prefetch_when) return key == Key::drop ? "never" : "auto";
+    if (key == Key::order) return fmt::format("least({})", print_expr(value));
     return key == Key::drop ? fmt::format("when({})", print_expr(value)) : print_expr(value);
   }
   template <class T>
@@ -104,7 +105,8 @@ std::string print(const StrategyChain& chain) {
   std::string text;
   for (const Strategy strategy : chain.links) {
     if (!text.empty()) text += " | ";
-    text += to_word(strategy);
+    text +=
+        strategy == Strategy::most ? fmt::format("most({})", print_expr(chain.value)) : std::string(to_word(strategy));
   }
   return text;
 }

@@ -34,6 +34,8 @@ class QueueRule {
   virtual void leave(uint32_t key, bool as_victim) = 0;
   /// The capacity changed; members beyond it leave through victim() afterwards.
   virtual void resize(uint32_t capacity) = 0;
+  /// Whether the invariants hold that each rule states at its class. For tests: linear or worse.
+  virtual bool consistent() const = 0;
 };
 
 /// nullptr for rules that are a number per resident (lru, lfu, ..., least).

@@ -33,6 +33,9 @@ constexpr std::array<VariableRow, kNumVariables> kVariables = {{
     {"predicted", Type::ratio},
     {"load_ms", Type::time, true},
     {"cpu_ms", Type::time, true},
+    {"position"},
+    {"resident"},
+    {"foretold", Type::ratio},
     {"next_use"},
     {"hit_rate", Type::ratio},
     {"miss_rate", Type::ratio},
@@ -58,9 +61,10 @@ constexpr std::array<VariableRow, kNumVariables> kVariables = {{
 static_assert(!kVariables.back().name.empty());
 
 constexpr std::array<std::string_view, static_cast<size_t>(ExprOp::weight_rate) + 1> kOps = {
-    "constant", "variable", "-",   "not", "abs", "exp",   "log",      "log2",     "sqrt",  "sigmoid",  "+",
-    "-",        "*",        "/",   "%",   "==",  "!=",    "<",        "<=",       ">",     ">=",       "and",
-    "or",       "min",      "max", "pow", "if",  "clamp", "avg_over", "max_over", "trend", "use_rate", "weight_rate"};
+    "constant", "variable", "-",        "not",      "abs",   "exp",      "log",        "log2", "sqrt",
+    "floor",    "sigmoid",  "+",        "-",        "*",     "/",        "%",          "==",   "!=",
+    "<",        "<=",       ">",        ">=",       "and",   "or",       "min",        "max",  "pow",
+    "if",       "clamp",    "avg_over", "max_over", "trend", "use_rate", "weight_rate"};
 static_assert(kOps.back() == "weight_rate");
 
 }  // namespace

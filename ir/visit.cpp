@@ -36,12 +36,17 @@ void visit_exprs(const BoundRules& rules, const ExprVisitor& visit) {
   visit_one(rules.prefetch_admit.condition, visit);
   if (rules.prefetch_evict) visit_exprs(*rules.prefetch_evict, visit);
   for (const Arm& arm : rules.arms) visit_one(arm.condition, visit);
-  for (const Expr* expr : {&rules.drop, &rules.gpu_time, &rules.cpu_time, &rules.load_time}) visit_one(*expr, visit);
+  visit_one(rules.strategy.value, visit);
+  for (const Expr* expr :
+       {&rules.order, &rules.drop, &rules.gpu_time, &rules.cpu_time, &rules.cpu_setup, &rules.load_time}) {
+    visit_one(*expr, visit);
+  }
 }
 
 void visit_exprs(const Assignment& assignment, const ExprVisitor& visit) {
   if (const auto* eviction = std::get_if<EvictionRule>(&assignment.value)) visit_exprs(*eviction, visit);
   if (const auto* admit = std::get_if<AdmitRule>(&assignment.value)) visit_one(admit->condition, visit);
+  if (const auto* chain = std::get_if<StrategyChain>(&assignment.value)) visit_one(chain->value, visit);
   if (const auto* expr = std::get_if<Expr>(&assignment.value)) visit_one(*expr, visit);
   if (const auto* arms = std::get_if<std::vector<Arm>>(&assignment.value)) {
     for (const Arm& arm : *arms) visit_one(arm.condition, visit);

@@ -30,8 +30,8 @@ constexpr auto kEvictions =
                                "w_tinylfu", "random", "belady", "least", "segmented");
 constexpr auto kScopes = table<Scope::layer>("global", "layer");
 constexpr auto kAdmits = table<Admit::when>("always", "never", "when");
-constexpr auto kStrategies = table<Strategy::trajectory>("none", "history", "lookahead", "gate", "affinity", "sequence",
-                                                         "learned", "trajectory");
+constexpr auto kStrategies = table<Strategy::most>("none", "history", "lookahead", "gate", "affinity", "sequence",
+                                                   "learned", "trajectory", "most");
 constexpr auto kModes = table<ScheduleMode::balance>("gpu_only", "cpu_fallback", "hybrid", "balance");
 constexpr auto kMisses = table<MissAction::skip>("load", "cpu", "cpu_load", "degrade", "shared", "skip");
 constexpr auto kAllocations = table<Allocation::utility>("entropy", "uniform", "utility");
