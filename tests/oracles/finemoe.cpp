@@ -122,7 +122,8 @@ class FineMoe : public System {
     for (uint32_t i = 0; i < order.size() && row[order[i]] > 0; ++i) {
       sum += row[order[i]];
       if (i >= shape_.top_k && sum > limit) return;
-      predicted_[{layer, order[i]}] = row[order[i]] * (1 - static_cast<double>(layer - start) / (shape_.num_layers + 1));
+      predicted_[{layer, order[i]}] =
+          row[order[i]] * (1 - static_cast<double>(layer - start) / (shape_.num_layers + 1));
     }
   }
 
@@ -165,7 +166,7 @@ class FineMoe : public System {
   uint32_t distance_;
   uint32_t store_capacity_;
   uint32_t num_ahead_;
-  std::vector<Resident> resident_;    ///< in order of arrival
+  std::vector<Resident> resident_;  ///< in order of arrival
   std::vector<Map> store_;
   std::vector<Map> tokens_;           ///< of the dispatches since layer 0
   std::map<Pair, double> predicted_;  ///< by the last match

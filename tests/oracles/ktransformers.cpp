@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// KTransformers behind SGLang (kvcache-ai/sglang, python/sglang/srt/layers/moe/kt_ep_wrapper.py; kvcache-ai/ktransformers,
-// kt-kernel/python/expert_placement.py). A mask says which experts the GPU has; the CPU computes all others.
+// KTransformers behind SGLang (kvcache-ai/sglang, python/sglang/srt/layers/moe/kt_ep_wrapper.py;
+// kvcache-ai/ktransformers, kt-kernel/python/expert_placement.py). A mask says which experts the GPU has; the CPU
+// computes all others.
 //
 // uniform    the first N experts of every layer (generate_uniform_masks).
 // frequency  the N most often activated of all layers, by a recorded table (generate_gpu_experts_masks).
 // dynamic    begins as uniform. A batch of at least `token_threshold` tokens computes every expert on the GPU from a
-//            temporary full layer, and then the layer's mask becomes the N experts most often selected in that batch, of
-//            equals the lower id (select_top_experts_from_batch).
+//            temporary full layer, and then the layer's mask becomes the N experts most often selected in that batch,
+//            of equals the lower id (select_top_experts_from_batch).
 #include <set>
 
 #include "tests/oracles/systems.h"
@@ -62,8 +63,10 @@ class Dynamic : public Mask {
     const auto selected = by_appearance(dispatch);
     for (uint32_t e = 0; e < shape_.num_experts; ++e) {
       const Pair pair{dispatch.layer, e};
-      const auto known = std::find_if(selected.begin(), selected.end(), [&](const Selected& s) { return s.expert == e; });
-      if (on_gpu_.contains(pair) && !contains(chosen, e)) out.push_back({e, known == selected.end() ? 0 : known->tokens, 0});
+      const auto known =
+          std::find_if(selected.begin(), selected.end(), [&](const Selected& s) { return s.expert == e; });
+      if (on_gpu_.contains(pair) && !contains(chosen, e))
+        out.push_back({e, known == selected.end() ? 0 : known->tokens, 0});
       if (known == selected.end()) continue;
       const Action moved = contains(chosen, e) ? Action::load : Action::stream;
       record.choose(e, on_gpu_.contains(pair) ? Action::hit : moved);
@@ -75,7 +78,10 @@ class Dynamic : public Mask {
       on_gpu_.erase({dispatch.layer, s.expert});
       record.leave(dispatch.layer, s.expert);
     }
-    for (uint32_t e : chosen) on_gpu_.insert({dispatch.layer, e});
+    for (uint32_t e : chosen) {  // a batch of few experts leaves places for ones that it did not use
+      const bool is_new = on_gpu_.insert({dispatch.layer, e}).second;
+      if (is_new && !is_selected(selected, e)) record.ahead(dispatch.layer, e);
+    }
     return record.done();
   }
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Least recently used, one list per layer. The experts of a dispatch are used together: whoever is there is moved to
-// the young end in turn, then the others come in, and none of them pushes out another. Who finds no place passes
-// through.
-#include <list>
-
+// Least recently used, one list per layer. The experts of a dispatch are used together: whoever is there is stamped in
+// turn, then the others come in, and none of them pushes out another. Who finds no place passes through.
+#include "tests/oracles/recency.h"
 #include "tests/oracles/systems.h"
 
 namespace moe::oracle {
@@ -11,51 +9,35 @@ namespace {
 
 class Lru : public System {
  public:
-  Lru(const Shape& shape, uint32_t slots) : slots_(slots), layers_(shape.num_layers) {}
+  Lru(const Shape& shape, uint32_t slots) : layers_(shape.num_layers, Recency(slots)) {}
 
   Outcome step(const Dispatch& dispatch) override {
     Record record;
+    Recency& layer = layers_[dispatch.layer];
     const auto selected = by_appearance(dispatch);
-    std::list<Use>& uses = layers_[dispatch.layer];
-    const uint64_t before = clock_;
+    std::vector<std::pair<uint32_t, uint64_t>> missing;  // and when each was wanted
     for (const Selected& s : selected) {
-      ++clock_;
-      const auto found = std::find_if(uses.begin(), uses.end(), [&](const Use& u) { return u.expert == s.expert; });
-      if (found == uses.end()) continue;
-      record.choose(s.expert, Action::hit);
-      found->when = clock_;
+      const bool there = layer.has(s.expert);
+      const uint64_t stamp = layer.count(s.expert);
+      if (there) {
+        record.choose(s.expert, Action::hit);
+      } else {
+        missing.emplace_back(s.expert, stamp);
+      }
     }
-    for (size_t i = 0; i < selected.size(); ++i) {
-      const uint32_t expert = selected[i].expert;
-      if (std::any_of(uses.begin(), uses.end(), [&](const Use& u) { return u.expert == expert; })) continue;
-      record.choose(expert, make_room(uses, selected, dispatch.layer, record) ? Action::load : Action::stream);
-      if (uses.size() < slots_) uses.push_back({expert, before + i + 1});
+    for (const auto& [expert, stamp] : missing) {
+      const bool had_room = !layer.full();
+      const auto victim = had_room ? std::nullopt : layer.evict([&](uint32_t e) { return !is_selected(selected, e); });
+      if (victim) record.leave(dispatch.layer, *victim);
+      const bool placed = had_room || victim;
+      if (placed) layer.add(expert, stamp);
+      record.choose(expert, placed ? Action::load : Action::stream);
     }
     return record.done();
   }
 
  private:
-  struct Use {
-    uint32_t expert;
-    uint64_t when;
-  };
-
-  bool make_room(std::list<Use>& uses, const std::vector<Selected>& selected, uint32_t layer, Record& record) const {
-    if (uses.size() < slots_) return true;
-    auto oldest = uses.end();
-    for (auto use = uses.begin(); use != uses.end(); ++use) {
-      if (is_selected(selected, use->expert)) continue;
-      if (oldest == uses.end() || use->when < oldest->when) oldest = use;
-    }
-    if (oldest == uses.end()) return false;
-    record.leave(layer, oldest->expert);
-    uses.erase(oldest);
-    return true;
-  }
-
-  uint32_t slots_;
-  uint64_t clock_ = 0;
-  std::vector<std::list<Use>> layers_;
+  std::vector<Recency> layers_;
 };
 
 }  // namespace

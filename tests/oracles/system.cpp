@@ -54,7 +54,8 @@ std::vector<Guess> merged_guesses(const Dispatch& dispatch) {
   }
   std::vector<Guess> list;
   for (const auto& [expert, probability] : best) list.push_back({expert, probability});
-  std::stable_sort(list.begin(), list.end(), [](const Guess& a, const Guess& b) { return a.probability > b.probability; });
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Guess& a, const Guess& b) { return a.probability > b.probability; });
   return list;
 }
 

@@ -35,10 +35,10 @@ struct Guess {
 struct Dispatch {
   uint32_t layer = 0;
   bool prefill = false;
-  uint32_t request = 0;                        ///< all tokens of a dispatch belong to one
-  std::vector<std::vector<uint32_t>> ids;      ///< token by token, heaviest first
-  std::vector<std::vector<double>> weights;    ///< same shape
-  std::vector<std::vector<Guess>> guesses;     ///< token by token, for layer + 1, most probable first; empty: none
+  uint32_t request = 0;                      ///< all tokens of a dispatch belong to one
+  std::vector<std::vector<uint32_t>> ids;    ///< token by token, heaviest first
+  std::vector<std::vector<double>> weights;  ///< same shape
+  std::vector<std::vector<Guess>> guesses;   ///< token by token, for layer + 1, most probable first; empty: none
 };
 
 enum class Action : uint8_t { hit, load, stream, cpu, cpu_load, degrade, shared, skip };
