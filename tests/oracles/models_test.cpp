@@ -116,7 +116,9 @@ TEST_CASE("HybriMoE: three on the GPU take 1.5, the fourth starts the CPU at 1.7
        {1, {{5}}, "5 load; left 1:2", {{0.8}}},   // scores: 3 has 0.05, 4 has 0.2, 5 has 0.4
        {1, {{0}}, "0 load; left 1:3", {{0.1}}},   // 3 has 0.025, 4 has 0.1, 5 has 0.2, 0 has 0.05
        {1, {{1}}, "1 load; left 1:0", {{0.01}}},  // 0 has 0.025, 4 has 0.05, 5 has 0.1
-       {0, {{0}}, "0 hit; left 1:1", {{0.5}}}});
+       {1, {{4, 0, 2, 3}}, "0 load, 2 load, 3 cpu, 4 hit; left 1:1 1:5", {{0.1, 0.1, 0.1, 0.9}}},
+       // 3 has 0.45625, 4 has 0.075, 0 has 0.0625, 2 and 5 have 0.05, 1 has 0.0025
+       {0, {{0}}, "0 hit; left 1:2; ahead 1:3", {{0.5}}}});
 }
 
 TEST_CASE("AdapMoE: buffer, adaptive gate, sizes by layer") {
