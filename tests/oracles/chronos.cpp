@@ -7,6 +7,9 @@
 // hottest. After each token the ids are put in order by a score, of equals the lower id is colder: scores fall by 15 %,
 // those below 0.05 are dropped, and each id that the token used anywhere gains 3. Before the next token the ids of the
 // last one that are absent are loaded again, lowest id first.
+//
+// The policy has an expert per layer: make_chronos_by_layer() is the same with a store for each layer, scores that keep
+// `keep` and are never dropped.
 #include <deque>
 #include <map>
 #include <set>
@@ -18,7 +21,8 @@ namespace {
 
 class Chronos : public System {
  public:
-  Chronos(const Shape& shape, uint32_t vram_experts) : shape_(shape), capacity_(vram_experts) {
+  Chronos(const Shape& shape, uint32_t vram_experts, double keep, double drop_below)
+      : shape_(shape), capacity_(vram_experts), keep_(keep), drop_below_(drop_below) {
     for (uint32_t e = 0; e < vram_experts; ++e) vram_.push_back(e);
   }
 
@@ -53,7 +57,7 @@ class Chronos : public System {
   void end_token(Record& record) {
     std::map<uint32_t, double> kept;
     for (const auto& [expert, score] : scores_) {
-      if (score * 0.85 >= 0.05) kept[expert] = score * 0.85;
+      if (score * keep_ >= drop_below_) kept[expert] = score * keep_;
     }
     for (uint32_t expert : used_) kept[expert] += 3;
     scores_ = kept;
@@ -69,16 +73,40 @@ class Chronos : public System {
 
   Shape shape_;
   uint32_t capacity_;
+  double keep_;
+  double drop_below_;
   uint32_t request_ = 0;
   std::deque<uint32_t> vram_;  ///< coldest first
   std::set<uint32_t> used_;    ///< by this token
   std::map<uint32_t, double> scores_;
 };
 
+class ChronosByLayer : public System {
+ public:
+  ChronosByLayer(const Shape& shape, uint32_t slots, double keep)
+      : layers_(shape.num_layers, Chronos({1, shape.num_experts, shape.top_k}, slots, keep, 0)) {}
+
+  Outcome step(const Dispatch& dispatch) override {
+    Dispatch alone = dispatch;
+    alone.layer = 0;
+    Outcome outcome = layers_[dispatch.layer].step(alone);
+    for (Pair& pair : outcome.left) pair.layer = dispatch.layer;
+    for (Pair& pair : outcome.prefetched) pair.layer = dispatch.layer;
+    return outcome;
+  }
+
+ private:
+  std::vector<Chronos> layers_;
+};
+
 }  // namespace
 
 SystemPtr make_chronos(const Shape& shape, uint32_t vram_experts) {
-  return std::make_unique<Chronos>(shape, vram_experts);
+  return std::make_unique<Chronos>(shape, vram_experts, 0.85, 0.05);
+}
+
+SystemPtr make_chronos_by_layer(const Shape& shape, uint32_t slots, double keep) {
+  return std::make_unique<ChronosByLayer>(shape, slots, keep);
 }
 
 }  // namespace moe::oracle

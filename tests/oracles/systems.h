@@ -26,6 +26,7 @@ SystemPtr make_ktransformers_uniform(const Shape&, uint32_t per_layer);
 SystemPtr make_ktransformers_frequency(const Shape&, uint32_t total, const std::vector<Pair>& by_frequency);
 SystemPtr make_ktransformers_dynamic(const Shape&, uint32_t per_layer, uint32_t token_threshold);
 SystemPtr make_chronos(const Shape&, uint32_t vram_experts);
+SystemPtr make_chronos_by_layer(const Shape&, uint32_t slots, double keep);
 SystemPtr make_llama_cpp_static(const Shape&, uint32_t num_cpu_layers);
 SystemPtr make_llama_cpp_lru(const Shape&, uint32_t slots, uint32_t inserts);
 SystemPtr make_vllm_lfru(const Shape&, uint32_t slots);
