@@ -8,8 +8,8 @@
 // those below 0.05 are dropped, and each id that the token used anywhere gains 3. Before the next token the ids of the
 // last one that are absent are loaded again, lowest id first.
 //
-// The policy has an expert per layer: make_chronos_by_layer() is the same with a store for each layer, scores that keep
-// `keep` and are never dropped.
+// The policy has an expert per layer: make_chronos_by_layer() is the same with a store for each layer, which uses what
+// is there before it loads anything, and with scores that keep `keep` and are never dropped.
 #include <deque>
 #include <map>
 #include <set>
@@ -21,8 +21,8 @@ namespace {
 
 class Chronos : public System {
  public:
-  Chronos(const Shape& shape, uint32_t vram_experts, double keep, double drop_below)
-      : shape_(shape), capacity_(vram_experts), keep_(keep), drop_below_(drop_below) {
+  Chronos(const Shape& shape, uint32_t vram_experts, double keep, double drop_below, bool spare)
+      : shape_(shape), capacity_(vram_experts), keep_(keep), drop_below_(drop_below), spare_(spare) {
     for (uint32_t e = 0; e < vram_experts; ++e) vram_.push_back(e);
   }
 
@@ -30,7 +30,13 @@ class Chronos : public System {
     Record record;
     if (dispatch.request != request_) scores_.clear();
     request_ = dispatch.request;
-    for (const Selected& s : by_appearance(dispatch)) {
+    auto selected = by_appearance(dispatch);
+    if (spare_) {
+      std::stable_partition(selected.begin(), selected.end(), [&](const Selected& s) {
+        return std::find(vram_.begin(), vram_.end(), s.expert) != vram_.end();
+      });
+    }
+    for (const Selected& s : selected) {
       used_.insert(s.expert);
       const auto found = std::find(vram_.begin(), vram_.end(), s.expert);
       record.choose(s.expert, found == vram_.end() ? Action::load : Action::hit);
@@ -75,6 +81,7 @@ class Chronos : public System {
   uint32_t capacity_;
   double keep_;
   double drop_below_;
+  bool spare_;  ///< what is there is used before anything is loaded
   uint32_t request_ = 0;
   std::deque<uint32_t> vram_;  ///< coldest first
   std::set<uint32_t> used_;    ///< by this token
@@ -84,7 +91,7 @@ class Chronos : public System {
 class ChronosByLayer : public System {
  public:
   ChronosByLayer(const Shape& shape, uint32_t slots, double keep)
-      : layers_(shape.num_layers, Chronos({1, shape.num_experts, shape.top_k}, slots, keep, 0)) {}
+      : layers_(shape.num_layers, Chronos({1, shape.num_experts, shape.top_k}, slots, keep, 0, true)) {}
 
   Outcome step(const Dispatch& dispatch) override {
     Dispatch alone = dispatch;
@@ -102,7 +109,7 @@ class ChronosByLayer : public System {
 }  // namespace
 
 SystemPtr make_chronos(const Shape& shape, uint32_t vram_experts) {
-  return std::make_unique<Chronos>(shape, vram_experts, 0.85, 0.05);
+  return std::make_unique<Chronos>(shape, vram_experts, 0.85, 0.05, false);
 }
 
 SystemPtr make_chronos_by_layer(const Shape& shape, uint32_t slots, double keep) {

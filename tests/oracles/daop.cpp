@@ -3,8 +3,9 @@
 //
 // The prompt tells which experts a sequence likes: after a layer's prefill those that it uses more than the least used
 // ones on the GPU take their places. While decoding nothing moves, and experts on the CPU are computed there, ahead of
-// time if they were predicted. Simplified: swaps are made until no absent expert has more tokens than a resident one,
-// most tokens first; the early start of the CPU and the substitution of experts show in time and output, not here.
+// time if they were predicted. Simplified: swaps are made expert by expert, whenever an absent one has more
+// tokens than the least used resident; the early start of the CPU and the substitution of experts show in time and
+// output, not here.
 #include "tests/oracles/systems.h"
 
 namespace moe::oracle {
@@ -28,17 +29,11 @@ class Daop : public System {
       }
       return 0U;
     };
-    std::vector<Selected> absent;
     for (const Selected& s : selected) {
       if (contains(on_gpu, s.expert)) {
         record.choose(s.expert, Action::hit);
-      } else {
-        absent.push_back(s);
+        continue;
       }
-    }
-    std::stable_sort(absent.begin(), absent.end(),
-                     [](const Selected& a, const Selected& b) { return a.tokens > b.tokens; });
-    for (const Selected& s : absent) {
       const auto least = std::min_element(on_gpu.begin(), on_gpu.end(),
                                           [&](uint32_t a, uint32_t b) { return tokens_of(a) < tokens_of(b); });
       if (!dispatch.prefill || tokens_of(*least) >= s.tokens) {

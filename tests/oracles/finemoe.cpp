@@ -7,8 +7,9 @@
 // token's rows so far are matched against the same rows of each stored map, by one cosine over all of them. For each
 // layer from layer + 1 + distance to the last, experts of the best map are taken by falling probability while their
 // sum is at most 1 - similarity, at least k of those above 0; priority p x (1 - (l - start) / (L + 1)), highest first.
-// The resident with the smallest probability x uses leaves, none that is among the candidates; a probability is the
-// one last matched, and 1e-6 (the code's floor for a priority) for all others. Of equals the one that came first.
+// The resident with the smallest probability x uses leaves, for a prefetch none that is predicted. Simplified: what
+// counts is the prediction after the last dispatch; 1e-6, the code's floor for a priority, is added to every
+// probability, and a prefetch counts as a use. Of equals the one that came first.
 // The trace has the probabilities of the k selected experts; the others count as 0.
 #include <cmath>
 #include <map>
@@ -29,7 +30,7 @@ double cosine(const Map& a, const Map& b, size_t num_entries) {
     aa += a[i] * a[i];
     bb += b[i] * b[i];
   }
-  return aa == 0 || bb == 0 ? 0 : dot / (std::sqrt(aa) * std::sqrt(bb));
+  return aa == 0 || bb == 0 ? 0 : dot / std::sqrt(aa * bb);
 }
 
 class FineMoe : public System {
@@ -69,6 +70,10 @@ class FineMoe : public System {
     Pair who;
     double uses;
   };
+  struct Prediction {
+    double probability = 0;
+    double priority = 0;
+  };
 
   std::vector<Resident>::iterator find(const Pair& who) {
     return std::find_if(resident_.begin(), resident_.end(), [&](const Resident& r) { return r.who == who; });
@@ -96,6 +101,7 @@ class FineMoe : public System {
   }
 
   void match(uint32_t layer) {
+    predicted_.clear();
     const uint32_t start = layer + 1 + distance_;
     if (start >= shape_.num_layers || store_.empty()) return;
     const size_t observed = size_t{layer + 1} * shape_.num_experts;
@@ -108,7 +114,6 @@ class FineMoe : public System {
         similarity = s;
       }
     }
-    predicted_.clear();
     const double limit = std::clamp(1 - similarity, 0.0, 1.0);
     for (uint32_t l = start; l < shape_.num_layers; ++l) predict_layer(store_[best], l, start, limit);
   }
@@ -122,8 +127,8 @@ class FineMoe : public System {
     for (uint32_t i = 0; i < order.size() && row[order[i]] > 0; ++i) {
       sum += row[order[i]];
       if (i >= shape_.top_k && sum > limit) return;
-      predicted_[{layer, order[i]}] =
-          row[order[i]] * (1 - static_cast<double>(layer - start) / (shape_.num_layers + 1));
+      const double nearness = 1 - static_cast<double>(layer - start) / (shape_.num_layers + 1);
+      predicted_[{layer, order[i]}] = {row[order[i]], row[order[i]] * nearness};
     }
   }
 
@@ -136,7 +141,8 @@ class FineMoe : public System {
       if (r->who.layer == layer && is_selected(selected, r->who.expert)) continue;
       const auto known = predicted_.find(r->who);
       if (spare_candidates && known != predicted_.end()) continue;
-      const double score = ((known == predicted_.end() ? 0 : known->second) + 1e-6) * r->uses;
+      const double score =
+          ((known == predicted_.end() ? 0 : known->second.probability) + 1e-6) * std::max(r->uses, 1.0);
       if (victim != resident_.end() && !(score < lowest)) continue;
       victim = r;
       lowest = score;
@@ -149,10 +155,11 @@ class FineMoe : public System {
 
   void prefetch(uint32_t layer, const std::vector<Selected>& selected, Record& record) {
     if (layer + 1 + distance_ >= shape_.num_layers) return;
-    std::vector<std::pair<Pair, double>> list(predicted_.begin(), predicted_.end());
-    std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::vector<std::pair<Pair, Prediction>> list(predicted_.begin(), predicted_.end());
+    std::stable_sort(list.begin(), list.end(),
+                     [](const auto& a, const auto& b) { return a.second.priority > b.second.priority; });
     uint32_t num_begun = 0;
-    for (const auto& [pair, priority] : list) {
+    for (const auto& [pair, prediction] : list) {
       if (find(pair) != resident_.end()) continue;
       if (num_begun++ == num_ahead_) return;
       if (!make_room(layer, selected, true, record)) continue;
@@ -168,8 +175,8 @@ class FineMoe : public System {
   uint32_t num_ahead_;
   std::vector<Resident> resident_;  ///< in order of arrival
   std::vector<Map> store_;
-  std::vector<Map> tokens_;           ///< of the dispatches since layer 0
-  std::map<Pair, double> predicted_;  ///< by the last match
+  std::vector<Map> tokens_;               ///< of the dispatches since layer 0
+  std::map<Pair, Prediction> predicted_;  ///< after the last dispatch
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 // HOBBIT (Tang et al., 2024, arXiv:2411.01433), from the paper's account.
 //
 // A missed expert of little weight is used in a low-precision copy. What is kept is judged in several dimensions within
-// the sequence: how recently and how often it was used, and how far its layer is ahead. Simplified: low precision stays
-// on the device for all experts and the full copy follows behind; one threshold; the score is 1 / (uses of the cache
-// since the last use) + uses in this request / 64 + 1 - distance / L; its dimension of high-precision uses is left out.
+// the sequence: how recently and how often it was used, and how far its layer is ahead. Simplified: a low-precision
+// copy is made at the first use and stays, and the full one follows behind; one threshold; the score is 1 / (uses of
+// the cache since the last use) + uses in this request / 64 + 1 - distance / L; its dimension of high-precision uses is
+// left out.
 #include <map>
+#include <set>
 
 #include "tests/oracles/systems.h"
 
@@ -38,10 +40,11 @@ class Hobbit : public System {
     for (const auto& [s, when] : missing) {
       const bool placed = make_room(dispatch.layer, selected, record);
       if (placed) resident_.push_back({{dispatch.layer, s.expert}, when});
-      const bool light = s.weight < high_precision_from_;
+      const bool light = s.weight < high_precision_from_ && low_.contains({dispatch.layer, s.expert});
       const Action loaded = placed ? Action::load : Action::stream;
       record.choose(s.expert, light ? Action::degrade : loaded);
     }
+    for (const Selected& s : selected) low_.insert({dispatch.layer, s.expert});
     return record.done();
   }
 
@@ -56,7 +59,7 @@ class Hobbit : public System {
   }
 
   double score(const Resident& r, uint32_t layer) {
-    const uint32_t distance = (r.who.layer + shape_.num_layers - layer) % shape_.num_layers;
+    const uint32_t distance = (r.who.layer + 2 * shape_.num_layers - layer - 1) % shape_.num_layers;  // the next: 0
     const double recency = 1.0 / static_cast<double>(clock_ - r.last);
     const double frequency = static_cast<double>(in_request_[r.who]) / 64;
     return recency + frequency + 1 - static_cast<double>(distance) / shape_.num_layers;
@@ -82,6 +85,7 @@ class Hobbit : public System {
   uint32_t request_ = 0;
   std::vector<Resident> resident_;  ///< in order of arrival
   std::map<Pair, uint64_t> in_request_;
+  std::set<Pair> low_;  ///< have a copy in low precision
 };
 
 }  // namespace

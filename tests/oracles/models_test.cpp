@@ -134,8 +134,8 @@ TEST_CASE("MoE-Infinity: the second request's second layer replaces an earlier l
                                               {1, {{0}}, "0 load"},
                                               {2, {{1}}, "1 load"},
                                               {0, {{1}}, "1 load; left 0:0", {}, {}, 1},
-                                              {1, {{1}}, "1 load; left 1:0", {}, {}, 1},
-                                              {2, {{2}}, "2 load; left 0:1", {}, {}, 1},
+                                              {1, {{1}}, "1 load; left 1:0 0:1; ahead 2:0", {}, {}, 1},
+                                              {2, {{2}}, "2 load; left 2:0", {}, {}, 1},
                                               {0, {{1}}, "1 load; left 1:1", {}, {}, 2},
                                               {1, {{1}}, "1 load; left 2:1 0:1; ahead 2:1", {}, {}, 2}});
 }
@@ -147,7 +147,7 @@ TEST_CASE("FineMoE") {
                                             {0, {{0}}, "0 hit", {{0.6}}},
                                             {1, {{0}}, "0 load; left 0:0", {{0.5}}},
                                             {2, {{1}}, "1 load; left 1:1", {{0.9}}},
-                                            {0, {{0}}, "0 load; left 1:0 2:1; ahead 1:1", {{0.6}}}});
+                                            {0, {{0}}, "0 load; left 2:2 1:0; ahead 2:2", {{0.6}}}});
 }
 
 TEST_CASE("Chronos: an id moves in all layers; the token's ids that were pushed out come back") {
@@ -163,18 +163,20 @@ TEST_CASE("ExpertFlow") {
                                          {0, {{0}}, "0 hit; left 1:3; ahead 1:2", {}, {{1, 0.6}, {2, 0.4}}}});
 }
 
-TEST_CASE("ProMoE: residents are computed first and so are older") {
+TEST_CASE("ProMoE: a guess takes the oldest place, and no better guess's") {
   run(make_promoe({2, 4, 2}, 2, 1), {{0, {{0, 1}}, "0 load, 1 load; ahead 1:3", {}, {{3, 0.5}, {2, 0.4}}},
                                      {0, {{2, 0}}, "0 hit, 2 load; left 0:1"},
-                                     {0, {{3}}, "3 load; left 0:0"},
+                                     {0, {{3}}, "3 load; left 0:2; ahead 1:2", {}, {{2, 0.4}}},
+                                     {0, {{3}}, "3 hit", {}, {{3, 0.9}, {2, 0.8}, {1, 0.7}}},
                                      {1, {{3}}, "3 hit"}});
 }
 
-TEST_CASE("HOBBIT") {
+TEST_CASE("HOBBIT: a light expert is used in low precision from its second use on") {
   run(make_hobbit({2, 4, 1}, 2, 0.3), {{0, {{0}}, "0 load", {{0.9}}},
                                        {0, {{0}}, "0 hit", {{0.9}}},
-                                       {1, {{1}}, "1 degrade", {{0.2}}},
-                                       {0, {{2}}, "2 load; left 1:1", {{0.8}}}});
+                                       {1, {{1}}, "1 load", {{0.2}}},
+                                       {0, {{2}}, "2 load; left 0:0", {{0.8}}},       // 1.03 for 0:0, 2.02 for 1:1
+                                       {0, {{0}}, "0 degrade; left 1:1", {{0.1}}}});  // 1.516 for both: 1:1 came first
 }
 
 TEST_CASE("DAOP: the prompt swaps, decoding does not") {

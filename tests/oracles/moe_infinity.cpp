@@ -5,10 +5,10 @@
 // One cache of all layers. A miss evicts the resident with the smallest visit count; counts survive eviction; of equals
 // the one found first when all layers of expert 0 are looked at, then of expert 1 and so on. What the layer is about to
 // use is locked. Each dispatch adds its selections to the sequence's matrix [layer][expert], finds the stored matrix
-// with the largest mean over the later layers of the cosine of rows, and predicts from it: count x (1 - (l - layer) /
-// (L + 1)) for each later layer l, largest first. A prefetch takes the place of an expert of an earlier layer, the most
-// visited one first (it sorts by descending count). The first `num_ahead` absent ones are taken to arrive in time.
-// A finished sequence replaces the stored matrix that was matched least, of equals the first.
+// with the largest mean over the later layers of the cosine of rows, and predicts from it: (count + 1e-8) x (1 - (l -
+// layer) / (L + 1)) for each later layer l, largest first. A prefetch takes the place of an expert of an earlier layer,
+// the most visited one first (it sorts by descending count). The first `num_ahead` absent ones are taken to arrive in
+// time. A finished sequence replaces the stored matrix that was matched least, of equals the first.
 #include <cmath>
 #include <map>
 
@@ -18,6 +18,12 @@ namespace moe::oracle {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
+
+constexpr double kFloor = 1e-8;  // of a count: nobody is ruled out
+
+bool found_first(const Pair& a, const Pair& b) {
+  return a.expert != b.expert ? a.expert < b.expert : a.layer < b.layer;
+}
 
 double cosine(const std::vector<double>& a, const std::vector<double>& b) {
   double dot = 0;
@@ -94,14 +100,12 @@ class MoeInfinity : public System {
   }
 
   bool evict_least_visited(uint32_t layer, const std::vector<Selected>& locked, Record& record) {
-    const auto before = [&](const Pair& a, const Pair& b) {
-      if (visits_[a] != visits_[b]) return visits_[a] < visits_[b];
-      return a.expert != b.expert ? a.expert < b.expert : a.layer < b.layer;
-    };
     auto victim = resident_.end();
     for (auto r = resident_.begin(); r != resident_.end(); ++r) {
       if (r->layer == layer && is_selected(locked, r->expert)) continue;
-      if (victim == resident_.end() || before(*r, *victim)) victim = r;
+      const bool equal = victim != resident_.end() && visits_[*r] == visits_[*victim];
+      if (victim == resident_.end() || visits_[*r] < visits_[*victim] || (equal && found_first(*r, *victim)))
+        victim = r;
     }
     if (victim == resident_.end()) return false;
     record.leave(victim->layer, victim->expert);
@@ -126,7 +130,7 @@ class MoeInfinity : public System {
     for (uint32_t l = layer + 1; l < shape_.num_layers; ++l) {
       const double decay = 1 - static_cast<double>(l - layer) / (shape_.num_layers + 1);
       for (uint32_t e = 0; e < shape_.num_experts; ++e) {
-        if (best->matrix[l][e] > 0) list.push_back({{l, e}, best->matrix[l][e] * decay});
+        list.push_back({{l, e}, (best->matrix[l][e] + kFloor) * decay});
       }
     }
     std::stable_sort(list.begin(), list.end(),
@@ -143,7 +147,9 @@ class MoeInfinity : public System {
         auto victim = resident_.end();
         for (auto r = resident_.begin(); r != resident_.end(); ++r) {
           if (r->layer >= layer) continue;  // every expert from here on is a prefetch candidate
-          if (victim == resident_.end() || visits_[*r] > visits_[*victim]) victim = r;
+          const bool equal = victim != resident_.end() && visits_[*r] == visits_[*victim];
+          if (victim == resident_.end() || visits_[*r] > visits_[*victim] || (equal && found_first(*r, *victim)))
+            victim = r;
         }
         if (victim == resident_.end()) continue;
         record.leave(victim->layer, victim->expert);

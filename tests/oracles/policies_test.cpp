@@ -109,10 +109,8 @@ TEST_CASE("MoE-Infinity") {
 }
 
 TEST_CASE("Fiddler") {
-  const auto model = [](const Routing& r) {
-    return make_fiddler(r.shape, r.shape.num_layers * half(r), by_frequency(r));
-  };
-  agree({"fiddler.moe", {.request_tokens = 40, .prompt_tokens = 30}, model, {"hit", "cpu", "stream"}, 0, {}, true});
+  const auto model = [](const Routing& r) { return make_fiddler(r.shape, 32, by_frequency(r)); };
+  agree({"fiddler.moe", {.request_tokens = 90, .prompt_tokens = 80}, model, {"hit", "cpu", "stream"}, 32, {}, true});
 }
 
 TEST_CASE("HybriMoE") {

@@ -13,11 +13,25 @@ namespace moe::oracle {
 namespace {
 
 Action action_of(ir::Action action) {
-  const std::string word(ir::to_word(action));
-  for (uint8_t a = 0; a <= static_cast<uint8_t>(Action::skip); ++a) {
-    if (to_word(static_cast<Action>(a)) == word) return static_cast<Action>(a);
+  switch (action) {
+    case ir::Action::hit:
+      return Action::hit;
+    case ir::Action::load:
+      return Action::load;
+    case ir::Action::stream:
+      return Action::stream;
+    case ir::Action::cpu:
+      return Action::cpu;
+    case ir::Action::cpu_load:
+      return Action::cpu_load;
+    case ir::Action::degrade:
+      return Action::degrade;
+    case ir::Action::shared:
+      return Action::shared;
+    case ir::Action::skip:
+      return Action::skip;
   }
-  throw std::runtime_error("an action that no system has: " + word);
+  return Action::skip;
 }
 
 class PolicyEngine : public System {
@@ -39,20 +53,14 @@ class PolicyEngine : public System {
     input.top_k = static_cast<uint32_t>(dispatch.ids.front().size());
     input.ids = ids;
     input.weights = weights;
-    set_context(input, dispatch.prefill, requests);
+    input.phase = dispatch.prefill ? ir::Phase::prefill : ir::Phase::decode;
+    input.requests = requests;
     const std::optional<ir::Decision> decision = interpreter_.dispatch(input);
     if (!decision) throw std::runtime_error("the interpreter refuses a dispatch of the trace");
     return outcome_of(*decision);
   }
 
  private:
-  // The first phase is prefill. A template, so that it fits an input that has neither.
-  template <typename Input>
-  static void set_context(Input& input, bool prefill, const std::vector<uint32_t>& requests) {
-    if constexpr (requires { input.phase; }) input.phase = static_cast<decltype(input.phase)>(prefill ? 0 : 1);
-    if constexpr (requires { input.requests; }) input.requests = requests;
-  }
-
   void hint(const Dispatch& dispatch) {
     std::vector<uint32_t> ids;
     std::vector<float> probabilities;
@@ -67,13 +75,10 @@ class PolicyEngine : public System {
 
   Pair pair_of(uint32_t key) const { return {key / shape_.num_experts, key % shape_.num_experts}; }
 
-  template <typename Decision>
-  Outcome outcome_of(const Decision& decision) const {
+  Outcome outcome_of(const ir::Decision& decision) const {
     Record record;
     for (const auto& expert : decision.experts) record.choose(expert.expert, action_of(expert.action));
-    if constexpr (requires { decision.dropped; }) {
-      for (uint32_t expert : decision.dropped) record.choose(expert, Action::skip);
-    }
+    for (uint32_t expert : decision.dropped) record.choose(expert, Action::skip);
     for (uint32_t key : decision.evicted) record.leave(pair_of(key).layer, pair_of(key).expert);
     for (uint32_t key : decision.prefetched) record.ahead(pair_of(key).layer, pair_of(key).expert);
     return record.done();
@@ -101,6 +106,14 @@ std::unique_ptr<System> make_policy_engine(const std::string& path, const Bindin
   if (!module) return nullptr;
   ir::BindOptions bind_options;
   if (binding.slots > 0) bind_options.capacity_slots = binding.slots;
+  if (!binding.frequency.empty()) {
+    ir::Profile profile;
+    profile.num_layers = binding.shape.num_layers;
+    profile.num_experts = binding.shape.num_experts;
+    profile.top_k = binding.shape.top_k;
+    profile.frequency = binding.frequency;
+    bind_options.profile = std::make_shared<const ir::Profile>(profile);
+  }
   const auto bound =
       ir::bind(module->policies.front(), {binding.shape.num_layers, binding.shape.num_experts, binding.shape.top_k, 0},
                bind_options, diagnostics);

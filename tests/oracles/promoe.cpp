@@ -3,7 +3,7 @@
 //
 // The reactive cache is kept: LRU, a miss waits. A predictor learned for each layer looks ahead; its experts are copied
 // in chunks that a demand load preempts, and a layer computes what is there before what is not. Simplified: the stride
-// is one layer, and the predictor is whatever the engine hints. Computing residents first shows in the order of use.
+// is one layer, the predictor is whatever the engine hints, and the order of use is that of the routing.
 #include "tests/oracles/recency.h"
 #include "tests/oracles/systems.h"
 
@@ -19,17 +19,17 @@ class ProMoe : public System {
     Record record;
     Recency& layer = layers_[dispatch.layer];
     const auto selected = by_appearance(dispatch);
-    std::vector<uint32_t> missing;
+    std::vector<std::pair<uint32_t, uint64_t>> missing;
     for (const Selected& s : selected) {
-      if (!layer.has(s.expert)) {
-        missing.push_back(s.expert);
-        continue;
+      const bool there = layer.has(s.expert);
+      const uint64_t stamp = layer.count(s.expert);
+      if (there) {
+        record.choose(s.expert, Action::hit);
+      } else {
+        missing.emplace_back(s.expert, stamp);
       }
-      layer.count(s.expert);
-      record.choose(s.expert, Action::hit);
     }
-    for (uint32_t expert : missing) {
-      const uint64_t stamp = layer.count(expert);
+    for (const auto& [expert, stamp] : missing) {
       const bool had_room = !layer.full();
       const auto victim = had_room ? std::nullopt : layer.evict([&](uint32_t e) { return !is_selected(selected, e); });
       if (victim) record.leave(dispatch.layer, *victim);

@@ -2,7 +2,9 @@
 // S3-FIFO, one per layer: Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023, algorithm 1.
 //
 // A tenth of the slots is the small queue S; M is the main queue; G remembers as many evicted ids as M has slots.
-// Objects are requested one after another, as the paper has them: nothing is protected.
+// Objects are requested one after another, as the paper has them: nothing is protected. Where the pseudo-code leaves
+// room this does as the authors' libCacheSim: G is asked before anybody is evicted, and M may outgrow its share while
+// S is searched for a victim.
 #include <deque>
 #include <map>
 
@@ -21,14 +23,11 @@ class Queues {
       frequency_[id] = std::min(frequency_[id] + 1, 3U);
       return true;
     }
-    while (small_.size() + main_.size() >= slots_) evict(left);
     const auto ghost = std::find(ghost_.begin(), ghost_.end(), id);
-    if (ghost == ghost_.end()) {
-      small_.push_front(id);
-    } else {
-      ghost_.erase(ghost);
-      main_.push_front(id);
-    }
+    const bool remembered = ghost != ghost_.end();
+    if (remembered) ghost_.erase(ghost);
+    while (small_.size() + main_.size() >= slots_) evict(left);
+    (remembered ? main_ : small_).push_front(id);
     frequency_[id] = 0;
     return false;
   }
@@ -49,7 +48,6 @@ class Queues {
       if (frequency_[tail] > 1) {
         frequency_[tail] = 0;  // the paper's text: its bits are cleared on the way
         main_.push_front(tail);
-        if (main_.size() > slots_ - small_slots_) evict_main(left);
         continue;
       }
       frequency_.erase(tail);
