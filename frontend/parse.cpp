@@ -43,6 +43,7 @@ ParseResult parse(const ir::SourceFile& source, ir::Diagnostics& diagnostics) {
     return {};
   }
   ast::File file = build_file(tree, std::move(expressions), diagnostics);
+  file.name = source.name();
   check_has_policy(file, diagnostics);
   report_if_too_many(diagnostics);
   file.broken = file.broken || diagnostics.num_errors() > errors_before;
