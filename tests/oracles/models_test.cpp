@@ -134,8 +134,8 @@ TEST_CASE("MoE-Infinity: the second request's second layer replaces an earlier l
                                               {1, {{0}}, "0 load"},
                                               {2, {{1}}, "1 load"},
                                               {0, {{1}}, "1 load; left 0:0", {}, {}, 1},
-                                              {1, {{1}}, "1 load; left 1:0 0:1; ahead 2:0", {}, {}, 1},
-                                              {2, {{2}}, "2 load; left 2:0", {}, {}, 1},
+                                              {1, {{1}}, "1 load; left 1:0", {}, {}, 1},
+                                              {2, {{2}}, "2 load; left 0:1", {}, {}, 1},
                                               {0, {{1}}, "1 load; left 1:1", {}, {}, 2},
                                               {1, {{1}}, "1 load; left 2:1 0:1; ahead 2:1", {}, {}, 2}});
 }

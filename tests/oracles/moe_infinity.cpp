@@ -19,7 +19,7 @@ namespace {
 
 using Matrix = std::vector<std::vector<double>>;
 
-constexpr double kFloor = 1e-8;  // of a count: nobody is ruled out
+constexpr double kFloor = 1e-8;  // added to a count
 
 bool found_first(const Pair& a, const Pair& b) {
   return a.expert != b.expert ? a.expert < b.expert : a.layer < b.layer;
@@ -130,7 +130,7 @@ class MoeInfinity : public System {
     for (uint32_t l = layer + 1; l < shape_.num_layers; ++l) {
       const double decay = 1 - static_cast<double>(l - layer) / (shape_.num_layers + 1);
       for (uint32_t e = 0; e < shape_.num_experts; ++e) {
-        list.push_back({{l, e}, (best->matrix[l][e] + kFloor) * decay});
+        if (best->matrix[l][e] > 0) list.push_back({{l, e}, (best->matrix[l][e] + kFloor) * decay});
       }
     }
     std::stable_sort(list.begin(), list.end(),
