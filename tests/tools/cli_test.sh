@@ -81,6 +81,9 @@ expect 1 'did you mean `cache`' "$moec" validate bad.moe
 expect 1 'did you mean `lru`' "$moec" validate bad.moe
 expect 1 '"code": "MOE2001"' "$moec" validate bad.moe --format json
 expect 0 '^\[\]$' "$moec" validate good.moe --format json
+expect 1 '"ruleId": "MOE2001"' "$moec" validate bad.moe good.moe --format sarif
+expect 0 '"results": \[\]' "$moec" validate good.moe --format sarif
+expect 3 '"executionSuccessful": false' "$moec" validate missing.moe --format sarif
 expect 3 'cannot open `missing.moe`' "$moec" validate missing.moe
 expect 3 'is a directory' "$moec" validate .
 expect 0 '<stdin>: ok' bash -c '"$1" validate - < good.moe' _ "$moec"
