@@ -34,7 +34,7 @@ double cosine(const std::vector<double>& a, const std::vector<double>& b) {
     aa += a[i] * a[i];
     bb += b[i] * b[i];
   }
-  return aa == 0 || bb == 0 ? 0 : dot / (std::sqrt(aa) * std::sqrt(bb));
+  return aa == 0 || bb == 0 ? 0 : dot / std::sqrt(aa * bb);
 }
 
 class MoeInfinity : public System {
