@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "ir/explain_parts.h"
+#include "ir/json.h"
 
 namespace moe::ir {
 namespace {
@@ -35,6 +36,7 @@ void add_parts(const Policy& policy, Explanation& out) {
   add(out, "In some layers", plain::bands(policy));
   add(out, "What adapts", plain::adapts(policy));
   for (const Policy& other : policy.alternatives) {
+    if (other.name == policy.name) continue;  // what `choose` returns to
     add(out, fmt::format("While `{}` is in force", other.name.value), of_alternative(other));
   }
   add(out, "What is learned", plain::learns(policy));
@@ -68,6 +70,21 @@ std::string print_text(const Explanation& explanation) {
     for (const std::string& sentence : part.sentences) text += fmt::format("  {}\n", sentence);
   }
   return text;
+}
+
+std::string print_json(const std::vector<Explanation>& explanations, const std::vector<std::string>& warnings) {
+  Json policies = Json::array();
+  for (const Explanation& explanation : explanations) {
+    Json parts = Json::array();
+    for (const ExplainedPart& part : explanation.parts) {
+      parts.push_back({{"title", part.title}, {"sentences", part.sentences}});
+    }
+    policies.push_back({{"policy", explanation.policy},
+                        {"exactness", to_word(explanation.exactness)},
+                        {"timing_free", explanation.timing_free},
+                        {"parts", parts}});
+  }
+  return dump({{"policies", policies}, {"warnings", warnings}});
 }
 
 }  // namespace moe::ir

@@ -29,5 +29,7 @@ Explanation explain(const BoundPolicy& policy);
 
 /// The sentences as a text, one a line under their titles.
 std::string print_text(const Explanation& explanation);
+/// {"policies": [{"policy", "exactness", "timing_free", "parts": [{"title", "sentences"}]}], "warnings": [...]}
+std::string print_json(const std::vector<Explanation>& explanations, const std::vector<std::string>& warnings);
 
 }  // namespace moe::ir

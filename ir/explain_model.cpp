@@ -120,25 +120,21 @@ void residents_at_start(const BoundPolicy& policy, Sentences& out) {
   }
 }
 
-// The links that some phase, band, rule or alternative can put in force.
-std::set<Strategy> strategies(const Policy& policy) {
-  std::set<Strategy> out;
-  const auto visit = [&](const KeyValue& value) {
-    const auto& links = std::get<StrategyChain>(value).links;
-    out.insert(links.begin(), links.end());
-  };
+bool can_ask(const Policy& policy, Strategy strategy) {
+  bool found = false;
+  const auto visit = [&](const KeyValue& value) { found = found || std::get<StrategyChain>(value).has(strategy); };
   visit_values(policy, Key::strategy, visit);
-  for (const Policy& other : policy.alternatives) visit_values(other, Key::strategy, visit);
-  return out;
+  return found;
 }
 
-uint64_t largest(const Policy& policy, Key key) {
+// The most that a key can be where `strategy` can be in force: in some phase, band, rule or alternative. 0: nowhere.
+uint64_t largest(const Policy& policy, Strategy strategy, Key key) {
   uint64_t most = 0;
-  const auto visit = [&](const KeyValue& value) {
-    if (const auto* number = std::get_if<uint64_t>(&value)) most = std::max(most, *number);
-  };
-  visit_values(policy, key, visit);
-  for (const Policy& other : policy.alternatives) visit_values(other, key, visit);
+  const auto visit = [&](const KeyValue& value) { most = std::max(most, std::get<uint64_t>(value)); };
+  if (can_ask(policy, strategy)) visit_values(policy, key, visit);
+  for (const Policy& other : policy.alternatives) {
+    if (can_ask(other, strategy)) visit_values(other, key, visit);
+  }
   return most;
 }
 
@@ -159,22 +155,25 @@ void tables(const BoundPolicy& policy, Sentences& out) {
   const Policy& source = *policy.source;
   const double layers = policy.shape.num_layers;
   const double experts = policy.shape.num_experts;
-  const std::set<Strategy> used = strategies(source);
   const auto add = [&](std::string_view what, double bytes) {
     out.push_back(sentence(fmt::format("{} {}", what, size(bytes))));
   };
-  if (used.contains(Strategy::affinity)) {
+  if (largest(source, Strategy::affinity, Key::budget) > 0) {
     add("affinity's counts of which expert follows which take", layers * experts * (experts + 1) * 8);
   }
-  if (used.contains(Strategy::history) || used.contains(Strategy::lookahead)) {
-    const uint64_t window = largest(source, Key::history_window);
+  const uint64_t window = std::max(largest(source, Strategy::history, Key::history_window),
+                                   largest(source, Strategy::lookahead, Key::history_window));
+  if (window > 0) {
     add(fmt::format("the experts of each layer's last {}, take, at one token a dispatch and 4 bytes an expert,",
                     count(window, "dispatch")),
         layers * static_cast<double>(window) * policy.shape.top_k * 4);
   }
-  const auto store = static_cast<double>(largest(source, Key::store));
-  if (used.contains(Strategy::sequence)) add("the store of past requests takes", (store + 1) * layers * experts * 8);
-  if (used.contains(Strategy::trajectory)) add("the store of past tokens takes", store * layers * experts * 4);
+  if (const uint64_t store = largest(source, Strategy::sequence, Key::store); store > 0) {
+    add("the store of past requests takes", static_cast<double>(store + 1) * layers * experts * 8);  // and this one
+  }
+  if (const uint64_t store = largest(source, Strategy::trajectory, Key::store); store > 0) {
+    add("the store of past tokens takes", static_cast<double>(store) * layers * experts * 4);
+  }
   if (source.learn) {
     const uint64_t weights = Learner::num_weights(policy.shape.num_experts, source.learn->window.value);
     add("the learner's weights take", static_cast<double>(weights) * 8 * layers);

@@ -143,7 +143,8 @@ std::string held(const Capacity& capacity, Scope scope) {
 
 std::string leaver(const EvictionRule& rule, const CacheRule& cache) {
   if (rule.kind != Eviction::segmented || rule.segments.size() < 2) {
-    return fmt::format("{} ({})", leaver_without_code(rule, cache), code(print(rule)));
+    const std::string who = leaver_without_code(rule, cache);
+    return rule.kind == Eviction::least ? who : fmt::format("{} ({})", who, code(print(rule)));
   }
   return fmt::format(
       "two parts decide ({}): from the first, 2/3 of the slots, {} for the second; from there {}; a hit in the second "

@@ -57,24 +57,10 @@ std::vector<std::string> warnings_of(const ir::SourceFile& source, const ir::Dia
   return out;
 }
 
-nlohmann::ordered_json to_json(const ir::Explanation& explanation) {
-  nlohmann::ordered_json parts = nlohmann::ordered_json::array();
-  for (const ir::ExplainedPart& part : explanation.parts) {
-    parts.push_back({{"title", part.title}, {"sentences", part.sentences}});
-  }
-  return {{"policy", explanation.policy},
-          {"exactness", ir::to_word(explanation.exactness)},
-          {"timing_free", explanation.timing_free},
-          {"parts", parts}};
-}
-
 void print_explanations(const std::vector<ir::Explanation>& explanations, const std::vector<std::string>& warnings,
                         const Options& options) {
   if (options.format == "json") {
-    nlohmann::ordered_json policies = nlohmann::ordered_json::array();
-    for (const ir::Explanation& explanation : explanations) policies.push_back(to_json(explanation));
-    const nlohmann::ordered_json json = {{"policies", policies}, {"warnings", warnings}};
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}", ir::print_json(explanations, warnings));
     return;
   }
   for (size_t i = 0; i < explanations.size(); ++i) fmt::print("{}{}", i == 0 ? "" : "\n", print_text(explanations[i]));
