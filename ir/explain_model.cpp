@@ -95,7 +95,7 @@ void variants(const BoundPolicy& policy, Sentences& out) {
     RulesQuery query;
     query.phase = phase.phase;
     const BoundRules rules = rules_in_force(policy, query);
-    if (rules.capacity == policy.capacity || policy.per_layer) continue;
+    if (policy.per_layer || rules.capacity == policy.capacity_of(0)) continue;
     out.push_back(
         sentence(fmt::format("in {} {} has {}", to_word(phase.phase),
                              policy.scope == Scope::layer ? "layer 0" : "the cache", count(rules.capacity, "slot"))));
@@ -164,7 +164,7 @@ void tables(const BoundPolicy& policy, Sentences& out) {
   const uint64_t window = std::max(largest(source, Strategy::history, Key::history_window),
                                    largest(source, Strategy::lookahead, Key::history_window));
   if (window > 0) {
-    add(fmt::format("the experts of each layer's last {}, take, at one token a dispatch and 4 bytes an expert,",
+    add(fmt::format("the experts of each layer's last {} take, at one token a dispatch and 4 bytes an expert,",
                     count(window, "dispatch")),
         layers * static_cast<double>(window) * policy.shape.top_k * 4);
   }

@@ -134,7 +134,7 @@ TEST_CASE("an expression that nobody would read to its end is cut between two wo
   for (int i = 0; i < 200; ++i) sum += " + freq";
   const SourceFile source("long.moe", "policy p { cache { capacity = 8  eviction = least(" + sum + ") } }");
   const std::string text = print_text(moe::ir::explain(compile(source).policies.front()));
-  CHECK(text.find("freq + freq + freq ...` leaves.") != std::string::npos);
+  CHECK(text.find("freq + freq + ...` leaves.") != std::string::npos);
   CHECK(text.size() < 1500);
 }
 
