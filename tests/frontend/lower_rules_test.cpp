@@ -136,8 +136,10 @@ TEST_CASE("params are kept as they are printed") {
 }
 
 TEST_CASE("every eviction, segments") {
-  const auto rule = [](const std::string& text) {
-    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", {{}, true}).cache.eviction.value;
+  frontend::LowerOptions replay;
+  replay.replay = true;
+  const auto rule = [&](const std::string& text) {
+    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", replay).cache.eviction.value;
   };
   for (int i = 0; i <= static_cast<int>(ir::Eviction::belady); ++i) {
     const auto eviction = static_cast<ir::Eviction>(i);
