@@ -246,7 +246,7 @@ TEST_CASE("bands and phases are overrides") {
 
 TEST_CASE("defaults follow what an override writes") {
   const ir::Policy policy = compile(
-      "policy p { cache { capacity = 8 } phase prefill { cache { capacity = 3 } } "
+      "policy p { cache { capacity = 8 } prefetch { strategy = history } phase prefill { cache { capacity = 3 } } "
       "phase decode { cache { memory_threshold = 0.5 } } }");
   REQUIRE(policy.phases[0].overrides.size() == 2);
   CHECK(policy.phases[0].overrides[1] == ir::Assignment{Key::budget, uint64_t{3}, {}});
