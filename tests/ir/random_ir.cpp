@@ -298,8 +298,8 @@ RuleAction RandomIr::action() {
       action.name = "look";
       return action;
     default: {
-      const Key key = pick({Key::eviction, Key::ttl, Key::min_probability, Key::on_miss, Key::drop, Key::prefetch_when,
-                            Key::history_window});
+      const Key key =
+          pick({Key::eviction, Key::ttl, Key::min_probability, Key::drop, Key::prefetch_when, Key::history_window});
       action.assignment = {key, value_of(key), {10, 20}};
       return action;
     }
@@ -324,7 +324,12 @@ void RandomIr::bands(Policy& policy) {
     band.first = layer;
     band.last = layer + below(4);
     band.overrides = overrides();
-    if (flip()) band.pins = {pin(std::nullopt, {7, 8})};
+    // One cache for all layers has one rule; who is admitted may differ.
+    const bool one_cache = policy.cache.scope.value == Scope::global;
+    std::erase_if(band.overrides, [&](const Assignment& assignment) {
+      return one_cache && assignment.key < Key::strategy && assignment.key != Key::admit;
+    });
+    if (flip() || band.overrides.empty()) band.pins = {pin(std::nullopt, {7, 8})};
     layer = band.last + 1 + below(3);
     policy.bands.push_back(band);
   }
@@ -338,7 +343,7 @@ void RandomIr::phases(Policy& policy) {
 void RandomIr::adapt(Policy& policy) {
   for (uint32_t i = 0, n = below(3); i < n; ++i) policy.adapt.push_back(rule());
   if (policy.alternatives.empty()) return;
-  if (flip()) {
+  if (policy.alternatives.size() == 1) {
     AdaptRule use = rule();
     use.actions[0] = {};
     use.actions[0].kind = RuleAction::Kind::use;
@@ -346,7 +351,7 @@ void RandomIr::adapt(Policy& policy) {
     policy.adapt.push_back(use);
   } else {
     Choose choose;
-    choose.policies = {policy.alternatives[0].name};
+    for (const Policy& other : policy.alternatives) choose.policies.push_back(other.name);
     choose.reward = exprs_.quantity(ExprSite::whole_cache);
     choose.every = written(uint64_t{1 + below(100)});
     choose.explore = written(share());
@@ -370,7 +375,7 @@ Policy RandomIr::plain(const std::string& name) {
     policy.cache.capacity = written(slots(1000));
   } else if (below(3) == 0) {
     policy.tiers = tiers();
-    policy.cache.capacity = {};
+    policy.cache.capacity = *policy.tiers->tiers[0].capacity;  // for which the first tier stands
   }
   if (flip()) policy.memory = memory();
   bands(policy);
@@ -380,10 +385,18 @@ Policy RandomIr::plain(const std::string& name) {
 
 Policy RandomIr::policy() {
   std::vector<Policy> alternatives;
-  if (below(3) == 0) alternatives.push_back(plain("other"));
+  const uint32_t num_alternatives = flip() ? 0 : 1 + below(2);
+  for (uint32_t i = 0; i < num_alternatives; ++i) alternatives.push_back(plain(i == 0 ? "other" : "third"));
   Policy policy = plain("p");
+  // The layout is one while a policy runs: that of the last, which is drawn anew until it fits all.
+  for (Policy& other : alternatives) {
+    while (other.cache.scope.value != policy.cache.scope.value || other.learn.has_value() != policy.learn.has_value()) {
+      other = plain(other.name.value);
+    }
+  }
   policy.alternatives = alternatives;
-  if (flip()) policy.params.push_back({"knob", "8", flip() ? "1..64" : ""});
+  if (flip()) policy.params.push_back({"knob", "8", flip() ? "1 .. 64" : ""});
+  exprs_.with_learn = policy.learn.has_value();
   adapt(policy);
   if (policy.memory && flip()) policy.memory->on_shed = {action()};
   return policy;
