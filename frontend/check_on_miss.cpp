@@ -82,8 +82,7 @@ class MissChecker {
 
 }  // namespace
 
-std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule,
-                                            bool approximate) {
+std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule, bool approximate) {
   std::optional<ir::Assignment> lowered;
   for (const ast::Item& item : schedule.items) {
     const auto* inner = std::get_if<ast::Block>(&item.node);

@@ -125,8 +125,9 @@ TEST_CASE("lets and params are filled in") {
 }
 
 TEST_CASE("params are kept as they are printed") {
-  const std::string text = "policy p { param n = 8 in [4, # few\n 8] param s = 25% in 10% .. 50% step 5% param h = [1, 2] "
-                           "cache { capacity = n } }";
+  const std::string text =
+      "policy p { param n = 8 in [4, # few\n 8] param s = 25% in 10% .. 50% step 5% param h = [1, 2] "
+      "cache { capacity = n } }";
   const ir::Policy policy = compile(text);
   REQUIRE(policy.params.size() == 3);
   CHECK(policy.params[0] == ir::Param{"n", "8", "[4, 8]"});
@@ -136,8 +137,10 @@ TEST_CASE("params are kept as they are printed") {
 }
 
 TEST_CASE("every eviction, segments") {
-  const auto rule = [](const std::string& text) {
-    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", {{}, true}).cache.eviction.value;
+  frontend::LowerOptions replay;
+  replay.replay = true;
+  const auto rule = [&](const std::string& text) {
+    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", replay).cache.eviction.value;
   };
   for (int i = 0; i <= static_cast<int>(ir::Eviction::belady); ++i) {
     const auto eviction = static_cast<ir::Eviction>(i);
@@ -154,8 +157,9 @@ TEST_CASE("every eviction, segments") {
 
 TEST_CASE("prefetch and schedule") {
   const ir::PrefetchRule prefetch =
-      with("prefetch { strategy = gate | affinity | trajectory lookahead = all store = 7 profile = \"a.moeprof\" "
-           "when = queue_depth < 4 admit = when(predicted > 0.5) evict = least(age) }")
+      with(
+          "prefetch { strategy = gate | affinity | trajectory lookahead = all store = 7 profile = \"a.moeprof\" "
+          "when = queue_depth < 4 admit = when(predicted > 0.5) evict = least(age) }")
           .prefetch;
   CHECK(prefetch.strategy.value.links ==
         std::vector{ir::Strategy::gate, ir::Strategy::affinity, ir::Strategy::trajectory});
@@ -168,8 +172,9 @@ TEST_CASE("prefetch and schedule") {
   CHECK(with("prefetch { strategy = gate when = true }").prefetch.when.value.empty());
 
   const ir::ScheduleRule schedule =
-      with("schedule { deadline = 2us max_loads = 0 approximate = true drop = when(weight < 5%) "
-           "on miss { when tokens > 2 -> cpu_load else -> skip } }")
+      with(
+          "schedule { deadline = 2us max_loads = 0 approximate = true drop = when(weight < 5%) "
+          "on miss { when tokens > 2 -> cpu_load else -> skip } }")
           .schedule;
   CHECK(schedule.deadline->value == 0.002);
   CHECK(schedule.max_loads->value == 0);
@@ -185,8 +190,9 @@ TEST_CASE("prefetch and schedule") {
 }
 
 TEST_CASE("pins and preloads") {
-  const ir::CacheRule cache = compile("policy p { cache { capacity = 50 pin = [1, hottest(4)] preload = "
-                                      "[3:0..7, hottest(25%), hottest(all), all] } prefetch { profile = \"a\" } }")
+  const ir::CacheRule cache = compile(
+                                  "policy p { cache { capacity = 50 pin = [1, hottest(4)] preload = "
+                                  "[3:0..7, hottest(25%), hottest(all), all] } prefetch { profile = \"a\" } }")
                                   .cache;
   CHECK(cache.pins[1].value.hottest.amount == 4);
   REQUIRE(cache.preload.size() == 4);
@@ -244,7 +250,7 @@ TEST_CASE("bands and phases are overrides") {
 
 TEST_CASE("defaults follow what an override writes") {
   const ir::Policy policy = compile(
-      "policy p { cache { capacity = 8 } phase prefill { cache { capacity = 3 } } "
+      "policy p { cache { capacity = 8 } prefetch { strategy = history } phase prefill { cache { capacity = 3 } } "
       "phase decode { cache { memory_threshold = 0.5 } } }");
   REQUIRE(policy.phases[0].overrides.size() == 2);
   CHECK(policy.phases[0].overrides[1] == ir::Assignment{Key::budget, uint64_t{3}, {}});
@@ -256,7 +262,8 @@ TEST_CASE("what MoE-PolicyLang 1.4.2 can write is accepted") {
   for (const char* text : {
            "version 0.7; policy policy { cache { capacity = 008 } }",
            "version 0 policy p { cache { capacity = 8; eviction = lru | lfu; pin = [] } }",
-           "policy p { cache { capacity = 8 : 4 when hit_rate < .4 } prefetch { budget = 4 : 2 when hit_rate >= 5e-1 } }",
+           "policy p { cache { capacity = 8 : 4 when hit_rate < .4 } prefetch { budget = 4 : 2 when hit_rate >= 5e-1 } "
+           "}",
            "policy p { cache { capacity = 8 eviction = lru : lfu when eviction_rate != 0 } }",
            "policy p { cache { capacity = 8 eviction = lfu frequency_decay = 0.9 : 0.5 when hit_rate <= 0.5 } }",
            "policy p { cache { capacity = 8 eviction = fallback } }",
@@ -265,7 +272,8 @@ TEST_CASE("what MoE-PolicyLang 1.4.2 can write is accepted") {
            "policy p { cache { capacity = 8 eviction = frequency_threshold freq_threshold = .5 freq_window = 10 } }",
            "policy p { cache { capacity = 8 memory_threshold = 0.9 memory_headroom = 0.7 memory_budget_gb = 16.0 "
            "expert_size_gb = 1.2 ttl = 50 score_ema_alpha = 0.3 } }",
-           "policy p { cache { capacity = 8 } prefetch { strategy = affinity : history when hit_rate < 0.4 lookahead = 2 "
+           "policy p { cache { capacity = 8 } prefetch { strategy = affinity : history when hit_rate < 0.4 lookahead = "
+           "2 "
            "affinity_threshold = 0.3 history_window = 50 } }",
            "policy p { cache { capacity = 8 } prefetch { strategy = lookahead } schedule { mode = hybrid "
            "offload_threshold_ms = 12.5 overlap = true priority_routing = false } }",
