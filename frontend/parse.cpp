@@ -4,7 +4,7 @@
 #include "frontend/build_ast.h"
 #include "frontend/check_text.h"
 #include "frontend/frontend.h"
-#include "frontend/parse_tree.h"
+#include "frontend/parse_source.h"
 #include "frontend/repair.h"
 #include "frontend/syntax_errors.h"
 
@@ -25,28 +25,36 @@ void check_has_policy(const ast::File& file, ir::Diagnostics& diagnostics) {
 
 }  // namespace
 
-ParseResult parse(const ir::SourceFile& source, ir::Diagnostics& diagnostics) {
-  if (!check_text(source.text(), diagnostics)) return {};
+ParsedSource parse_source(const ir::SourceFile& source, ir::Diagnostics& diagnostics) {
+  ParsedSource parsed;
+  if (!check_text(source.text(), diagnostics)) return parsed;
   const size_t errors_before = diagnostics.num_errors();
-  const std::string text = without_byte_order_mark(source.text());
+  parsed.text = without_byte_order_mark(source.text());
+  const std::string_view text = parsed.text;
   Tokens tokens = check_tokens(text, tokenize(text), diagnostics);
-  if (!check_limits(tokens, diagnostics)) return {};
-  tokens = balance_brackets(text, fill_missing_values(text, tokens, diagnostics), diagnostics);
-  const ParseOutcome outcome = parse_tokens(text, tokens);
-  report_syntax_errors(text, tokens, outcome, diagnostics);
-  if (outcome.gave_up) return {};
-  const TreeSource tree{text, tokens, outcome.tree};
+  if (!check_limits(tokens, diagnostics)) return parsed;
+  parsed.tokens = balance_brackets(text, fill_missing_values(text, tokens, diagnostics), diagnostics);
+  ParseOutcome outcome = parse_tokens(text, parsed.tokens);
+  report_syntax_errors(text, parsed.tokens, outcome, diagnostics);
+  if (outcome.gave_up) return parsed;
+  parsed.tree = std::move(outcome.tree);
+  const TreeSource tree{text, parsed.tokens, parsed.tree};
   BuiltExpressions expressions = build_expressions(tree, diagnostics);
   if (count_expression_nodes(expressions.exprs) > kMaxExpressionNodes) {
     diagnostics.error("MOE1006", {}, fmt::format("more than {} parts of expressions in one file", kMaxExpressionNodes),
                       "split the file");
-    return {};
+    return parsed;
   }
   ast::File file = build_file(tree, std::move(expressions), diagnostics);
   check_has_policy(file, diagnostics);
   report_if_too_many(diagnostics);
   file.broken = file.broken || diagnostics.num_errors() > errors_before;
-  return {std::move(file)};
+  parsed.file = std::move(file);
+  return parsed;
+}
+
+ParseResult parse(const ir::SourceFile& source, ir::Diagnostics& diagnostics) {
+  return {parse_source(source, diagnostics).file};
 }
 
 }  // namespace moe::frontend

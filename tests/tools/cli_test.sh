@@ -46,6 +46,26 @@ expect 2 'did you mean `replay`' "$moec" repaly
 expect 2 'FILE' "$moec" validate
 expect 2 'format' "$moec" validate good.moe --format xml
 
+# fmt
+printf 'policy p{cache{capacity=8  # eight\n eviction=lru}}\n' > messy.moe
+printf 'policy p {\n  cache {\n    capacity = 8  # eight\n    eviction = lru\n  }\n}\n' > tidy.moe
+cp messy.moe file.moe && chmod 640 file.moe && ln -s file.moe link.moe
+expect 1 '^messy.moe$' "$moec" fmt --check messy.moe tidy.moe
+expect 1 '^<stdin>$' bash -c '"$1" fmt --check - < messy.moe' _ "$moec"
+expect 0 '^  cache \{$' bash -c '"$1" fmt - < messy.moe' _ "$moec"
+expect 0 '' "$moec" fmt link.moe tidy.moe
+expect 0 '' cmp file.moe tidy.moe
+expect 0 '^640$' stat -c %a file.moe
+expect 0 '' test -L link.moe
+expect 0 '' "$moec" fmt --check file.moe tidy.moe
+inode=$(stat -c %i-%Y file.moe)
+expect 0 '' "$moec" fmt file.moe
+expect 0 "^$inode\$" stat -c %i-%Y file.moe  # nothing to change: not written
+printf 'policy p{cache{capacity:8}}' > wrong.moe
+expect 1 'wrong.moe:1:24?: error\[MOE1022\]' "$moec" fmt wrong.moe file.moe
+expect 0 '^policy p\{cache\{capacity:8\}\}$' cat wrong.moe
+expect 3 'cannot open `missing.moe`' "$moec" fmt missing.moe
+
 # validate
 expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" validate bad.moe

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests about a place of a text, from the protocol's JSON and back.
+#include <algorithm>
+
+#include "frontend/format.h"
 #include "tools/lsp/server.h"
 
 namespace moe::lsp {
@@ -64,7 +67,31 @@ Json Server::definition_result(const Json& params) const {
           {"range", range_json(file, found->span)}};
 }
 
-Json Server::formatting(const Json&) const { return nullptr; }
+// One edit, of what lies between the parts that stay: the editor keeps its cursor where nothing changes.
+Json Server::formatting(const Json& params) const {
+  const std::string* uri = member_text(params, {"textDocument", "uri"});
+  const SnapshotPtr snapshot = uri == nullptr ? nullptr : workspace_.find(*uri);
+  if (snapshot == nullptr) return nullptr;
+  ir::Diagnostics diagnostics;
+  const std::optional<std::string> formatted = frontend::format_source(snapshot->source(), diagnostics);
+  if (!formatted) return nullptr;  // the findings that keep it from being laid out are published anyway
+  const std::string_view before = snapshot->text();
+  const std::string_view after = *formatted;
+  if (before == after) return Json::array();
+  const size_t shorter = std::min(before.size(), after.size());
+  size_t prefix = 0;
+  while (prefix < shorter && before[prefix] == after[prefix]) ++prefix;
+  size_t suffix = 0;
+  while (suffix < shorter - prefix && before[before.size() - suffix - 1] == after[after.size() - suffix - 1]) ++suffix;
+  // What differs is white space, so neither end is inside a character; between  and 
+ there is no position.
+  if (suffix > 0 && before[before.size() - suffix] == '
+') --suffix;
+  if (prefix > 0 && before[prefix - 1] == '') --prefix;
+  const SourceSpan changed{static_cast<uint32_t>(prefix), static_cast<uint32_t>(before.size() - suffix)};
+  const std::string_view text = after.substr(prefix, after.size() - prefix - suffix);
+  return Json::array({{{"range", range_json(*snapshot, changed)}, {"newText", text}}});
+}
 
 Json Server::code_actions(const Json& params) {
   Json actions = Json::array();
