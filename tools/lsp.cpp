@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::string standard_library;
   std::string code_pages;
+  bool stdio = true;  // asked for or not: there is no other way
 };
 
 // Below the prefix that this program is installed under; "" when it is not there.
@@ -43,7 +44,7 @@ void register_lsp(CLI::App& app, const Common&, int& exit_code) {
   command->add_option("--std", options->standard_library, "the folder of `import \"std/NAME.moe\"`")->type_name("DIR");
   command->add_option("--pages", options->code_pages, "the folder with a page CODE.md for each finding")
       ->type_name("DIR");
-  command->add_flag("--stdio", "what editors like to add; it is the only way there is");
+  command->add_flag("--stdio", options->stdio, "speak on stdin and stdout, which is the only way there is");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -5,6 +5,7 @@
 #include "tools/lsp/context.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -285,7 +286,8 @@ TEST_CASE("URIs") {
 TEST_CASE("quick fixes make their finding go away") {
   const auto fixed = [](const std::string& text, const std::string& code) {
     const Snapshot before("", text);
-    for (const moe::ir::Diagnostic& finding : check(before).items()) {
+    const moe::ir::Diagnostics findings = check(before);
+    for (const moe::ir::Diagnostic& finding : findings.items()) {
       if (finding.code != code) continue;
       const auto fix = quick_fix(before, finding);
       if (!fix) return std::string("no fix: " + finding.hint);
@@ -326,7 +328,8 @@ TEST_CASE("no place of any text brings it down, and quick fixes stay inside the 
         (void)hover(workspace, snapshot, offset);
         (void)find_definition(workspace, snapshot, offset);
       }
-      for (const moe::ir::Diagnostic& finding : check(snapshot).items()) {
+      const moe::ir::Diagnostics findings = check(snapshot);
+      for (const moe::ir::Diagnostic& finding : findings.items()) {
         if (const auto fix = quick_fix(snapshot, finding)) CHECK(fix->span.end <= length);
       }
     }

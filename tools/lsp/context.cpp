@@ -71,6 +71,8 @@ class ContextReader {
   TokenKind kind(size_t i) const { return i < tokens_.size() ? tokens_[i].kind : TokenKind::end; }
   std::string_view word(size_t i) const { return snapshot_.text(tokens_[i]); }
 
+  bool is_cursor(uint32_t i) const { return i == before_ && context_.word.begin < context_.word.end; }
+
   Context at(Spot spot) {
     context_.spot = spot;
     return std::move(context_);
@@ -181,7 +183,7 @@ class ContextReader {
     for (uint32_t i = body_; i + 1 < tokens_.size(); ++i) {
       if (kind(i) == left_brace) ++depth;
       if (kind(i) == right_brace && depth-- == 0) break;
-      const bool is_key = depth == 0 && is_word(kind(i)) && kind(i + 1) == assign && i != before_;
+      const bool is_key = depth == 0 && is_word(kind(i)) && kind(i + 1) == assign && !is_cursor(i);
       if (is_key) context_.used.push_back(word(i));
     }
     return at(context_.block.empty() ? Spot::member : Spot::item);

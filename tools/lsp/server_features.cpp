@@ -83,11 +83,9 @@ Json Server::formatting(const Json& params) const {
   while (prefix < shorter && before[prefix] == after[prefix]) ++prefix;
   size_t suffix = 0;
   while (suffix < shorter - prefix && before[before.size() - suffix - 1] == after[after.size() - suffix - 1]) ++suffix;
-  // What differs is white space, so neither end is inside a character; between  and 
- there is no position.
-  if (suffix > 0 && before[before.size() - suffix] == '
-') --suffix;
-  if (prefix > 0 && before[prefix - 1] == '') --prefix;
+  // What differs is white space, so neither end is inside a character; between \r and \n there is no position.
+  if (suffix > 0 && before[before.size() - suffix] == '\n') --suffix;
+  if (prefix > 0 && before[prefix - 1] == '\r') --prefix;
   const SourceSpan changed{static_cast<uint32_t>(prefix), static_cast<uint32_t>(before.size() - suffix)};
   const std::string_view text = after.substr(prefix, after.size() - prefix - suffix);
   return Json::array({{{"range", range_json(*snapshot, changed)}, {"newText", text}}});
