@@ -4,6 +4,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <random>
 
 #include "tests/tools/lsp_client.h"
@@ -181,6 +182,29 @@ TEST_CASE("random edits and requests, at the end of which both sides have the sa
   fresh.start();
   fresh.open(kUri, text);
   CHECK(last_findings(client, 301) == last_findings(fresh, 1));
+}
+
+TEST_CASE("texts that are nothing but brackets, names or quotes") {
+  LspClient client(moec);
+  client.start();
+  constexpr size_t kCount = 300000;
+  const auto repeated = [](const std::string& piece) {
+    std::string text;
+    for (size_t i = 0; i < kCount / piece.size(); ++i) text += piece;
+    return text;
+  };
+  for (const std::string& text :
+       {"policy p { " + repeated("(") + repeated("]"), "policy p { " + repeated("a{") + repeated(")"),
+        repeated("policy p {"), "policy p { " + repeated("x = "), repeated("}"), "policy p { x = " + repeated("- "),
+        "policy p { " + repeated("when "), repeated("\""), "policy p extends p { " + repeated("let a = a ")}) {
+    client.open(kUri, text);
+    const Json end = {{"textDocument", {{"uri", kUri}}}, {"position", {{"line", 0}, {"character", text.size() - 1}}}};
+    const auto begin = std::chrono::steady_clock::now();
+    for (const char* method : {"hover", "completion", "definition", "formatting"})
+      CHECK(client.request(std::string("textDocument/") + method, end).contains("result"));
+    // Linear work takes milliseconds; the bound is for sanitizers on a busy machine.
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  }
 }
 
 TEST_CASE("a policy of a megabyte, and one beyond") {

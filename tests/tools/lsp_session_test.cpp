@@ -160,6 +160,30 @@ TEST_CASE("of a burst of changes the last is checked") {
   CHECK(published < 190);
 }
 
+TEST_CASE("a script that writes everything at once is answered in full") {
+  LspClient client(moec);
+  std::string all;
+  const auto add = [&](const Json& message) {
+    const std::string body = message.dump();
+    all += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  };
+  add({{"jsonrpc", "2.0"}, {"id", 1}, {"method", "initialize"}, {"params", {{"capabilities", Json::object()}}}});
+  add({{"jsonrpc", "2.0"},
+       {"method", "textDocument/didOpen"},
+       {"params",
+        {{"textDocument", {{"uri", kUri}, {"languageId", "moe"}, {"version", 7}, {"text", "policy p { }"}}}}}});
+  add({{"jsonrpc", "2.0"}, {"id", "two"}, {"method", "shutdown"}});
+  add({{"jsonrpc", "2.0"}, {"method", "exit"}});
+  client.send_bytes(all);
+  CHECK(client.next_message().at("id") == 1);
+  const Json found = client.next_message().at("params");
+  CHECK(found.at("version") == 7);
+  CHECK(codes(found.at("diagnostics")) == std::vector<std::string>{"MOE2010"});
+  CHECK(client.next_message().at("id") == "two");
+  CHECK(client.next_message().is_null());
+  CHECK(client.wait() == 0);
+}
+
 TEST_CASE("positions in UTF-16, and in UTF-8 where the client prefers it") {
   // Four bytes and two units before the guilty word.
   const std::string text = "policy p { cache { capacity = 8 } } # \xF0\x9F\x98\x80\n/* \xF0\x9F\x98\x80 */ x";

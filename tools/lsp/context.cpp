@@ -3,52 +3,17 @@
 
 #include <algorithm>
 
+#include "tools/lsp/brackets.h"
+
 namespace moe::lsp {
 namespace {
 
 using frontend::is_closer;
-using frontend::is_opener;
 using frontend::is_word;
 using frontend::Token;
 using frontend::TokenKind;
 using frontend::Tokens;
 using enum frontend::TokenKind;
-
-constexpr std::string_view kRule = "rule";
-
-// What joins two operands, or stands before one.
-bool wants_operand(TokenKind kind) {
-  switch (kind) {
-    case plus:
-    case minus:
-    case star:
-    case slash:
-    case TokenKind::percent:
-    case eq:
-    case ne:
-    case lt:
-    case le:
-    case gt:
-    case ge:
-    case and_:
-    case or_:
-    case not_:
-    case if_:
-    case then:
-    case else_:
-    case TokenKind::range:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_count_unit(std::string_view word) { return word == "accesses" || word == "dispatches" || word == "tokens"; }
-
-struct Frame {
-  uint32_t opener = 0;    // its token
-  std::string_view name;  // of braces: the block, "rule", or the event of `on`
-};
 
 class ContextReader {
  public:
@@ -62,9 +27,9 @@ class ContextReader {
     const PolicyOutline* policy = before_ == 0 ? nullptr : snapshot_.outline().policy_at(before_);
     if (policy == nullptr || before_ > policy->end_token) return outside();
     context_.policy = policy;
-    open_frames(policy->first_token);
-    if (frames_.empty()) return outside();
-    return inside();
+    brackets_ = read_brackets(snapshot_, policy->first_token, before_);
+    if (brackets_.too_deep) return at(Spot::nothing);
+    return brackets_.open.empty() ? outside() : inside();
   }
 
  private:
@@ -124,56 +89,13 @@ class ContextReader {
     return true;
   }
 
-  // The brackets that are open at the place. frames_[0] is the policy's body.
-  void open_frames(uint32_t first) {
-    opener_of_.assign(tokens_.size(), 0);
-    frames_.push_back({first - 1, {}});
-    for (uint32_t i = first; i < before_; ++i) {
-      if (is_opener(kind(i))) frames_.push_back({i, kind(i) == left_brace ? name_of_braces(i) : std::string_view()});
-      if (is_closer(kind(i))) close(i);
-      if (frames_.empty()) return;
-    }
-  }
-
-  // A bracket that closes nothing of its kind is ignored; one that is skipped over counts as closed.
-  void close(uint32_t closer) {
-    for (size_t depth = frames_.size(); depth-- > 0;) {
-      const uint32_t opener = frames_[depth].opener;
-      if (closer_of(kind(opener)) != kind(closer)) continue;
-      if (depth == 0 && frames_.size() > 1 && kind(frames_[1].opener) != left_brace) return;
-      opener_of_[closer] = opener;
-      frames_.resize(depth);
-      return;
-    }
-  }
-
-  std::string_view name_of_braces(uint32_t brace) const {
-    const uint32_t last = brace - 1;
-    if (frames_.back().name == "adapt" || !is_word(kind(last))) return name_from_head(brace);
-    const TokenKind label = kind(last - 1);
-    if (label == tier) return "tier";
-    if (label == on) return word(last);
-    if (label == TokenKind::phase) return "phase";
-    if (is_count_unit(word(last)) || wants_operand(label)) return kRule;
-    return word(last);
-  }
-
-  // Braces behind an expression: a band of layers, or a rule.
-  std::string_view name_from_head(uint32_t brace) const {
-    if (frames_.back().name == "adapt") return kRule;
-    for (uint32_t i = brace; i-- > frames_.back().opener;) {
-      if (kind(i) == layers) return "layers";
-      if (kind(i) == left_brace || kind(i) == right_brace || kind(i) == assign) break;
-    }
-    return kRule;
-  }
-
   Context inside() {
-    size_t braces = frames_.size() - 1;
-    while (kind(frames_[braces].opener) != left_brace) --braces;
-    context_.block = frames_[braces].name;
-    body_ = frames_[braces].opener + 1;
-    if (braces + 1 < frames_.size()) return in_group(frames_[braces + 1].opener);
+    const std::vector<OpenBracket>& open = brackets_.open;
+    size_t braces = open.size() - 1;
+    while (kind(open[braces].token) != left_brace) --braces;
+    context_.block = open[braces].name;
+    body_ = open[braces].token + 1;
+    if (braces + 1 < open.size()) return in_group(open[braces + 1].token);
     if (before_ == body_) return at_item();
     return after(before_ - 1);
   }
@@ -292,7 +214,7 @@ class ContextReader {
       --i;
       if (std::find(kinds.begin(), kinds.end(), kind(i)) != kinds.end()) return i;
       if (kind(i) == right_brace) return 0;
-      if (is_closer(kind(i)) && opener_of_[i] >= body_) i = opener_of_[i];
+      if (is_closer(kind(i)) && brackets_.opener_of[i] >= body_) i = brackets_.opener_of[i];
     }
     return 0;
   }
@@ -331,7 +253,7 @@ class ContextReader {
     context_.key = word(name);
     context_.key_block = context_.block;
     if (opener == dot && name > body_ + 1) context_.key_block = word(name - 2);
-    if (context_.key_block == kRule || context_.key_block == "warn" || context_.key_block == "shed") {
+    if (context_.key_block == kRuleBraces || context_.key_block == "warn" || context_.key_block == "shed") {
       const frontend::ActionKey action = frontend::find_action_key(context_.key);
       if (action.block != nullptr) context_.key_block = action.block->name;
     }
@@ -365,7 +287,7 @@ class ContextReader {
 
   // Inside parentheses or brackets, the outermost of which is token `outer`.
   Context in_group(uint32_t outer) {
-    const uint32_t inner = frames_.back().opener;
+    const uint32_t inner = brackets_.open.back().token;
     context_.in_list = kind(inner) == left_bracket;
     if (before_ > inner + 1 && context_.in_list && kind(before_ - 1) != comma && kind(before_ - 1) != colon)
       return at(Spot::nothing);
@@ -383,8 +305,7 @@ class ContextReader {
   uint32_t offset_;
   uint32_t before_ = 0;
   uint32_t body_ = 0;  // first token of the innermost braces
-  std::vector<Frame> frames_;
-  std::vector<uint32_t> opener_of_;  // of a closer; 0 where it closes nothing
+  Brackets brackets_;
   Context context_;
 };
 

@@ -48,6 +48,7 @@ int Server::run() {
         reply_error(nullptr, kParseError, "a message is longer than " + std::to_string(kMaxMessageBytes) + " bytes");
         return 1;
       case Frame::end:
+        publish_changed();
         return state_ == State::shut_down ? 0 : 1;
     }
   }
@@ -81,6 +82,7 @@ void Server::handle_request(const std::string& method, const Json& id, const Jso
   if (state_ == State::fresh) return reply_error(id, kNotInitialized, "`initialize` was not sent yet");
   if (state_ == State::shut_down) return reply_error(id, kInvalidRequest, "the server was shut down");
   if (method == "shutdown") {
+    publish_changed();  // a script that writes all it has to say at once hears what was found
     state_ = State::shut_down;
     return reply(id, nullptr);
   }
