@@ -187,7 +187,7 @@ TEST_CASE("random edits and requests, at the end of which both sides have the sa
 TEST_CASE("texts that are nothing but brackets, names or quotes") {
   LspClient client(moec);
   client.start();
-  constexpr size_t kCount = 300000;
+  constexpr size_t kCount = 100000;
   const auto repeated = [](const std::string& piece) {
     std::string text;
     for (size_t i = 0; i < kCount / piece.size(); ++i) text += piece;
