@@ -27,8 +27,18 @@ constexpr std::array kDocs = {
            "Candidates that are less likely than this are not fetched. Raise it when prefetches go unused.",
            "probability", "0 to 1", "0", "min_probability = 5%", ""},
     KeyDoc{"prefetch", "store",
-           "How many past requests the strategies `sequence` and `trajectory` keep and compare with.", "requests",
-           "at least 1", "64", "store = 256", ""},
+           "How many past requests `sequence`, or past tokens `trajectory`, keeps and compares with.",
+           "requests or tokens", "1 to 4096", "64", "store = 256", ""},
+    KeyDoc{"prefetch", "top",
+           "Of each target layer's list only so many are candidates, the most likely first. Unlike `budget` it counts "
+           "those "
+           "that are resident already.",
+           "experts", "at least 1", "", "top = 6", ""},
+    KeyDoc{"prefetch", "side_buffer",
+           "What is fetched waits beside the cache and evicts nobody. What its layer then uses takes a place as a load "
+           "does; the "
+           "rest is dropped.",
+           "`true` or `false`", "", "false", "side_buffer = true", ""},
     KeyDoc{"prefetch", "profile",
            "A file from `moec profile` with affinity, frequencies and predictor weights, to start from instead of "
            "from nothing.",
@@ -36,8 +46,8 @@ constexpr std::array kDocs = {
     KeyDoc{"prefetch", "bandwidth",
            "The share of the link that prefetches may use. Demand loads always go first, whatever it is.", "share",
            "above 0, at most 100%", "100%", "bandwidth = 60%", ""},
-    KeyDoc{"prefetch", "when", "Prefetch only while this holds.", "condition", "", "true", "when = queue_depth < 4",
-           ""},
+    KeyDoc{"prefetch", "when", "A candidate is fetched only while this holds.", "condition", "", "true",
+           "when = queue_depth < 4", ""},
     KeyDoc{"prefetch", "admit",
            "Fetch a candidate only if this holds for it. `victim(x)` is the same measure of the expert that would "
            "leave for it.",
@@ -76,14 +86,26 @@ constexpr std::array kDocs = {
     KeyDoc{"schedule", "max_loads",
            "Misses of one dispatch beyond this many, least router weight first, go on to the next arm likewise.",
            "loads per dispatch", "at least 0", "", "max_loads = 2", ""},
+    KeyDoc{"schedule", "loads_in_order",
+           "`max_loads` keeps the first misses of the dispatch instead of those with the largest router weight.",
+           "`true` or `false`", "", "false", "loads_in_order = true", ""},
+    KeyDoc{"schedule", "arrival",
+           "A load behind (`cpu_load`) can be hit after this many dispatches of its layer, whatever the link does; "
+           "until then the "
+           "expert is computed on the host. It makes decisions independent of the speed of the link.",
+           "dispatches of the layer", "at least 0", "0", "arrival = 2", ""},
+    KeyDoc{"schedule", "order", "The experts of a dispatch are handled by rising value of this, ties as they appear.",
+           "expression", "", "as they appear", "order = -weight", ""},
     KeyDoc{"schedule", "drop",
            "Selections for which this holds are left out altogether, resident or not. It changes the model's output "
            "and needs `approximate = true`.",
            "`when(E)`", "", "", "drop = when(weight < 0.05)", ""},
     KeyDoc{"schedule", "gpu_time", "Under `mode = balance`: the estimated time of one expert on the device.",
-           "expression, a time", "", "", "gpu_time = 0.1ms", ""},
+           "expression, a time", "", "0", "gpu_time = 0.1ms", ""},
     KeyDoc{"schedule", "cpu_time", "Under `mode = balance`: the estimated time of one expert on the host.",
            "expression, a time", "", "`cpu_ms`", "cpu_time = 0.4ms * tokens", ""},
+    KeyDoc{"schedule", "cpu_setup", "Under `mode = balance`: what the first expert on the host costs on top.",
+           "expression, a time", "", "0", "cpu_setup = 0.2ms", ""},
     KeyDoc{"schedule", "load_time", "Under `mode = balance`: the estimated time of one transfer.", "expression, a time",
            "", "`load_ms`", "load_time = 2ms", ""},
     KeyDoc{"schedule", "approximate",

@@ -31,8 +31,9 @@ constexpr std::array kDocs = {
            "every expert.",
            "list of experts, `hottest(N)`, or `all`", "at most the capacity", "[]", "pin = [0, 3:0..7, *:5]", ""},
     KeyDoc{"cache", "preload",
-           "Experts that are loaded at the start, as with `pin`, but may be evicted like any other. Use it to skip the "
-           "cold start when the popular experts are known.",
+           "Experts that are loaded at the start, in this order and as far as they fit, but may be evicted like any "
+           "other. Use it "
+           "to skip the cold start when the popular experts are known.",
            "list of experts, `hottest(N)`, or `all`", "", "[]", "preload = [0..7]", ""},
     KeyDoc{"cache", "frequency_decay",
            "Every `decay_interval` accesses all frequencies are multiplied by this. Smaller forgets faster; `lfu` "
@@ -69,12 +70,19 @@ constexpr std::array kDocs = {
            "Experts of the dispatch in progress are no victims while another victim exists. Turn it off only to "
            "reproduce systems that evict access by access.",
            "`true` or `false`", "", "true", "protect_selected = false", ""},
+    KeyDoc{"cache", "one_by_one",
+           "Decide access by access instead of dispatch by dispatch, with `protect_selected` or without, as systems do "
+           "that "
+           "fetch one expert after the other.",
+           "`true` or `false`", "", "false", "one_by_one = true", ""},
 
     KeyDoc{"per_layer", "allocation", "By what signal the slots are divided among the layers.", "word", "", "entropy",
            "allocation = utility", ""},
-    KeyDoc{"per_layer", "capacities",
-           "The slots of each layer, first layer first, written out: for a division that was computed offline.",
-           "list of experts, one per layer", "each at least 1", "", "capacities = [8, 12, 16, 12]", ""},
+    KeyDoc{
+        "per_layer", "capacities",
+        "The slots of each layer, first layer first, written out: for a division that was computed offline. The last "
+        "repeats for the layers that are left.",
+        "list of experts", "each at least 1", "", "capacities = [8, 12, 16, 12]", ""},
     KeyDoc{"per_layer", "total_budget", "The slots of all layers together.", "experts", "at least 1",
            "layers × `cache.capacity`", "total_budget = 432", ""},
     KeyDoc{"per_layer", "min_capacity", "No layer gets fewer slots than this.", "experts", "at least 1", "2",

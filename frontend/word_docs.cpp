@@ -48,7 +48,9 @@ constexpr std::array kDocs = {
     WordDoc{"admit drop", "when", "`when(E)`: where E holds."},
 
     WordDoc{"pin preload", "hottest",
-            "`hottest(N)`, `hottest(P%)` or `hottest(all)`: the most used experts of each layer, by the profile."},
+            "`hottest(N)`, `hottest(P%)` or `hottest(all)`: the most used experts by the profile; `all` is as many as "
+            "the cache "
+            "holds."},
     WordDoc{"capacity", "auto", "What the memory budget given when the policy is bound holds."},
     WordDoc{"pin preload lookahead hottest", "all", "Every one there is: experts, or layers ahead."},
 
@@ -67,6 +69,9 @@ constexpr std::array kDocs = {
         "strategy", "trajectory",
         "The past token whose path through the layers is most like this one's tells what comes next, as in FineMoE's "
         "search of expert maps."},
+    WordDoc{
+        "strategy", "most",
+        "`most(E)`: the experts of the next `lookahead` layers for which E is above 0, layer by layer, largest first."},
     WordDoc{"strategy", "learned", "The online predictor that the block `learn` describes."},
 
     WordDoc{"mode", "gpu_only", "Every miss is loaded and computed on the device."},

@@ -77,7 +77,7 @@ std::string around(const std::string& example) {
   if (example.starts_with("least(")) return in_block("cache", "eviction = " + example);
   if (example.starts_with("when(")) return in_block("cache", "admit = " + example);
   if (example.starts_with("admit")) return in_block("cache", example);
-  if (example.starts_with("overlap")) return in_block("schedule", example);
+  if (example.starts_with("overlap") || example.starts_with("order")) return in_block("schedule", example);
   if (example.starts_with("when =")) return in_block("prefetch", example);
   if (example.starts_with("promote") || example.starts_with("demote")) return in_block("tiers", example);
   if (example.starts_with("else")) return in_block("schedule", "on miss { " + example + " }");

@@ -73,7 +73,7 @@ std::vector<std::string> keys_and_old_names() {
   return names;
 }
 
-bool is_form(std::string_view word) { return word == "least" || word == "when" || word == "hottest"; }
+bool is_form(std::string_view word) { return word == "least" || word == "when" || word == "hottest" || word == "most"; }
 
 }  // namespace
 
@@ -112,7 +112,7 @@ TEST_CASE("TextMate: every name of the language has its scope") {
     const std::string word(doc.name);
     if (!is_form(word)) CHECK_MESSAGE(scope_in("  x = " + word, word) == "constant.language.moe", word);
   }
-  for (const std::string& word : {std::string("least"), std::string("hottest")})
+  for (const std::string& word : {std::string("least"), std::string("hottest"), std::string("most")})
     CHECK_MESSAGE(scope_in("= " + word + "(3)", word) == "support.function.moe", word);
   for (const NameDoc& doc : variable_docs()) {
     const std::string scope = scope_in("(1 + " + std::string(doc.name) + ")", std::string(doc.name));
@@ -200,7 +200,7 @@ TEST_CASE("Vim: every name of the language is in its group") {
   for (const WordDoc& doc : word_docs()) {
     if (!is_form(doc.name)) check("moeWord", doc.name);
   }
-  for (const std::string_view form : {"least", "hottest"}) check("moeFunction", form);
+  for (const std::string_view form : {"least", "hottest", "most"}) check("moeFunction", form);
   for (const NameDoc& doc : variable_docs()) check("moeVariable", doc.name);
   for (const NameDoc& doc : function_docs()) check("moeFunction", doc.name);
   for (const KeywordDoc& doc : keyword_docs()) {

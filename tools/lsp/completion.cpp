@@ -147,7 +147,11 @@ class Completer {
 
   void add_words(std::string_view key, std::string_view words) {
     for (const std::string_view word : split_words(words)) {
-      add({std::string(word), ItemKind::enum_member, "", markdown_of(frontend::find_word_doc(key, word)), ""});
+      if (frontend::contains_word("least when hottest most", word)) {
+        add_call(key, word);
+      } else {
+        add({std::string(word), ItemKind::enum_member, "", markdown_of(frontend::find_word_doc(key, word)), ""});
+      }
     }
   }
 
