@@ -105,7 +105,7 @@ llvm::Function* emit_dispatch(llvm::Module& module, const ir::BoundPolicy& polic
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* i32 = llvm::Type::getInt32Ty(context);
   llvm::Type* ptr = llvm::PointerType::getUnqual(context);
-  const std::string kernel_name = "moe_kernel_" + std::string(ir::to_word(policy.eviction));
+  const std::string kernel_name = "moe_kernel_" + std::string(ir::to_word(policy.eviction.kind));
   llvm::FunctionCallee kernel = module.getOrInsertFunction(kernel_name, i32, ptr, ptr, ptr, ptr);
   auto* dispatch = llvm::Function::Create(llvm::FunctionType::get(i32, {ptr, ptr, ptr}, false),
                                           llvm::GlobalValue::InternalLinkage, "dispatch", module);

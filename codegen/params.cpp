@@ -18,6 +18,8 @@ uint32_t eviction_of(ir::Eviction eviction) {
       return static_cast<uint32_t>(decision::Eviction::freq_threshold);
     case ir::Eviction::fifo:
       return static_cast<uint32_t>(decision::Eviction::fifo);
+    default:
+      break;
   }
   return 0;
 }
@@ -32,6 +34,8 @@ uint32_t strategy_of(ir::Strategy strategy) {
       return static_cast<uint32_t>(decision::Strategy::lookahead);
     case ir::Strategy::gate:
       return static_cast<uint32_t>(decision::Strategy::gate);
+    default:
+      break;
   }
   return 0;
 }
@@ -44,6 +48,8 @@ uint32_t miss_of(ir::MissAction miss) {
       return static_cast<uint32_t>(decision::MissAction::cpu);
     case ir::MissAction::cpu_load:
       return static_cast<uint32_t>(decision::MissAction::cpu_load);
+    default:
+      break;
   }
   return 0;
 }
@@ -56,6 +62,8 @@ std::string_view mode_of(ir::MissAction miss) {
       return "cpu";
     case ir::MissAction::cpu_load:
       return "cpu_load";
+    default:
+      break;
   }
   return "";
 }
@@ -68,7 +76,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.num_experts = policy.shape.num_experts;
   p.top_k = policy.shape.top_k;
   p.scope_layer = policy.scope == ir::Scope::layer;
-  p.eviction = eviction_of(policy.eviction);
+  p.eviction = eviction_of(policy.eviction.kind);
   p.admit = policy.admit == ir::Admit::always;
   p.capacity = policy.capacity;
   p.protect_selected = policy.protect_selected;
@@ -84,7 +92,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.expert_size_gb = policy.expert_size_gb;
   p.min_probability = policy.min_probability;
   p.bandwidth = policy.bandwidth;
-  p.strategy = strategy_of(policy.strategy);
+  p.strategy = strategy_of(policy.strategy.links.front());
   p.budget = policy.budget;
   p.lookahead = policy.lookahead;
   p.history_window = policy.history_window;
@@ -110,12 +118,12 @@ std::string make_manifest(const ir::BoundPolicy& policy, std::string_view cpu, s
   j["num_experts"] = policy.shape.num_experts;
   j["top_k"] = policy.shape.top_k;
   j["expert_bytes"] = policy.shape.expert_bytes;
-  j["eviction"] = ir::to_word(policy.eviction);
+  j["eviction"] = ir::to_word(policy.eviction.kind);
   j["scope"] = ir::to_word(policy.scope);
   j["capacity"] = policy.capacity;
   j["total_capacity"] = policy.total_capacity();
   j["pins"] = policy.pins.size();
-  j["strategy"] = ir::to_word(policy.strategy);
+  j["strategy"] = ir::to_word(policy.strategy.links.front());
   j["miss"] = mode_of(policy.miss);
   j["exactness"] = ir::to_word(policy.exactness);
   j["timing_free"] = policy.timing_free;

@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "codegen/module.h"
+#include "codegen/native.h"
 
 namespace moe::codegen {
 namespace {
@@ -133,6 +134,7 @@ Result<void> run_pipeline(Unit& unit) {
 }
 
 Result<Unit> build_unit(const ir::BoundPolicy& policy, const Options& options, llvm::TargetMachine& target) {
+  if (Result<void> native = check_native(policy); !native) return std::move(native).error();
   auto context = std::make_unique<llvm::LLVMContext>();
   auto module = std::make_unique<llvm::Module>(policy.name, *context);
   Unit unit{policy, options, target, std::move(context), std::move(module)};

@@ -26,7 +26,13 @@ struct Target {
 /// Splits "NAME=VALUE"; nullopt when there is no name or no `=`.
 std::optional<frontend::Setting> parse_setting(std::string_view text);
 
-/// The policy called `name`, or the only one when `name` is empty; nullptr with a diagnostic otherwise.
+/// frontend::compile_to_ir with imports from the file system. `replay`: as in LowerOptions.
+std::optional<ir::Module> compile_to_module(const ir::SourceFile& source,
+                                            const std::vector<frontend::Setting>& settings,
+                                            ir::Diagnostics& diagnostics, bool replay = false);
+
+/// Of the file's own policies, the one called `name`, or the only one when `name` is empty; nullptr with a diagnostic
+/// otherwise.
 const ir::Policy* select_policy(const ir::Module& module, std::string_view name, ir::Diagnostics& diagnostics);
 
 /// parse, check, select, bind. nullopt when one of them found an error.

@@ -190,6 +190,7 @@ struct Import {
 };
 
 struct File {
+  std::string name;               ///< of the source
   std::vector<Version> versions;  ///< more than one is reported by the parser
   std::vector<Import> imports;
   std::vector<Policy> policies;

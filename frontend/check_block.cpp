@@ -6,16 +6,18 @@
 #include <algorithm>
 
 #include "frontend/limits.h"
+#include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
+#include "ir/keys.h"
 
 namespace moe::frontend {
 namespace {
 
 class BlockChecker {
  public:
-  BlockChecker(const CheckContext& context, const ast::Block& block, const BlockSpec& spec)
-      : context_(context), block_(block), spec_(spec) {}
+  BlockChecker(const CheckContext& context, const ast::Block& block, const BlockSpec& spec,
+               std::string_view override_of)
+      : context_(context), block_(block), spec_(spec), override_of_(override_of) {}
 
   BlockValues check() {
     check_head();
@@ -70,21 +72,38 @@ class BlockChecker {
       twice.related_span = first->key_span;
       twice.related_message = "the first is here";
     }
-    const size_t errors_before = context_.diagnostics.num_errors();
-    BlockValues::Value value{key, entry.key.span, context_.exprs[entry.value].span,
-                             check_value(context_, *key, entry.value)};
-    const bool good = context_.diagnostics.num_errors() == errors_before;
-    if (spec_.supported && !key->supported && good && !says_default(*key, value.value)) {
-      report_unsupported(context_.diagnostics, entry.key.span, key->name, "remove it");
-    }
+    BlockValues::Value value = check_entry(*key, entry);
     if (values_.find(key->name) == nullptr) values_.add(std::move(value));
   }
 
-  // `approximate = false` asks for nothing.
-  static bool says_default(const KeySpec& key, const CheckedValue& value) {
-    const Typed* typed = std::get_if<Typed>(&value);
-    if (typed == nullptr || typed->type != Type::boolean || !typed->constant) return false;
-    return key.default_text == (typed->truth ? "true" : "false");
+  BlockValues::Value check_entry(const KeySpec& key, const ast::Entry& entry) {
+    const ast::Expr& e = context_.exprs[entry.value];
+    if (e.kind != ast::ExprKind::switched) {
+      return {&key, entry.key.span, e.span, check_value(context_, key, entry.value)};
+    }
+    const auto parts = context_.exprs.operands_of(e);
+    BlockValues::Value value{&key, entry.key.span, context_.exprs[parts[0]].span, check_value(context_, key, parts[0])};
+    if (!may_change(key, e)) return value;
+    CheckedValue otherwise = check_value(context_, key, parts[1]);
+    std::optional<ir::Expr> condition = lower_condition(context_, parts[2], kAdaptPlace);
+    if (!condition) return value;
+    check_constant_condition(context_, *condition, parts[2]);
+    value.otherwise = {std::move(otherwise), context_.exprs[parts[1]].span, std::move(*condition), e.span};
+    return value;
+  }
+
+  bool may_change(const KeySpec& key, const ast::Expr& e) {
+    if (ir::find_key(spec_.name, key.name) && override_of_.empty()) return true;
+    const std::string first(context_.exprs.written(context_.exprs[context_.exprs.operands_of(e)[0]]));
+    const std::string plain = fmt::format("write {}", quote(fmt::format("{} = {}", key.name, first)));
+    if (override_of_.empty()) {
+      error("MOE2130", e.span,
+            fmt::format("{} is fixed when the policy starts and cannot change with `when`", quote(key.name)), plain);
+    } else {
+      error("MOE2130", e.span, fmt::format("a value inside {} cannot change with `when` as well", override_of_),
+            plain + ", and a rule in `adapt`");
+    }
+    return false;
   }
 
   void unknown_key(const ast::Name& name) {
@@ -97,7 +116,7 @@ class BlockChecker {
     std::string otherwise = fmt::format("keys of {}: {}", quote(spec_.name), list_words(names, "and"));
     for (const std::string_view other : block_names()) {
       const BlockSpec& block = *find_block(other);
-      if (block.supported && find_key(block, name.text) != nullptr) {
+      if (find_key(block, name.text) != nullptr) {
         otherwise = fmt::format("it is a key of {}", quote(other));
       }
     }
@@ -152,6 +171,7 @@ class BlockChecker {
   const CheckContext& context_;
   const ast::Block& block_;
   const BlockSpec& spec_;
+  std::string_view override_of_;
   BlockValues values_;
 };
 
@@ -178,8 +198,9 @@ void BlockValues::read(std::string_view key, ir::Sourced<bool>& out) const {
   if (const Typed* value = get<Typed>(key)) out = {value->truth, find(key)->span};
 }
 
-BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec) {
-  return BlockChecker(context, block, spec).check();
+BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec,
+                        std::string_view override_of) {
+  return BlockChecker(context, block, spec, override_of).check();
 }
 
 void report_unknown_block(const CheckContext& context, const ast::Name& name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A block against the table of keys.
 #pragma once
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,11 +12,19 @@ namespace moe::frontend {
 /// The checked values of a block.
 class BlockValues {
  public:
+  /// value : otherwise when condition
+  struct ShortForm {
+    CheckedValue value;
+    ir::SourceSpan value_span;
+    ir::Expr condition;
+    ir::SourceSpan span;  ///< of the whole
+  };
   struct Value {
     const KeySpec* key = nullptr;
     ir::SourceSpan key_span;
-    ir::SourceSpan span;  ///< of the value
+    ir::SourceSpan span;  ///< of the value; of a short form's first
     CheckedValue value;
+    std::optional<ShortForm> otherwise{};
   };
 
   void add(Value value) { values_.push_back(std::move(value)); }
@@ -44,14 +53,22 @@ class BlockValues {
       if (to_word(static_cast<E>(i)) == word->word) out = {static_cast<E>(i), find(key)->span};
     }
   }
+  /// The same for rules that a word alone can say.
+  template <class E, class Rule>
+  void read_rule(std::string_view key, ir::Sourced<Rule>& out, int count) const {
+    ir::Sourced<E> word;
+    read_word(key, word, count);
+    if (!word.span.is_default()) out = {word.value, word.span};
+  }
 
  private:
   std::vector<Value> values_;
 };
 
-/// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves.
-/// What the block or a key cannot do yet is reported as not supported.
-BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec);
+/// Checks keys (known, once, right values) and kinds of items. Does not enter inner blocks, rules or moves. Short forms
+/// may stand where the key can be overridden, except in an `override_of`: "a phase", "a band of layers".
+BlockValues check_block(const CheckContext& context, const ast::Block& block, const BlockSpec& spec,
+                        std::string_view override_of = "");
 
 /// Reports a name that no block has, with the nearest one that `allowed` lists.
 void report_unknown_block(const CheckContext& context, const ast::Name& name,

@@ -4,8 +4,8 @@
 
 #include "frontend/limits.h"
 #include "frontend/lower.h"
+#include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -17,7 +17,7 @@ class MissChecker {
  public:
   MissChecker(const CheckContext& context, bool approximate) : context_(context), approximate_(approximate) {}
 
-  void check(const ast::Block& rule) {
+  std::vector<ir::Arm> check(const ast::Block& rule) {
     if (rule.items.empty() && !rule.broken) {
       context_.diagnostics.error("MOE2009", rule.span, "`on miss` is empty", "write `else -> load` between its braces");
     }
@@ -32,6 +32,7 @@ class MissChecker {
     if (!rule.broken && !rule.items.empty() && else_.is_default()) {
       context_.diagnostics.error("MOE2118", rule.span, "`on miss` has no `else`", "end it with `else -> load`");
     }
+    return std::move(arms_);
   }
 
  private:
@@ -47,11 +48,20 @@ class MissChecker {
       error.related_span = else_;
       error.related_message = "`else` is here";
     }
+    ir::Arm lowered;
+    lowered.span = arm.span;
     if (arm.condition) {
-      check_condition(context_, *arm.condition, kMissPlace);
+      if (auto condition = lower_condition(context_, *arm.condition, kMissPlace)) {
+        check_constant_condition(context_, *condition, *arm.condition);
+        lowered.condition = std::move(*condition);
+      }
     } else {
       else_ = arm.span;
     }
+    for (int i = 0; i <= static_cast<int>(ir::MissAction::skip); ++i) {
+      if (to_word(static_cast<ir::MissAction>(i)) == arm.action.text) lowered.action = static_cast<ir::MissAction>(i);
+    }
+    arms_.push_back(std::move(lowered));
     const std::vector<std::string_view> actions = split_words(kActions);
     if (!contains_word(kActions, arm.action.text)) {
       context_.diagnostics.error("MOE2003", arm.action.span,
@@ -67,26 +77,28 @@ class MissChecker {
   const CheckContext& context_;
   bool approximate_;
   ir::SourceSpan else_;
+  std::vector<ir::Arm> arms_;
 };
 
 }  // namespace
 
-void check_on_miss(const CheckContext& context, const ast::Block& schedule, const BlockValues& values) {
-  const Typed* approximate = values.get<Typed>("approximate");
-  ir::SourceSpan first;
+std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule,
+                                            bool approximate) {
+  std::optional<ir::Assignment> lowered;
   for (const ast::Item& item : schedule.items) {
     const auto* inner = std::get_if<ast::Block>(&item.node);
     if (inner == nullptr || inner->name.text != "on" || !inner->label || inner->label->text != "miss") continue;
-    MissChecker(context, approximate != nullptr && approximate->truth).check(*inner);
-    report_unsupported(context.diagnostics, {inner->name.span.begin, inner->label->span.end}, "on miss",
-                       "use `mode = gpu_only`, `cpu_fallback` or `hybrid`");
-    if (!first.is_default()) {
+    const ir::SourceSpan span{inner->name.span.begin, inner->label->span.end};
+    std::vector<ir::Arm> arms = MissChecker(context, approximate).check(*inner);
+    if (lowered) {
       auto& twice = context.diagnostics.error("MOE2007", inner->name.span, "`on miss` stands twice", "join the two");
-      twice.related_span = first;
+      twice.related_span = lowered->span;
       twice.related_message = "the first is here";
+      continue;
     }
-    first = inner->name.span;
+    lowered = ir::Assignment{ir::Key::on_miss, std::move(arms), span};
   }
+  return lowered;
 }
 
 }  // namespace moe::frontend

@@ -41,7 +41,10 @@ class RangeSet {
 
 bool overlap(const Range& a, const Range& b) { return a.first <= b.last && b.first <= a.last; }
 
+// Of `hottest` nobody knows before a profile is read.
 bool same_expert(const ir::Pin& a, const ir::Pin& b) {
+  if (a.kind == ir::Pin::Kind::all || b.kind == ir::Pin::Kind::all) return true;
+  if (a.kind == ir::Pin::Kind::hottest || b.kind == ir::Pin::Kind::hottest) return false;
   const bool same_layer = !a.layers || !b.layers || overlap(*a.layers, *b.layers);
   return same_layer && overlap(a.experts, b.experts);
 }
@@ -59,9 +62,11 @@ std::vector<uint32_t> layer_steps(const std::vector<ir::Sourced<ir::Pin>>& pins,
   return steps;
 }
 
+/// Lower bounds: `all` and shares of the experts are not counted, only a model knows them.
 struct PinCount {
   uint64_t most_in_layer = 0;
-  uint64_t all = 0;  ///< of a model that has no more layers than the pins name: a lower bound
+  uint64_t all = 0;      ///< of a model that has no more layers than the pins name
+  uint64_t hottest = 0;  ///< the largest hottest(N): whichever they are, so many leave no room
 };
 
 PinCount count_pins(const std::vector<ir::Sourced<ir::Pin>>& pins) {
@@ -76,20 +81,22 @@ PinCount count_pins(const std::vector<ir::Sourced<ir::Pin>>& pins) {
     for (const auto& pin : pins) {
       const bool here =
           !pin.value.layers || (pin.value.layers->first <= steps[i] && steps[i] <= pin.value.layers->last);
-      if (here) experts.add(pin.value.experts);
+      if (here && pin.value.kind == ir::Pin::Kind::experts) experts.add(pin.value.experts);
     }
     const uint32_t end = i + 1 < steps.size() ? steps[i + 1] : num_layers;
     const uint64_t in_layer = experts.count();
     count.most_in_layer = std::max(count.most_in_layer, in_layer);
     count.all += in_layer * (end - steps[i]);
   }
+  for (const auto& pin : pins) {
+    if (pin.value.kind == ir::Pin::Kind::hottest) count.hottest = std::max(count.hottest, pin.value.hottest.amount);
+  }
   return count;
 }
 
 }  // namespace
 
-void check_pins_repeat(const ir::CacheRule& cache, ir::Diagnostics& diagnostics) {
-  const auto& pins = cache.pins;
+void check_pins_repeat(const std::vector<ir::Sourced<ir::Pin>>& pins, ir::Diagnostics& diagnostics) {
   if (pins.size() > kMaxPinsCompared) return;
   for (size_t i = 1; i < pins.size() && !too_many(diagnostics); ++i) {
     const auto first = std::find_if(pins.begin(), pins.begin() + static_cast<ptrdiff_t>(i),
@@ -107,7 +114,7 @@ void check_pins_fit(const ir::CacheRule& cache, ir::Diagnostics& diagnostics) {
   if (cache.capacity.span.is_default() || cache.capacity.value.kind != ir::Capacity::Kind::slots) return;
   const PinCount count = count_pins(cache.pins);
   const bool per_layer = cache.scope.value == ir::Scope::layer;
-  const uint64_t num_pinned = per_layer ? count.most_in_layer : count.all;
+  const uint64_t num_pinned = per_layer ? count.most_in_layer : std::max(count.all, count.hottest);
   const uint64_t num_slots = cache.capacity.value.amount;
   if (num_pinned > num_slots) {
     diagnostics.error(
@@ -117,6 +124,22 @@ void check_pins_fit(const ir::CacheRule& cache, ir::Diagnostics& diagnostics) {
   } else if (num_pinned == num_slots) {
     diagnostics.warning("MOE2104", cache.capacity.span, "the pinned experts fill the cache: every other expert streams",
                         fmt::format("raise `capacity` above {}", num_pinned));
+  }
+}
+
+void check_pins_in_bands(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
+  for (const ir::Band& band : policy.bands) {
+    if (!band.pins || too_many(diagnostics)) continue;
+    check_pins_repeat(*band.pins, diagnostics);
+    if (policy.cache.scope.value != ir::Scope::layer) continue;  // what the other layers pin counts too
+    ir::CacheRule cache;
+    cache.scope = policy.cache.scope;
+    cache.capacity = policy.cache.capacity;
+    for (const ir::Assignment& assignment : band.overrides) {
+      if (assignment.key == ir::Key::capacity) cache.capacity = {std::get<ir::Capacity>(assignment.value), assignment.span};
+    }
+    cache.pins = *band.pins;
+    check_pins_fit(cache, diagnostics);
   }
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values that choose a rule: eviction, strategy, admit, and prefetch's evict.
+// Values that choose a rule: eviction, strategy, admit, drop, and prefetch's evict; monitor's metrics and ladders.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "frontend/check_value.h"
 #include "frontend/limits.h"
+#include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -15,6 +15,23 @@ namespace {
 using ast::Expr;
 using ast::ExprId;
 using ast::ExprKind;
+
+constexpr std::string_view kUnsegmented = "belady fallback";
+
+template <class E>
+std::optional<E> enumerator(std::string_view word, E last) {
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    if (to_word(static_cast<E>(i)) == word) return static_cast<E>(i);
+  }
+  return std::nullopt;
+}
+
+ir::EvictionRule segments(ir::EvictionRule first, ir::EvictionRule second) {
+  ir::EvictionRule rule(ir::Eviction::segmented);
+  rule.segments.push_back(std::move(first));
+  rule.segments.push_back(std::move(second));
+  return rule;
+}
 
 class RuleChecker {
  public:
@@ -26,7 +43,7 @@ class RuleChecker {
     if (e.kind == ExprKind::call && is_form(context_.exprs.text_of(e))) return form(e);
     const Typed value = check_expression(context_, id, kConstantPlace);
     if (value.is_unknown()) return {};
-    if (value.type == Type::word) return check_word(context_, key_, e.span, value.word);
+    if (value.type == Type::word) return word(e, value.word);
     const std::string otherwise = value.type == Type::text ? "write it without quotes" : "";
     context_.diagnostics.error("MOE2004", e.span,
                                fmt::format("{} takes {}, not {}", quote(key_.name), list_words(split_words(key_.words)),
@@ -38,7 +55,26 @@ class RuleChecker {
  private:
   bool takes_least() const { return key_.type == ValueType::eviction || key_.type == ValueType::victim; }
   bool is_form(std::string_view name) const {
-    return (takes_least() && name == "least") || (key_.type == ValueType::admit && name == "when");
+    return name == (takes_least() ? "least" : "when") && key_.type != ValueType::strategy;
+  }
+
+  CheckedValue word(const Expr& e, std::string_view written) {
+    const CheckedValue checked = check_word(context_, key_, e.span, written);
+    const Typed* known = std::get_if<Typed>(&checked);
+    if (known == nullptr) return {};
+    switch (key_.type) {
+      case ValueType::admit:
+        return ir::AdmitRule(*enumerator(known->word, ir::Admit::never));
+      case ValueType::strategy:
+        return ir::StrategyChain(*enumerator(known->word, ir::Strategy::trajectory));
+      case ValueType::drop:
+        return ir::Expr{};
+      default:
+        break;
+    }
+    if (known->word == "cache") return *known;  // prefetch's `evict`: the cache's own rule
+    if (known->word == "fallback") return segments(ir::Eviction::lfu, ir::Eviction::lru);
+    return ir::EvictionRule(*enumerator(known->word, ir::Eviction::belady));
   }
 
   // least(E), when(E)
@@ -50,64 +86,89 @@ class RuleChecker {
                                  fmt::format("{} takes 1 argument, not {}", quote(name), arguments.size()));
       return {};
     }
-    const size_t errors_before = context_.diagnostics.num_errors();
-    if (name == "when") {
-      check_condition(context_, arguments[0], kAdmitPlace);
-    } else {
-      check_score(arguments[0]);
+    if (takes_least()) {
+      std::optional<ir::Expr> value = lower_quantity(context_, arguments[0], kEvictPlace, "what `least` orders by");
+      if (!value) return {};
+      ir::EvictionRule rule(ir::Eviction::least);
+      rule.value = std::move(*value);
+      return rule;
     }
-    if (context_.diagnostics.num_errors() == errors_before) {
-      report_unsupported(context_.diagnostics, e.span, fmt::format("{}(E)", name),
-                         fmt::format("supported here: {}", list_words(split_words(key_.words), "and")));
-    }
-    return {};
-  }
-
-  void check_score(ExprId id) {
-    const Typed value = check_expression(context_, id, kEvictPlace);
-    if (value.is_unknown() || value.type == Type::number || value.type == Type::ratio || value.type == Type::time ||
-        value.type == Type::size) {
-      return;
-    }
-    context_.diagnostics.error("MOE2014", context_.exprs[id].span,
-                               fmt::format("`least` orders experts by a number, this is {}", to_word(value.type)));
+    const Place place = key_.type == ValueType::drop ? kMissPlace : kAdmitPlace;
+    std::optional<ir::Expr> condition = lower_condition(context_, arguments[0], place);
+    if (!condition) return {};
+    check_constant_condition(context_, *condition, arguments[0]);
+    if (key_.type == ValueType::drop) return std::move(*condition);
+    ir::AdmitRule rule(ir::Admit::when);
+    rule.condition = std::move(*condition);
+    return rule;
   }
 
   CheckedValue chain(const Expr& e) {
-    const auto parts = context_.exprs.operands_of(e);
-    const bool is_eviction = key_.type == ValueType::eviction;
-    if (!is_eviction && key_.type != ValueType::strategy) {
-      context_.diagnostics.error("MOE2004", e.span,
-                                 fmt::format("{} takes one value, not several with `|`", quote(key_.name)));
-      return {};
-    }
-    if (is_eviction && parts.size() > 2) {
-      context_.diagnostics.error("MOE2107", e.span, "an eviction rule has at most two segments", "write `a | b`");
-      return {};
-    }
-    // The parts are judged as words of the language here; that chains are not supported is said once, for the whole.
-    KeySpec lenient = key_;
-    lenient.supported = false;
-    const size_t errors_before = context_.diagnostics.num_errors();
-    for (const ExprId part : parts) {
-      if (too_many(context_.diagnostics)) return {};
-      if (is_eviction && is_word(part, "fallback")) {
-        context_.diagnostics.error("MOE2108", context_.exprs[part].span,
-                                   "`fallback` stands for `lfu | lru` and cannot be a segment", "name the rule itself");
-        continue;
-      }
-      RuleChecker(context_, lenient).check(part);
-    }
-    if (context_.diagnostics.num_errors() == errors_before) {
-      report_unsupported(context_.diagnostics, e.span, context_.exprs.written(e),
-                         fmt::format("use one of {}", list_words(split_words(key_.words))));
-    }
+    if (key_.type == ValueType::eviction) return two_segments(e);
+    if (key_.type == ValueType::strategy) return strategies(e);
+    context_.diagnostics.error("MOE2004", e.span,
+                               fmt::format("{} takes one value, not several with `|`", quote(key_.name)));
     return {};
   }
 
-  bool is_word(ExprId id, std::string_view word) const {
-    const Expr& e = context_.exprs[id];
-    return e.kind == ExprKind::name && context_.exprs.text_of(e) == word;
+  CheckedValue two_segments(const Expr& e) {
+    const auto parts = context_.exprs.operands_of(e);
+    if (parts.size() > 2) {
+      context_.diagnostics.error("MOE2107", e.span, "an eviction rule has at most two segments", "write `a | b`");
+      return {};
+    }
+    std::vector<ir::EvictionRule> rules;
+    for (const ExprId part : parts) {
+      const Expr& side = context_.exprs[part];
+      const std::string_view written = context_.exprs.text_of(side);
+      if (side.kind == ExprKind::name && contains_word(kUnsegmented, written)) {
+        const bool fallback = written == "fallback";
+        context_.diagnostics.error(
+            "MOE2108", side.span,
+            fmt::format("{}cannot be a segment", fallback ? "`fallback` stands for `lfu | lru` and " : "`belady` "),
+            fallback ? "name the rule itself" : "write `belady` alone, or another rule");
+        continue;
+      }
+      CheckedValue checked = check(part);
+      if (auto* rule = std::get_if<ir::EvictionRule>(&checked)) rules.push_back(std::move(*rule));
+    }
+    if (rules.size() != 2) return {};
+    for (size_t i = 0; i < 2; ++i) {
+      // A param may stand for what cannot be written there.
+      if (rules[i].kind != ir::Eviction::segmented && rules[i].kind != ir::Eviction::belady) continue;
+      context_.diagnostics.error("MOE2108", context_.exprs[parts[i]].span, "this rule cannot be a segment",
+                                 "name another rule");
+      return {};
+    }
+    return segments(std::move(rules[0]), std::move(rules[1]));
+  }
+
+  CheckedValue strategies(const Expr& e) {
+    ir::StrategyChain chain;
+    chain.links.clear();
+    bool all_good = true;
+    for (const ExprId part : context_.exprs.operands_of(e)) {
+      if (too_many(context_.diagnostics)) return {};
+      const CheckedValue checked = check(part);
+      const auto* one = std::get_if<ir::StrategyChain>(&checked);
+      if (one == nullptr) {
+        all_good = false;
+        continue;
+      }
+      const ir::Strategy link = one->links.front();
+      if (link == ir::Strategy::none) {
+        context_.diagnostics.error("MOE2133", context_.exprs[part].span, "`none` stands alone, not in a chain",
+                                   "remove it: a chain fetches nothing when no strategy has anything to say");
+        all_good = false;
+      } else if (chain.has(link)) {
+        context_.diagnostics.error("MOE2133", context_.exprs[part].span,
+                                   fmt::format("{} is asked twice", quote(to_word(link))), "remove one");
+        all_good = false;
+      }
+      chain.links.push_back(link);
+    }
+    if (!all_good) return {};
+    return chain;
   }
 
   const CheckContext& context_;
@@ -121,7 +182,7 @@ CheckedValue check_rule(const CheckContext& context, const KeySpec& key, ExprId 
 }
 
 CheckedValue check_metrics(const CheckContext& context, ExprId id) {
-  const Expr& e = context.exprs[id];
+  const Expr& e = context.exprs[resolve_list(context, id)];
   if (e.kind != ExprKind::list) {
     context.diagnostics.error("MOE2004", e.span, "`metrics` takes a list of names", "write `[hit_rate]`");
     return {};
@@ -151,6 +212,45 @@ CheckedValue check_metrics(const CheckContext& context, ExprId id) {
   return names;
 }
 
+namespace {
+
+// One rung: its dtype and, unless it is the last, from which value on it holds. `above`: the rungs before it.
+std::optional<ir::Ladder::Rung> check_rung(const CheckContext& context, const KeySpec& key, ExprId id, bool last,
+                                           const ir::Ladder& above, const std::optional<ir::Expr>& by) {
+  const Expr& rung = context.exprs[id];
+  if (rung.kind == ExprKind::missing) return std::nullopt;
+  const CheckedValue word = check_word(context, key, rung.text, context.exprs.text_of(rung));
+  const auto* dtype = std::get_if<Typed>(&word);
+  const bool has_threshold = rung.end_operand > rung.first_operand;
+  if (has_threshold == last) {
+    context.diagnostics.error(
+        "MOE2114", rung.span,
+        last ? "the last rung takes what is left and has no `>=`" : "only the last rung has no `>=`");
+    return std::nullopt;
+  }
+  ir::Ladder::Rung out;
+  if (has_threshold) {
+    const Typed threshold = check_expression(context, context.exprs.operands_of(rung)[0], kConstantPlace);
+    if (threshold.is_unknown()) return std::nullopt;
+    const bool plain = threshold.type == Type::number || threshold.type == Type::ratio;
+    if (by && to_word(threshold.type) != to_word(type_from(by->type())) && !plain) {
+      context.diagnostics.error(
+          "MOE2014", rung.span,
+          fmt::format("the ladder goes by {}, this is {}", to_word(type_from(by->type())), to_word(threshold.type)));
+      return std::nullopt;
+    }
+    if (!above.rungs.empty() && threshold.number >= above.rungs.back().at_least) {
+      context.diagnostics.error("MOE2114", rung.span, "the thresholds of a ladder fall from rung to rung");
+    }
+    out.at_least = threshold.number;
+  }
+  if (dtype == nullptr) return std::nullopt;
+  out.dtype = *enumerator(dtype->word, ir::Dtype::int2);
+  return out;
+}
+
+}  // namespace
+
 CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ExprId id) {
   const Expr& e = context.exprs[id];
   if (e.kind != ExprKind::ladder) {
@@ -159,28 +259,17 @@ CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ExprI
     return {};
   }
   const auto parts = context.exprs.operands_of(e);
-  check_expression(context, parts[0], kEvictPlace);
-  double above = 0;
+  std::optional<ir::Expr> by = lower_quantity(context, parts[0], kEvictPlace, "what a ladder goes by");
+  ir::Ladder ladder;
+  bool good = by.has_value();
   for (size_t i = 1; i < parts.size() && !too_many(context.diagnostics); ++i) {
-    const Expr& rung = context.exprs[parts[i]];
-    if (rung.kind == ExprKind::missing) continue;
-    check_word(context, key, rung.text, context.exprs.text_of(rung));
-    const bool last = i + 1 == parts.size();
-    const bool has_threshold = rung.end_operand > rung.first_operand;
-    if (has_threshold == last) {
-      context.diagnostics.error(
-          "MOE2114", rung.span,
-          last ? "the last rung takes what is left and has no `>=`" : "only the last rung has no `>=`");
-    }
-    if (!has_threshold) continue;
-    const Typed threshold = check_expression(context, context.exprs.operands_of(rung)[0], kConstantPlace);
-    if (threshold.is_unknown()) continue;
-    if (i > 1 && threshold.number >= above) {
-      context.diagnostics.error("MOE2114", rung.span, "the thresholds of a ladder fall from rung to rung");
-    }
-    above = threshold.number;
+    const std::optional<ir::Ladder::Rung> rung = check_rung(context, key, parts[i], i + 1 == parts.size(), ladder, by);
+    good = good && rung;
+    if (rung) ladder.rungs.push_back(*rung);
   }
-  return {};
+  if (!good || ladder.rungs.empty()) return {};
+  ladder.by = std::move(*by);
+  return ladder;
 }
 
 }  // namespace moe::frontend

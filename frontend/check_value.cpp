@@ -5,8 +5,8 @@
 
 #include <cmath>
 
+#include "frontend/lower_expr.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -22,7 +22,7 @@ void wrong_kind(const CheckContext& context, const KeySpec& key, ast::ExprId id,
                             std::move(hint));
 }
 
-std::string_view takes(ValueType type) {
+std::string takes(ValueType type) {
   switch (type) {
     case ValueType::integer:
       return "a whole number";
@@ -57,6 +57,12 @@ bool in_range(const NumberRange& range, double value) {
   return (range.open ? value > range.low : value >= range.low) && value <= range.high;
 }
 
+// Whether `id` is a lone word that the key takes, such as `none`.
+bool is_key_word(const CheckContext& context, const KeySpec& key, ast::ExprId id) {
+  const Expr& e = context.exprs[id];
+  return e.kind == ExprKind::name && contains_word(key.words, context.exprs.text_of(e));
+}
+
 CheckedValue check_boolean(const CheckContext& context, const KeySpec& key, ast::ExprId id) {
   const Typed value = check_expression(context, id, kConstantPlace);
   if (value.is_unknown()) return {};
@@ -85,18 +91,24 @@ CheckedValue check_single_word(const CheckContext& context, const KeySpec& key, 
   const Typed value = check_expression(context, id, kConstantPlace);
   if (value.is_unknown()) return {};
   if (value.type == Type::word) return check_word(context, key, context.exprs[id].span, value.word);
-  const std::vector<std::string_view> words = split_words(key.words.empty() ? key.later_words : key.words);
+  const std::vector<std::string_view> words = split_words(key.words);
   wrong_kind(context, key, id, list_words(words), value.type == Type::text ? "write it without quotes" : "");
   return {};
 }
 
 CheckedValue check_key_condition(const CheckContext& context, ast::ExprId id) {
-  const Typed value = check_expression(context, id, kPrefetchPlace);
-  if (value.is_unknown()) return {};
-  if (value.type == Type::boolean) return value;
-  context.diagnostics.error("MOE2014", context.exprs[id].span,
-                            fmt::format("a condition is true or false, this is {}", to_word(value.type)),
-                            "compare it with something");
+  std::optional<ir::Expr> condition = lower_condition(context, id, kPrefetchPlace);
+  if (!condition) return {};
+  check_constant_condition(context, *condition, id);
+  return std::move(*condition);
+}
+
+CheckedValue check_duration(const CheckContext& context, const KeySpec& key, ast::ExprId id) {
+  if (is_key_word(context, key, id)) return ir::Expr{};
+  std::optional<ir::Expr> expr = lower_expression(context, id, kMissPlace);
+  if (!expr) return {};
+  if (expr->type() == ir::Type::time || expr->type() == ir::Type::number) return std::move(*expr);
+  wrong_kind(context, key, id, "a time, or a number of milliseconds");
   return {};
 }
 
@@ -111,17 +123,22 @@ CheckedValue check_plain(const CheckContext& context, const KeySpec& key, ast::E
     case ValueType::capacity:
       return check_capacity(context, key, id);
     case ValueType::pins:
-      return check_pins(context, id);
+      return check_pins(context, key, id);
     case ValueType::metrics:
       return check_metrics(context, id);
+    case ValueType::counts:
+      return check_counts(context, key, id);
     case ValueType::condition:
       return check_key_condition(context, id);
+    case ValueType::duration:
+      return check_duration(context, key, id);
     case ValueType::ladder:
       return check_ladder(context, key, id);
     case ValueType::eviction:
     case ValueType::admit:
     case ValueType::strategy:
     case ValueType::victim:
+    case ValueType::drop:
       return check_rule(context, key, id);
     default:
       return check_number(context, key, id);
@@ -141,9 +158,12 @@ std::string describe(const NumberRange& range) {
 CheckedValue check_number(const CheckContext& context, const KeySpec& key, ast::ExprId id) {
   Typed value = check_expression(context, id, kConstantPlace);
   if (value.is_unknown()) return {};
+  if (value.type == Type::word && contains_word(key.words, value.word)) return value;
   if (!fits(key.type, value)) {
-    wrong_kind(context, key, id, takes(key.type),
-               value.type == Type::word ? suggest(value.word, scope_names(context)) : std::string());
+    std::vector<std::string_view> known = scope_names(context);
+    for (const std::string_view word : split_words(key.words)) known.push_back(word);
+    wrong_kind(context, key, id, takes(key.type) + (key.words.empty() ? "" : fmt::format(", or `{}`", key.words)),
+               value.type == Type::word ? suggest(value.word, known) : std::string());
     return {};
   }
   if (key.type == ValueType::gigabytes && value.type == Type::size) value.number /= 1e9;
@@ -166,19 +186,17 @@ CheckedValue check_word(const CheckContext& context, const KeySpec& key, ir::Sou
   value.constant = true;
   value.word = word;
   if (contains_word(key.words, word)) return value;
-  const std::vector<std::string_view> now = split_words(key.words);
-  if (contains_word(key.later_words, word)) {
-    if (key.supported) {
-      report_unsupported(context.diagnostics, span, word,
-                         now.empty() ? std::string() : fmt::format("supported here: {}", list_words(now, "and")));
-    }
-    return value;
-  }
-  std::vector<std::string_view> all = now;
-  for (const std::string_view later : split_words(key.later_words)) all.push_back(later);
+  const std::vector<std::string_view> words = split_words(key.words);
   context.diagnostics.error("MOE2003", span, fmt::format("{} is not a value of {}", quote(word), quote(key.name)),
-                            suggest(word, all, fmt::format("use {}", list_words(now.empty() ? all : now))));
+                            suggest(word, words, fmt::format("use {}", list_words(words))));
   return {};
+}
+
+void check_constant_condition(const CheckContext& context, const ir::Expr& condition, ast::ExprId written) {
+  if (!condition.is_constant() || context.exprs[written].kind == ExprKind::boolean) return;
+  context.diagnostics.warning("MOE2115", context.exprs[written].span,
+                              fmt::format("the condition is always {}", condition.root().number != 0),
+                              "compare something that changes");
 }
 
 CheckedValue check_value(const CheckContext& context, const KeySpec& key, ast::ExprId id) {
@@ -186,17 +204,10 @@ CheckedValue check_value(const CheckContext& context, const KeySpec& key, ast::E
   if (e.kind == ExprKind::missing) return {};
   if (e.kind != ExprKind::switched) return check_plain(context, key, id);
   const auto parts = context.exprs.operands_of(e);
-  const size_t errors_before = context.diagnostics.num_errors();
-  CheckedValue first = check_plain(context, key, parts[0]);
-  check_plain(context, key, parts[1]);
-  check_condition(context, parts[2], kAdaptPlace);
-  if (context.diagnostics.num_errors() == errors_before) {
-    report_unsupported_phrase(
-        context.diagnostics, e.span, "a value that changes with `when`",
-        fmt::format("write {}",
-                    quote(fmt::format("{} = {}", key.name, context.exprs.written(context.exprs[parts[0]])))));
-  }
-  return first;
+  context.diagnostics.error(
+      "MOE2130", e.span, "a value that changes with `when` cannot stand here",
+      fmt::format("write {}", quote(fmt::format("{} = {}", key.name, context.exprs.written(context.exprs[parts[0]])))));
+  return {};
 }
 
 }  // namespace moe::frontend

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "frontend/eval_operators.h"
 #include "frontend/keys.h"
@@ -16,21 +17,18 @@ using ast::Expr;
 using ast::ExprId;
 using ast::ExprKind;
 
-constexpr double kMaxSamples = 4096;  // of avg_over and its kin
+constexpr double kMaxSamples = 4096;   // of avg_over and its kin
+constexpr double kMaxExperts = 65534;  // of a model
 
 class Evaluator {
  public:
   Evaluator(const CheckContext& context, ExprId root, Place place)
       : context_(context), root_(root), first_(context.exprs[root].first), place_(place), values_(root - first_ + 1) {}
 
-  Typed run() {
-    mark_victim_arguments();
+  TypedNodes run() {
     for (ExprId id = first_; id <= root_; ++id) values_[id - first_] = evaluate(id);
-    return values_.back();
+    return {std::move(values_), seen_places_};
   }
-
-  /// Where the expression may stand: the places that all its variables are known in.
-  uint8_t seen_places() const { return seen_places_; }
 
  private:
   const Expr& expr(ExprId id) const { return context_.exprs[id]; }
@@ -101,19 +99,6 @@ class Evaluator {
     return out;
   }
 
-  // The argument of victim(x) is a variable of another expert; nothing else about it differs.
-  void mark_victim_arguments() {
-    if ((place_ & kAdmitPlace) == 0) return;
-    for (ExprId id = first_; id <= root_; ++id) {
-      const Expr& e = expr(id);
-      const bool is_victim = e.kind == ExprKind::call && text(e) == "victim" && e.end_operand == e.first_operand + 1;
-      if (is_victim && expr(context_.exprs.operands_of(e)[0]).kind != ExprKind::name) {
-        context_.diagnostics.error("MOE2021", e.span, "`victim` takes the name of a variable",
-                                   "write, for example, `victim(predicted)`");
-      }
-    }
-  }
-
   Typed name(const Expr& e, ExprId id) {
     const std::string_view word = text(e);
     if (context_.scope != nullptr) {
@@ -122,14 +107,14 @@ class Evaluator {
     }
     if (word == "prefill" || word == "decode") return worded(Type::phase, word);
     const bool alone = id == root_;
-    const Variable* variable = find_variable(word);
-    if (variable == nullptr && alone && place_ == kAllPlaces && is_enum_word(word)) return worded(Type::word, word);
+    const std::optional<Variable> variable = find_variable(word);
+    if (!variable && alone && place_ == kAllPlaces && is_enum_word(word)) return worded(Type::word, word);
     if (place_ == kConstantPlace) {
       // The word of an enumeration; what it may be is the key's business.
       if (alone) return worded(Type::word, word);
-      return not_constant(e, variable);
+      return not_constant(e, variable.has_value());
     }
-    if (variable == nullptr) return unknown_name(e, word);
+    if (!variable) return unknown_name(e, word);
     if ((variable->places & place_) == 0) {
       context_.diagnostics.error("MOE2018", e.span,
                                  fmt::format("{} is not known in {}", quote(word), describe(place_)));
@@ -142,6 +127,13 @@ class Evaluator {
   }
 
   Typed bound(const Expr& e, const Scope::Binding& binding) {
+    if (binding.list) {
+      auto& error = context_.diagnostics.error(
+          "MOE2004", e.span, fmt::format("{} is a list, and one value is expected", quote(text(e))));
+      error.related_span = binding.span;
+      error.related_message = "it is defined here";
+      return {};
+    }
     if (place_ == kConstantPlace && !binding.value.constant && !binding.value.is_unknown()) {
       auto& error = context_.diagnostics.error("MOE2016", e.span, fmt::format("{} is not a constant", quote(text(e))),
                                                "use numbers and params only");
@@ -160,8 +152,8 @@ class Evaluator {
     return out;
   }
 
-  Typed not_constant(const Expr& e, const Variable* variable) {
-    if (variable != nullptr) {
+  Typed not_constant(const Expr& e, bool is_variable) {
+    if (is_variable) {
       context_.diagnostics.error("MOE2016", e.span,
                                  fmt::format("{} changes at run time, and this value is a constant", quote(text(e))),
                                  "use numbers and params only");
@@ -189,10 +181,11 @@ class Evaluator {
       return {};
     }
     const size_t given = e.end_operand - e.first_operand;
-    if (given != spec->num_arguments) {
+    if (given < spec->num_arguments || given > size_t{spec->num_arguments} + spec->num_optional) {
+      const std::string most = spec->num_optional > 0 ? fmt::format(" or {}", spec->num_arguments + spec->num_optional) : "";
       context_.diagnostics.error("MOE2021", e.span,
-                                 fmt::format("{} takes {} argument{}, not {}", quote(spec->name), spec->num_arguments,
-                                             spec->num_arguments == 1 ? "" : "s", given));
+                                 fmt::format("{} takes {}{} argument{}, not {}", quote(spec->name), spec->num_arguments,
+                                             most, spec->num_arguments == 1 && most.empty() ? "" : "s", given));
       return {};
     }
     std::vector<Typed> arguments;
@@ -214,24 +207,17 @@ class Evaluator {
       return {};
     }
     seen_places_ &= spec.places;
-    if (spec.function == Function::victim) return arguments[0];
+    if (spec.function == Function::victim) return victim(e, arguments[0]);
+    const bool of_metric = spec.function < Function::use_rate;
     Typed out;
     out.type = Type::ratio;
-    const Typed& count = arguments.back();
-    const bool counts = count.constant && count.type == Type::number;
-    if (!counts || count.number < 1 || count.number > kMaxSamples ||
-        count.number != static_cast<uint64_t>(count.number)) {
-      if (!count.is_unknown()) {
-        context_.diagnostics.error("MOE2005", expr(context_.exprs.operands_of(e).back()).span,
-                                   fmt::format("{} looks back over 1 to {} dispatches, a whole constant number",
-                                               quote(spec.name), number_text(kMaxSamples)));
-      }
-      return {};
-    }
-    if (spec.function == Function::use_rate) return out;
-    const std::string_view metric = text(expr(context_.exprs.operands_of(e)[0]));
+    if (!is_window(e, spec, of_metric ? 1 : 0, arguments)) return {};
+    if (arguments.size() > spec.num_arguments && !is_count(e, arguments)) return {};
+    if (!of_metric) return out;
+    const ExprId first = context_.exprs.operands_of(e)[0];
+    const std::string_view metric = text(expr(first));
     const auto metrics = metric_names();
-    if (expr(context_.exprs.operands_of(e)[0]).kind != ExprKind::name ||
+    if (expr(first).kind != ExprKind::name || scope_has(metric) ||
         std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
       context_.diagnostics.error("MOE2021", e.span, fmt::format("{} takes the name of a metric", quote(spec.name)),
                                  suggest(metric, {metrics.begin(), metrics.end()}));
@@ -239,6 +225,62 @@ class Evaluator {
     }
     out.type = spec.function == Function::trend ? Type::number : arguments[0].type;
     return out;
+  }
+
+  bool scope_has(std::string_view name) const {
+    return context_.scope != nullptr && context_.scope->bindings.contains(std::string(name));
+  }
+
+  bool is_window(const Expr& e, const FunctionSpec& spec, size_t i, const std::vector<Typed>& arguments) {
+    const Typed& count = arguments[i];
+    if (count.is_unknown()) return false;
+    if (count.constant && count.type == Type::number && count.number >= 1 && count.number <= kMaxSamples &&
+        count.number == std::trunc(count.number)) {
+      return true;
+    }
+    context_.diagnostics.error("MOE2005", expr(context_.exprs.operands_of(e)[i]).span,
+                               fmt::format("{} looks back over 1 to {} dispatches, a whole constant number",
+                                           quote(spec.name), number_text(kMaxSamples)));
+    return false;
+  }
+
+  // weight_rate(N, P): so many weights of a dispatch count.
+  bool is_count(const Expr& e, const std::vector<Typed>& arguments) {
+    const Typed& count = arguments[1];
+    if (count.is_unknown()) return false;
+    if (count.constant && count.type == Type::number && count.number >= 1 && count.number <= kMaxExperts &&
+        count.number == std::trunc(count.number)) {
+      return true;
+    }
+    context_.diagnostics.error("MOE2005", expr(context_.exprs.operands_of(e)[1]).span,
+                               fmt::format("the number of weights that count is a whole constant number, 1 to {}",
+                                           number_text(kMaxExperts)));
+    return false;
+  }
+
+  // One thing that is known of an expert: a variable or a rate, or a let that is one.
+  Typed victim(const Expr& e, const Typed& argument) {
+    const ExprId id = context_.exprs.operands_of(e)[0];
+    const Expr& x = expr(id);
+    bool good = false;
+    if (x.kind == ExprKind::call) {
+      good = text(x) == "use_rate" || text(x) == "weight_rate";
+    } else if (x.kind == ExprKind::name && scope_has(text(x))) {
+      const Scope::Binding& binding = context_.scope->bindings.find(text(x))->second;
+      good = binding.expr != nullptr && binding.expr->nodes.size() == 1 && is_of_expert(binding.expr->root());
+    } else if (x.kind == ExprKind::name) {
+      const std::optional<Variable> variable = find_variable(text(x));
+      good = variable && ir::is_of_expert(variable->id);
+    }
+    if (good) return argument;
+    context_.diagnostics.error("MOE2021", e.span, "`victim` takes a variable of one expert",
+                               "write, for example, `victim(predicted)`");
+    return {};
+  }
+
+  static bool is_of_expert(const ir::ExprNode& node) {
+    if (node.op == ir::ExprOp::use_rate || node.op == ir::ExprOp::weight_rate) return true;
+    return node.op == ir::ExprOp::variable && ir::is_of_expert(node.variable);
   }
 
   const CheckContext& context_;
@@ -259,15 +301,18 @@ std::vector<std::string_view> scope_names(const CheckContext& context) {
 }
 
 Typed check_expression(const CheckContext& context, ExprId root, Place place) {
+  return Evaluator(context, root, place).run().values.back();
+}
+
+TypedNodes check_nodes(const CheckContext& context, ExprId root, Place place) {
   return Evaluator(context, root, place).run();
 }
 
-Scope::Binding check_let(const CheckContext& context, ExprId root) {
-  Evaluator evaluator(context, root, kAllPlaces);
-  Scope::Binding binding;
-  binding.value = evaluator.run();
-  binding.places = evaluator.seen_places();
-  return binding;
+ExprId resolve_list(const CheckContext& context, ExprId id) {
+  const Expr& e = context.exprs[id];
+  if (e.kind != ExprKind::name || context.scope == nullptr) return id;
+  const auto found = context.scope->bindings.find(context.exprs.text_of(e));
+  return found != context.scope->bindings.end() && found->second.list ? *found->second.list : id;
 }
 
 void check_condition(const CheckContext& context, ExprId root, Place place) {

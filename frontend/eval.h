@@ -2,6 +2,8 @@
 // Types of expressions, and the values of constant ones.
 #pragma once
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "frontend/ast.h"
 #include "frontend/variables.h"
 #include "ir/diagnostics.h"
+#include "ir/policy.h"
 
 namespace moe::frontend {
 
@@ -25,14 +28,17 @@ struct Typed {
   bool is_unknown() const { return type == Type::unknown; }
 };
 
-/// The params and lets of a policy, by name. A let that is no constant has only a type.
+/// The params and lets of a policy, by name.
 struct Scope {
   struct Binding {
-    Typed value;
+    Typed value;          ///< unknown of a list
     ir::SourceSpan span;  ///< where it is declared
     uint8_t places = kAllPlaces;
+    std::shared_ptr<const ir::Expr> expr;  ///< of a let that is no constant: its nodes, other lets filled in
+    std::optional<ast::ExprId> list;       ///< of a param that is a list
   };
   std::map<std::string, Binding, std::less<>> bindings;
+  std::vector<ir::Param> params;  ///< as they are printed
 };
 
 /// What every check of a policy's expressions needs.
@@ -40,6 +46,7 @@ struct CheckContext {
   const ast::Expressions& exprs;
   ir::Diagnostics& diagnostics;
   const Scope* scope = nullptr;
+  size_t* nodes_left = nullptr;  ///< of kMaxInlinedTotal, for the file; nullptr: not counted
 };
 
 /// The params and lets in scope, for suggestions.
@@ -50,8 +57,15 @@ std::vector<std::string_view> scope_names(const CheckContext& context);
 /// Cost: linear in the expression's nodes; no recursion.
 Typed check_expression(const CheckContext& context, ast::ExprId root, Place place);
 
-/// check_expression for the body of a let, which may stand anywhere its variables are known. The span is the caller's.
-Scope::Binding check_let(const CheckContext& context, ast::ExprId root);
+/// The types and constants of every node of an expression.
+struct TypedNodes {
+  std::vector<Typed> values;  ///< of the nodes [first, root] of the AST; the root's last
+  uint8_t places = kAllPlaces;  ///< where it may stand: the places in which all its variables are known
+};
+TypedNodes check_nodes(const CheckContext& context, ast::ExprId root, Place place);
+
+/// `id`, or the list that the param of that name stands for.
+ast::ExprId resolve_list(const CheckContext& context, ast::ExprId id);
 
 /// check_expression, and reports what is not true or false.
 void check_condition(const CheckContext& context, ast::ExprId root, Place place);

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "frontend/text.h"
 
 namespace moe::frontend {
@@ -62,38 +60,6 @@ Type common_type(const CheckContext& context, ir::SourceSpan span, const Typed& 
   return type;
 }
 
-double compute(Op op, double a, double b) {
-  switch (op) {
-    case Op::add:
-      return a + b;
-    case Op::subtract:
-      return a - b;
-    case Op::multiply:
-      return a * b;
-    case Op::divide:
-      return a / b;
-    default:
-      return std::fmod(a, b);
-  }
-}
-
-bool compare(Op op, double a, double b) {
-  switch (op) {
-    case Op::eq:
-      return a == b;
-    case Op::ne:
-      return a != b;
-    case Op::lt:
-      return a < b;
-    case Op::le:
-      return a <= b;
-    case Op::gt:
-      return a > b;
-    default:
-      return a >= b;
-  }
-}
-
 bool needs_zero_check(Op op) { return op == Op::divide || op == Op::modulo; }
 
 Typed arithmetic(const CheckContext& context, const Expr& e, const Typed& a, const Typed& b) {
@@ -112,7 +78,7 @@ Typed arithmetic(const CheckContext& context, const Expr& e, const Typed& a, con
     type = common_type(context, e.span, a, b);
     if (type == Type::unknown) return mismatch(context, e.span, to_word(e.op), a, b);
   }
-  if (a.constant && b.constant) return number_of(type, compute(e.op, a.number, b.number));
+  if (a.constant && b.constant) return number_of(type, ir::apply(to_ir(e.op), a.number, b.number));
   return of_type(type);
 }
 
@@ -120,14 +86,18 @@ Typed comparison(const CheckContext& context, const Expr& e, const Typed& a, con
   const bool equality = e.op == Op::eq || e.op == Op::ne;
   const bool same_kind = a.type == b.type && !is_numeric(a.type);
   if (same_kind && equality) {
-    if (!a.constant || !b.constant) return of_type(Type::boolean);
+    if (!a.constant || !b.constant) {
+      // Words and strings exist only while the policy is compiled.
+      if (a.type == Type::word || a.type == Type::text) return mismatch(context, e.span, to_word(e.op), a, b);
+      return of_type(Type::boolean);
+    }
     const bool equal = a.type == Type::boolean ? a.truth == b.truth : a.word == b.word;
     return boolean_of(equal == (e.op == Op::eq));
   }
   if (!is_numeric(a.type) || !is_numeric(b.type) || common_type(context, e.span, a, b) == Type::unknown) {
     return mismatch(context, e.span, to_word(e.op), a, b);
   }
-  if (a.constant && b.constant) return boolean_of(compare(e.op, a.number, b.number));
+  if (a.constant && b.constant) return boolean_of(ir::apply(to_ir(e.op), a.number, b.number) != 0);
   return of_type(Type::boolean);
 }
 
@@ -137,43 +107,48 @@ Typed logic(const CheckContext& context, const Expr& e, const Typed& a, const Ty
   return of_type(Type::boolean);
 }
 
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-
-double compute(Function function, std::span<const Typed> x) {
-  const double a = x[0].number;
-  const double b = x.size() > 1 ? x[1].number : 0;
-  switch (function) {
-    case Function::minimum:
-      return a < b ? a : b;
-    case Function::maximum:
-      return a < b ? b : a;
-    case Function::absolute:
-      return std::fabs(a);
-    case Function::exp:
-      return std::exp(a);
-    case Function::log:
-      return std::log(a);
-    case Function::log2:
-      return std::log2(a);
-    case Function::sqrt:
-      return std::sqrt(a);
-    case Function::pow:
-      return std::pow(a, b);
-    case Function::clamp: {
-      const double raised = a < b ? b : a;
-      return raised < x[2].number ? raised : x[2].number;
-    }
-    default:
-      return sigmoid(a);
-  }
-}
-
 bool keeps_measure(Function function) {
   return function == Function::minimum || function == Function::maximum || function == Function::absolute ||
          function == Function::clamp;
 }
 
 }  // namespace
+
+ir::ExprOp to_ir(Op op) {
+  switch (op) {
+    case Op::add:
+      return ir::ExprOp::add;
+    case Op::subtract:
+      return ir::ExprOp::subtract;
+    case Op::multiply:
+      return ir::ExprOp::multiply;
+    case Op::divide:
+      return ir::ExprOp::divide;
+    case Op::modulo:
+      return ir::ExprOp::modulo;
+    case Op::eq:
+      return ir::ExprOp::eq;
+    case Op::ne:
+      return ir::ExprOp::ne;
+    case Op::lt:
+      return ir::ExprOp::lt;
+    case Op::le:
+      return ir::ExprOp::le;
+    case Op::gt:
+      return ir::ExprOp::gt;
+    case Op::ge:
+      return ir::ExprOp::ge;
+    case Op::and_:
+      return ir::ExprOp::and_;
+    case Op::or_:
+      return ir::ExprOp::or_;
+    case Op::negate:
+      return ir::ExprOp::negate;
+    case Op::not_:
+      break;
+  }
+  return ir::ExprOp::not_;
+}
 
 Typed apply_unary(const CheckContext& context, const Expr& e, Typed a) {
   if (a.is_unknown()) return {};
@@ -207,7 +182,8 @@ Typed apply_conditional(const CheckContext& context, const Expr& e, Typed condit
     return {};
   }
   const Type type = common_type(context, e.span, a, b);
-  if (type == Type::unknown) return mismatch(context, e.span, "if", a, b);
+  const bool is_name = type == Type::word || type == Type::text;
+  if (type == Type::unknown || (is_name && !condition.constant)) return mismatch(context, e.span, "if", a, b);
   Typed out = of_type(type);
   if (condition.constant && a.constant && b.constant) {
     out = condition.truth ? a : b;
@@ -238,7 +214,9 @@ Typed apply_function(const CheckContext& context, const Expr& e, Function functi
       if (type == Type::unknown) return mismatch(context, e.span, context.exprs.text_of(e), arguments[0], argument);
     }
   }
-  return constant ? number_of(type, compute(function, arguments)) : of_type(type);
+  if (!constant) return of_type(type);
+  const auto number = [&](size_t i) { return i < arguments.size() ? arguments[i].number : 0; };
+  return number_of(type, ir::apply(find_function(context.exprs.text_of(e))->op, number(0), number(1), number(2)));
 }
 
 }  // namespace moe::frontend

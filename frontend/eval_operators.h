@@ -7,6 +7,8 @@
 
 namespace moe::frontend {
 
+ir::ExprOp to_ir(ast::Op op);
+
 Typed apply_unary(const CheckContext& context, const ast::Expr& e, Typed a);
 Typed apply_binary(const CheckContext& context, const ast::Expr& e, Typed a, Typed b);
 Typed apply_conditional(const CheckContext& context, const ast::Expr& e, Typed condition, Typed a, Typed b);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "frontend/ast.h"
+#include "frontend/imports.h"
 #include "ir/diagnostics.h"
 #include "ir/policy.h"
 #include "ir/source.h"
@@ -35,13 +36,15 @@ struct Setting {
 
 struct LowerOptions {
   std::vector<Setting> settings;
+  ImportResolver* imports = nullptr;  ///< nullptr: every `import` is an error
+  bool replay = false;                ///< a recorded trace will be replayed: `belady` and `next_use` know the future
 };
 
-/// Checks the file and fills in every default. nullopt when it has errors, found here or by the parser. What the
-/// language has and this version does not do yet is an error (MOE2900), never ignored.
+/// Reads what the file imports, checks it all and fills in every default. nullopt when there are errors, found here or
+/// by the parser. Findings in imported files have their place there (ir::Diagnostics::place_of).
 std::optional<ir::Module> lower(const ast::File& file, const LowerOptions& options, ir::Diagnostics& diagnostics);
 
-/// parse and lower, findings in order of text. The policies of the result are as many as the file's, in its order.
+/// parse and lower, findings in order of text.
 std::optional<ir::Module> compile_to_ir(const ir::SourceFile& source, const LowerOptions& options,
                                         ir::Diagnostics& diagnostics);
 

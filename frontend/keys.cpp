@@ -20,120 +20,128 @@ constexpr NumberRange kPositiveFraction{0, 1, true};
 constexpr NumberRange kPositive{0, kHuge, true};
 constexpr NumberRange kAny{};
 
-constexpr std::string_view kEvictionWords = "lru lfu score freq_threshold fifo";
-constexpr std::string_view kLaterEvictions = "sieve s3_fifo arc lirs w_tinylfu random belady fallback";
-constexpr std::string_view kStrategyWords = "none history lookahead gate";
-constexpr std::string_view kLaterStrategies = "affinity sequence learned";
+constexpr std::string_view kEvictionWords =
+    "lru lfu score freq_threshold fifo sieve s3_fifo arc lirs w_tinylfu random belady fallback";
+constexpr std::string_view kVictimWords =
+    "cache lru lfu score freq_threshold fifo sieve s3_fifo arc lirs w_tinylfu random belady";
+constexpr std::string_view kStrategyWords = "none history lookahead gate affinity sequence learned trajectory";
 constexpr std::string_view kDtypes = "as_stored f32 bf16 f16 f8_e4m3 int8 int4 int2";
 
 using enum ValueType;
 
 constexpr std::array kCacheKeys = {
-    KeySpec{"capacity", capacity, kCount32, "auto", "", ""},
-    KeySpec{"scope", word, kAny, "global layer", "", "global"},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "lru"},
-    KeySpec{"admit", admit, kAny, "always never", "", "always"},
-    KeySpec{"pin", pins, kAny, "", "", "[]"},
-    KeySpec{"frequency_decay", real, kPositiveFraction, "", "", "0.95"},
-    KeySpec{"decay_interval", integer, kCount, "", "", "100"},
-    KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "", "0.3"},
-    KeySpec{"freq_threshold", real, kFraction, "", "", "0.05"},
-    KeySpec{"freq_window", integer, {1, 1048576}, "", "", "100"},
-    KeySpec{"ttl", integer, kCount, "", "", ""},
-    KeySpec{"memory_threshold", real, kPositiveFraction, "", "", ""},
-    KeySpec{"memory_headroom", real, kPositiveFraction, "", "", "0.7"},
-    KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "", "16"},
-    KeySpec{"expert_size_gb", gigabytes, kPositive, "", "", "1.2"},
-    KeySpec{"protect_selected", boolean, kAny, "", "", "true"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},
+    KeySpec{"scope", word, kAny, "global layer", "global"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, "lru"},
+    KeySpec{"admit", admit, kAny, "always never", "always"},
+    KeySpec{"pin", pins, kAny, "", "[]"},
+    KeySpec{"preload", pins, kAny, "", "[]"},
+    KeySpec{"frequency_decay", real, kPositiveFraction, "", "0.95"},
+    KeySpec{"decay_interval", integer, kCount, "", "100"},
+    KeySpec{"score_ema_alpha", real, kPositiveFraction, "", "0.3"},
+    KeySpec{"freq_threshold", real, kFraction, "", "0.05"},
+    KeySpec{"freq_window", integer, {1, 1048576}, "", "100"},
+    KeySpec{"ttl", integer, kCount, "none", "none"},
+    KeySpec{"memory_threshold", real, kPositiveFraction, "none", "none"},
+    KeySpec{"memory_headroom", real, kPositiveFraction, "", "0.7"},
+    KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "16"},
+    KeySpec{"expert_size_gb", gigabytes, kPositive, "", "1.2"},
+    KeySpec{"protect_selected", boolean, kAny, "", "true"},
 };
 
 constexpr std::array kPrefetchKeys = {
-    KeySpec{"strategy", strategy, kAny, kStrategyWords, kLaterStrategies, "none"},
-    KeySpec{"budget", integer, kCount32, "", "", "4"},
-    KeySpec{"lookahead", integer, kWindow, "", "", "1"},
-    KeySpec{"history_window", integer, kWindow, "", "", "50"},
-    KeySpec{"affinity_threshold", real, kFraction, "", "", "0.3"},
-    KeySpec{"min_probability", real, kFraction, "", "", "0"},
-    KeySpec{"bandwidth", real, kPositiveFraction, "", "", "100%"},
-    KeySpec{"cancel_stale", boolean, kAny, "", "", "true"},
-    KeySpec{"profile", text, kAny, "", "", "", false},
-    KeySpec{"when", condition, kAny, "", "", "true", false},
-    KeySpec{"admit", admit, kAny, "always", "", "always", false},
-    KeySpec{"evict", victim, kAny, kEvictionWords, kLaterEvictions, "", false},
+    KeySpec{"strategy", strategy, kAny, kStrategyWords, "none"},
+    KeySpec{"budget", integer, kCount32, "", "4"},
+    KeySpec{"lookahead", integer, kWindow, "all", "1"},
+    KeySpec{"history_window", integer, kWindow, "", "50"},
+    KeySpec{"affinity_threshold", real, kFraction, "", "0.3"},
+    KeySpec{"min_probability", real, kFraction, "", "0"},
+    KeySpec{"bandwidth", real, kPositiveFraction, "", "100%"},
+    KeySpec{"cancel_stale", boolean, kAny, "", "true"},
+    KeySpec{"store", integer, kWindow, "", "64"},
+    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"when", condition, kAny, "", "true"},
+    KeySpec{"admit", admit, kAny, "always", "always"},
+    KeySpec{"evict", victim, kAny, kVictimWords, "cache"},
 };
 
 constexpr std::array kLearnKeys = {
-    KeySpec{"window", integer, kWindow, "", "", "24", false},
-    KeySpec{"discount", real, kPositiveFraction, "", "", "0.8", false},
-    KeySpec{"rate", real, kPositiveFraction, "", "", "0.01", false},
-    KeySpec{"profile", text, kAny, "", "", "", false},
-    KeySpec{"freeze", boolean, kAny, "", "", "false", false},
+    KeySpec{"window", integer, kWindow, "", "24"},
+    KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
+    KeySpec{"rate", real, kPositiveFraction, "", "0.01"},
+    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"freeze", boolean, kAny, "", "false"},
 };
 
 constexpr std::array kScheduleKeys = {
-    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid", "", "gpu_only"},
-    KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "", "50"},
-    KeySpec{"overlap", boolean, kAny, "", "", "true"},
-    KeySpec{"priority_routing", boolean, kAny, "", "", "false"},
-    KeySpec{"deadline", time_ms, kPositive, "", "", "", false},
-    KeySpec{"max_loads", integer, {0, kMaxU32}, "", "", "", false},
-    KeySpec{"approximate", boolean, kAny, "", "", "false", false},
+    KeySpec{"mode", word, kAny, "gpu_only cpu_fallback hybrid balance", "gpu_only"},
+    KeySpec{"offload_threshold_ms", time_ms, kPositive, "", "50"},
+    KeySpec{"overlap", boolean, kAny, "", "true"},
+    KeySpec{"priority_routing", boolean, kAny, "", "false"},
+    KeySpec{"deadline", time_ms, kPositive, "none", "none"},
+    KeySpec{"max_loads", integer, {0, kMaxU32}, "none", "none"},
+    KeySpec{"approximate", boolean, kAny, "", "false"},
+    KeySpec{"drop", drop, kAny, "never", "never"},
+    KeySpec{"gpu_time", duration, kAny, "auto", "auto"},
+    KeySpec{"cpu_time", duration, kAny, "auto", "auto"},
+    KeySpec{"load_time", duration, kAny, "auto", "auto"},
 };
 
 constexpr std::array kMonitorKeys = {
-    KeySpec{"metrics", metrics, kAny, "", "", "[hit_rate]"},
-    KeySpec{"window", integer, kWindow, "", "", "100"},
-    KeySpec{"log_interval", integer, kCount32, "", "", "50"},
+    KeySpec{"metrics", metrics, kAny, "", "[hit_rate]"},
+    KeySpec{"window", integer, kWindow, "", "100"},
+    KeySpec{"log_interval", integer, kCount32, "", "50"},
 };
 
 constexpr std::array kPerLayerKeys = {
-    KeySpec{"allocation", word, kAny, "", "entropy uniform utility", "entropy", false},
-    KeySpec{"total_budget", integer, kCount32, "", "", "", false},
-    KeySpec{"min_capacity", integer, kCount32, "", "", "2", false},
-    KeySpec{"max_capacity", integer, kCount32, "", "", "64", false},
-    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "", "500", false},
-    KeySpec{"entropy_window", integer, kWindow, "", "", "200", false},
+    KeySpec{"allocation", word, kAny, "entropy uniform utility", "entropy"},
+    KeySpec{"total_budget", integer, kCount32, "", ""},
+    KeySpec{"min_capacity", integer, kCount32, "", "2"},
+    KeySpec{"max_capacity", integer, kCount32, "", "64"},
+    KeySpec{"rebalance_interval", integer, {0, kMaxCount}, "", "500"},
+    KeySpec{"entropy_window", integer, kWindow, "", "200"},
+    KeySpec{"capacities", counts, kCount32, "", ""},
 };
 
 constexpr std::array kTiersKeys = {
-    KeySpec{"inclusive", boolean, kAny, "", "", "true", false},
-    KeySpec{"eviction", eviction, kAny, kEvictionWords, kLaterEvictions, "", false},
-    KeySpec{"direct", boolean, kAny, "", "", "false", false},
-    KeySpec{"precision", ladder, kAny, kDtypes, "", "", false},
+    KeySpec{"inclusive", boolean, kAny, "", "true"},
+    KeySpec{"eviction", eviction, kAny, kEvictionWords, ""},
+    KeySpec{"direct", boolean, kAny, "", "false"},
+    KeySpec{"precision", ladder, kAny, kDtypes, ""},
 };
 
 constexpr std::array kTierKeys = {
-    KeySpec{"location", word, kAny, "", "gpu host disk", "", false},
-    KeySpec{"dtype", word, kAny, "", kDtypes, "as_stored", false},
-    KeySpec{"capacity", capacity, kCount32, "auto", "", "", false},
-    KeySpec{"pinned", boolean, kAny, "", "", "", false},
-    KeySpec{"group_size", integer, kCount32, "", "", "128", false},
-    KeySpec{"path", text, kAny, "", "", "", false},
+    KeySpec{"location", word, kAny, "gpu host disk", ""},
+    KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},
+    KeySpec{"pinned", boolean, kAny, "", ""},
+    KeySpec{"group_size", integer, kCount32, "", "128"},
+    KeySpec{"path", text, kAny, "", ""},
 };
 
 constexpr std::array kMemoryKeys = {
-    KeySpec{"budget", size, kPositive, "", "", "", false},
-    KeySpec{"kv_reserve", size, {0, kHuge}, "", "", "", false},
-    KeySpec{"warn", real, kPositiveFraction, "", "", "80%", false},
-    KeySpec{"shed", real, kPositiveFraction, "", "", "92%", false},
+    KeySpec{"budget", size, {1, kMaxCount}, "", ""},
+    KeySpec{"kv_reserve", size, {0, kMaxCount}, "", ""},
+    KeySpec{"warn", real, kPositiveFraction, "", "80%"},
+    KeySpec{"shed", real, kPositiveFraction, "", "92%"},
 };
 
 constexpr std::array kBlocks = {
     BlockSpec{"cache", kCacheKeys, kNoItems, "", "", ""},
     BlockSpec{"prefetch", kPrefetchKeys, kNoItems, "", "", ""},
-    BlockSpec{"learn", kLearnKeys, kNoItems, "", "", "", false},
+    BlockSpec{"learn", kLearnKeys, kNoItems, "", "", ""},
     BlockSpec{"schedule", kScheduleKeys, kNoItems, "", "", "miss"},
     BlockSpec{"monitor", kMonitorKeys, kNoItems, "", "", ""},
-    BlockSpec{"adapt", {}, kRules, "", "", "", false},
-    BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", "", false},
-    BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", "", false},
-    BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed", false},
-    BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", "", false},
-    BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", "", false},
+    BlockSpec{"adapt", {}, kRules, "", "", ""},
+    BlockSpec{"per_layer", kPerLayerKeys, kNoItems, "", "", ""},
+    BlockSpec{"tiers", kTiersKeys, kMoves, "tier", "", ""},
+    BlockSpec{"memory", kMemoryKeys, kNoItems, "", "", "warn shed"},
+    BlockSpec{"layers", {}, kNoItems, "cache prefetch schedule tiers", "", ""},
+    BlockSpec{"phase", {}, kNoItems, "prefetch schedule cache", "prefill decode", ""},
 };
 
 // Blocks that stand only inside others.
-constexpr BlockSpec kTier{"tier", kTierKeys, kNoItems, "", "*", "", false};
+constexpr BlockSpec kTier{"tier", kTierKeys, kNoItems, "", "*", ""};
 
 struct Alias {
   std::string_view block;  // "": in adapt rules only
@@ -222,9 +230,7 @@ bool contains_word(std::string_view words, std::string_view word) {
 }
 
 bool is_enum_word(std::string_view name) {
-  const auto takes = [&](const KeySpec& key) {
-    return contains_word(key.words, name) || contains_word(key.later_words, name);
-  };
+  const auto takes = [&](const KeySpec& key) { return contains_word(key.words, name); };
   const auto any_takes = [&](const BlockSpec& block) {
     return std::any_of(block.keys.begin(), block.keys.end(), takes);
   };

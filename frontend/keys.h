@@ -22,10 +22,13 @@ enum class ValueType : uint8_t {
   eviction,   ///< a word, `a | b` or least(E)
   admit,      ///< a word or when(E)
   strategy,   ///< a word or a chain of them
-  victim,     ///< an eviction word or least(E)
-  pins,       ///< a list of experts, or hottest(N)
+  victim,     ///< an eviction word or least(E), or `cache`
+  pins,       ///< a list of experts, `all`, or hottest(N)
   metrics,    ///< a list of metric names
+  counts,     ///< a list of whole numbers
   condition,  ///< an expression that is true or false
+  drop,       ///< when(E)
+  duration,   ///< an expression that is a time; a number is milliseconds
   ladder,     ///< by (E) [ ... ]
 };
 
@@ -41,9 +44,7 @@ struct KeySpec {
   ValueType type = ValueType::integer;
   NumberRange range;              ///< of numbers
   std::string_view words;         ///< the words it takes, separated by spaces
-  std::string_view later_words;   ///< words of the language that are not supported yet
   std::string_view default_text;  ///< as in docs/language.md; "" for none
-  bool supported = true;
 };
 
 /// Kinds of items a block may hold besides its keys; a set.
@@ -56,7 +57,6 @@ struct BlockSpec {
   std::string_view inner_blocks;  ///< names of the blocks it may hold, separated by spaces
   std::string_view labels;        ///< the labels it takes; "*": any name; "": none
   std::string_view on_events;     ///< `on EVENT { ... }` inside it
-  bool supported = true;
 };
 
 /// nullptr when there is none. `tier` and `on` stand inside other blocks and are found here too.

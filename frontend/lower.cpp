@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
+#include <set>
+#include <tuple>
 
+#include "frontend/check_adapt.h"
+#include "frontend/extend.h"
 #include "frontend/frontend.h"
 #include "frontend/limits.h"
-#include "frontend/scope.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -32,194 +34,140 @@ void check_version(const ast::File& file, ir::Diagnostics& diagnostics) {
   }
 }
 
-class PolicyLowering {
+/// What is inherited is checked once for each heir, and found wrong once.
+class RepeatedFindings {
  public:
-  PolicyLowering(const ast::File& file, const ast::Policy& policy, const Scope& scope, ir::Diagnostics& diagnostics)
-      : file_(file), policy_(policy), context_{file.exprs, diagnostics, &scope}, diagnostics_(diagnostics) {
-    values_.policy = &policy;
-  }
+  explicit RepeatedFindings(ir::Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
 
-  ir::Policy lower() {
-    check_base();
-    check_blocks();
-    check_later_blocks();
-    check_required();
-    ir::Policy out;
-    out.name = {policy_.name.text, policy_.name.span};
-    out.span = policy_.span;
-    out.cache = lower_cache(values_.cache);
-    out.prefetch = lower_prefetch(values_.prefetch);
-    out.schedule = lower_schedule(values_.schedule);
-    if (values_.monitor_block != nullptr) out.monitor = lower_monitor(values_.monitor);
-    check_rules(out);
-    return out;
+  /// Drops what is new since the last call and has been said before.
+  void drop() {
+    diagnostics_.remove_if(checked_, [this](const ir::Diagnostic& finding) {
+      if (finding.span.is_default()) return false;
+      return !said_.emplace(finding.code, finding.span.begin, finding.span.end, finding.message).second;
+    });
+    checked_ = diagnostics_.items().size();
   }
 
  private:
-  void check_base() {
-    if (!policy_.base) return;
-    const ast::Name& base = *policy_.base;
-    std::vector<std::string_view> names;
-    for (const ast::Policy& policy : file_.policies) names.push_back(policy.name.text);
-    const bool known = std::find(names.begin(), names.end(), std::string_view(base.text)) != names.end();
-    if (base.text == policy_.name.text) {
-      diagnostics_.error("MOE2121", base.span, "a policy cannot extend itself");
-    } else if (!known && file_.imports.empty()) {
-      diagnostics_.error("MOE2013", base.span, fmt::format("there is no policy {} in this file", quote(base.text)),
-                         suggest(base.text, names));
-    }
-    report_unsupported(diagnostics_, base.span, "extends", "copy the blocks of the other policy");
-  }
-
-  void check_blocks() {
-    std::vector<const ast::Block*> seen;
-    for (const ast::Block& block : policy_.blocks) {
-      if (too_many(diagnostics_)) return;
-      const BlockSpec* spec = find_block(block.name.text);
-      if (spec == nullptr) {
-        report_unknown_block(context_, block.name, block_names());
-        continue;
-      }
-      if (spec->name == "tier") {
-        diagnostics_.error("MOE2020", block.name.span, "`tier` stands inside `tiers { ... }`", "put it there");
-        continue;
-      }
-      if (is_repeated(block, seen)) continue;
-      seen.push_back(&block);
-      check_supported_block(block, *spec);
-    }
-  }
-
-  // Several bands of layers, and both phases, may stand side by side.
-  bool is_repeated(const ast::Block& block, const std::vector<const ast::Block*>& seen) {
-    if (block.name.text == "layers") return false;
-    const auto label = [](const ast::Block& b) {
-      return b.label ? std::string_view(b.label->text) : std::string_view();
-    };
-    const bool labels_count = block.name.text == "phase";
-    for (const ast::Block* first : seen) {
-      if (first->name.text != block.name.text || (labels_count && label(*first) != label(block))) continue;
-      auto& error = diagnostics_.error(
-          "MOE2007", block.name.span, fmt::format("the block {} stands twice", quote(block.name.text)), "join the two");
-      error.related_span = first->name.span;
-      error.related_message = "the first is here";
-      return true;
-    }
-    return false;
-  }
-
-  void check_supported_block(const ast::Block& block, const BlockSpec& spec) {
-    if (spec.name == "cache") {
-      values_.cache_block = &block;
-      values_.cache = check_block(context_, block, spec);
-    } else if (spec.name == "prefetch") {
-      values_.prefetch_block = &block;
-      values_.prefetch = check_block(context_, block, spec);
-    } else if (spec.name == "schedule") {
-      values_.schedule_block = &block;
-      values_.schedule = check_block(context_, block, spec);
-      check_on_miss(context_, block, values_.schedule);
-    } else if (spec.name == "monitor") {
-      values_.monitor_block = &block;
-      values_.monitor = check_block(context_, block, spec);
-    } else {
-      later_.push_back(&block);
-    }
-  }
-
-  void check_later_blocks() {
-    check_layers(context_, policy_);
-    for (const ast::Block* block : later_) {
-      if (too_many(diagnostics_)) return;
-      const std::string_view name = block->name.text;
-      if (name == "adapt") {
-        check_adapt(context_, file_, *block);
-      } else if (name == "per_layer") {
-        check_per_layer(context_, *block, values_.cache);
-      } else if (name == "tiers") {
-        values_.tiers_block = block;
-        check_tiers(context_, *block);
-      } else if (name == "memory") {
-        check_memory(context_, file_, *block);
-      } else if (name == "phase") {
-        check_phase(context_, *block);
-      } else if (name == "learn") {
-        check_block(context_, *block, *find_block(name));
-      }
-      report_unsupported(diagnostics_, block->name.span, name,
-                         "supported blocks: `cache`, `prefetch`, `schedule` and `monitor`");
-    }
-  }
-
-  void check_required() {
-    if (policy_.broken || policy_.base || values_.tiers_block != nullptr) return;
-    if (values_.cache_block == nullptr) {
-      const bool empty = policy_.blocks.empty();
-      diagnostics_.error(
-          "MOE2010", policy_.name.span,
-          fmt::format("the policy {} {}", quote(policy_.name.text), empty ? "is empty" : "has no `cache`"),
-          "add `cache { capacity = 8 }`");
-      return;
-    }
-    const ast::Block& cache = *values_.cache_block;
-    if (values_.cache.find("capacity") != nullptr || cache.broken || cache.items.empty()) return;
-    diagnostics_.error("MOE2011", cache.name.span, "the cache has no `capacity`",
-                       "add `capacity = 8`, or a share such as `capacity = 25%`");
-  }
-
-  void check_rules(ir::Policy& out) {
-    check_headroom(out.cache, diagnostics_);
-    check_pins_repeat(out.cache, diagnostics_);
-    check_pins_fit(out.cache, diagnostics_);
-    check_budget(out.cache, out.prefetch, diagnostics_);
-    check_hybrid(out.schedule, diagnostics_);
-    check_unread_keys(values_, out, diagnostics_);
-  }
-
-  const ast::File& file_;
-  const ast::Policy& policy_;
-  CheckContext context_;
   ir::Diagnostics& diagnostics_;
-  PolicyValues values_;
-  std::vector<const ast::Block*> later_;
+  size_t checked_ = 0;
+  std::set<std::tuple<std::string, uint32_t, uint32_t, std::string>> said_;
 };
 
-void check_names(const ast::File& file, ir::Diagnostics& diagnostics) {
-  std::map<std::string_view, ir::SourceSpan> first;
-  for (const ast::Policy& policy : file.policies) {
-    const auto [place, inserted] = first.emplace(policy.name.text, policy.name.span);
-    if (inserted) continue;
-    auto& error = diagnostics.error("MOE2008", policy.name.span,
-                                    fmt::format("two policies are called {}", quote(policy.name.text)), "rename one");
-    error.related_span = place->second;
-    error.related_message = "the first is here";
+/// Policies one by one, then what ties them together.
+class ModuleLowering {
+ public:
+  explicit ModuleLowering(const FileContext& file)
+      : file_(file),
+        diagnostics_(file.diagnostics),
+        inheritance_(file.linked, file.diagnostics),
+        repeated_(file.diagnostics) {}
+
+  ir::Module lower() {
+    ir::Module module;
+    module.num_own = file_.linked.num_own();
+    for (size_t i = 0; i < module.num_own; ++i) add(i);
+    for (size_t i = 0; i < module.num_own && !too_many(diagnostics_); ++i) add_used(i);
+    for (size_t i = 0; i < module.num_own && !too_many(diagnostics_); ++i) {
+      module.policies.push_back(with_alternatives(i));
+      check_adapt(module.policies.back(), diagnostics_);
+      repeated_.drop();
+    }
+    // What is imported is there to be used, and its rules are not.
+    for (size_t i = module.num_own; i < order_.size() && !too_many(diagnostics_); ++i) {
+      module.policies.push_back(without_rules(lowered_.at(order_[i]).policy));
+    }
+    return module;
   }
-}
+
+ private:
+  void add(size_t policy) {
+    if (lowered_.contains(policy) || too_many(diagnostics_)) return;
+    lowered_.emplace(policy, lower_policy(file_, inheritance_.whole(policy)));
+    if (policy < file_.linked.num_own()) names_.emplace(file_.linked.policies()[policy].name.text, policy);
+    order_.push_back(policy);
+    repeated_.drop();
+  }
+
+  // An inherited rule sees the policies of the file that it was written in: two of one name can meet.
+  void add_used(size_t policy) {
+    const std::vector<UsedPolicy> used_by = lowered_.at(policy).used;
+    for (const UsedPolicy& used : used_by) {
+      add(used.policy);
+      const ast::Name& name = file_.linked.policies()[used.policy].name;
+      const auto [place, inserted] = names_.emplace(name.text, used.policy);
+      if (inserted || place->second == used.policy) continue;
+      auto& error =
+          diagnostics_.error("MOE2008", used.span,
+                             fmt::format("two policies called {} come together here", quote(name.text)), "rename one");
+      error.related_span = file_.linked.policies()[place->second].name.span;
+      error.related_message = "the other one is here";
+    }
+  }
+
+  ir::Policy with_alternatives(size_t policy) {
+    const LoweredPolicy& lowered = lowered_.at(policy);
+    ir::Policy out = lowered.policy;
+    std::set<size_t> taken;
+    for (const UsedPolicy& used : lowered.used) {
+      const auto other = lowered_.find(used.policy);
+      if (other == lowered_.end() || !taken.insert(used.policy).second) continue;
+      if (!inheritance_.may_copy(inheritance_.cost(used.policy), used.span)) continue;
+      const ir::Policy& alternative = other->second.policy;
+      if (used.policy != policy && has_rules(alternative)) {
+        diagnostics_.warning("MOE2156", used.span,
+                             fmt::format("the rules of {} are left out: those of the policy that uses it stay in force",
+                                         quote(alternative.name.value)),
+                             "write the rules that are needed in this policy");
+      }
+      out.alternatives.push_back(without_rules(alternative));
+    }
+    return out;
+  }
+
+  static bool has_rules(const ir::Policy& policy) {
+    const bool acts = policy.memory && (!policy.memory->on_warn.empty() || !policy.memory->on_shed.empty());
+    return acts || !policy.adapt.empty() || !policy.choose.empty();
+  }
+
+  static ir::Policy without_rules(ir::Policy policy) {
+    policy.adapt.clear();
+    policy.choose.clear();
+    if (policy.memory) {
+      policy.memory->on_warn.clear();
+      policy.memory->on_shed.clear();
+    }
+    return policy;
+  }
+
+  const FileContext& file_;
+  ir::Diagnostics& diagnostics_;
+  Inheritance inheritance_;
+  RepeatedFindings repeated_;
+  std::map<size_t, LoweredPolicy> lowered_;  ///< by place in the linked list
+  std::vector<size_t> order_;                ///< of lowering: the file's own first
+  std::map<std::string, size_t> names_;      ///< of the module
+};
 
 }  // namespace
 
 std::optional<ir::Module> lower(const ast::File& file, const LowerOptions& options, ir::Diagnostics& diagnostics) {
   if (too_many(diagnostics)) return std::nullopt;  // the parser has said so
   const size_t errors_before = diagnostics.num_errors();
-  check_version(file, diagnostics);
-  check_names(file, diagnostics);
-  for (const ast::Import& import : file.imports) {
-    if (too_many(diagnostics)) break;
-    report_unsupported(diagnostics, import.span, "import", "copy the policy into this file");
-  }
+  const Linked linked = link(file, file.name, options.imports, diagnostics);
+  check_version(linked.file(), diagnostics);
   std::vector<ParsedSetting> settings = parse_settings(options.settings, diagnostics);
-  ir::Module module;
-  for (const ast::Policy& policy : file.policies) {
-    if (too_many(diagnostics)) break;
-    const Scope scope = build_scope(policy, file.exprs, settings, diagnostics);
-    module.policies.push_back(PolicyLowering(file, policy, scope, diagnostics).lower());
-  }
+  size_t nodes_left = kMaxInlinedTotal;
+  const FileContext context{linked, settings, diagnostics, &nodes_left, options.replay};
+  ir::Module module = ModuleLowering(context).lower();
   for (const ParsedSetting& setting : settings) {
     if (setting.used) continue;
     diagnostics.error("MOE2028", {}, fmt::format("no policy has a param {}", quote(setting.setting->name)));
   }
   report_if_too_many(diagnostics);
-  if (file.broken || file.policies.empty() || diagnostics.num_errors() > errors_before) return std::nullopt;
+  const bool good = !linked.file().broken && !file.policies.empty();
+  if (!good || diagnostics.num_errors() > errors_before) return std::nullopt;
+  linked.report_unused(diagnostics);
   assert(std::all_of(module.policies.begin(), module.policies.end(),
                      [](const ir::Policy& policy) { return ir::verify(policy).empty(); }));
   return module;

@@ -1,53 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values of the four blocks to rules. A key that was not written keeps the default of ir/policy.h.
 #include "frontend/lower.h"
+#include "frontend/lower_keys.h"
 
 namespace moe::frontend {
 
-ir::CacheRule lower_cache(const BlockValues& values) {
-  ir::CacheRule rule;
-  if (const auto* capacity = values.get<ir::Capacity>("capacity")) {
-    rule.capacity = {*capacity, values.find("capacity")->span};
+namespace {
+
+// Every key that the IR has in its table; the others are the caller's.
+void assign_all(std::string_view block, const BlockValues& values, ir::Rules& rules) {
+  for (const BlockValues::Value& value : values.all()) {
+    const std::optional<ir::Key> key = ir::find_key(block, value.key->name);
+    std::optional<ir::KeyValue> of_key = to_key_value(*value.key, value.value);
+    if (key && of_key) ir::assign(rules, {*key, std::move(*of_key), value.span});
   }
-  if (const auto* pins = values.get<PinList>("pin")) rule.pins = *pins;
-  values.read_word("scope", rule.scope, 2);
-  values.read_word("eviction", rule.eviction, 5);
-  values.read_word("admit", rule.admit, 2);
-  values.read("frequency_decay", rule.frequency_decay);
-  values.read("decay_interval", rule.decay_interval);
-  values.read("score_ema_alpha", rule.score_ema_alpha);
-  values.read("freq_threshold", rule.freq_threshold);
-  values.read("freq_window", rule.freq_window);
-  if (values.get<Typed>("ttl") != nullptr) values.read("ttl", rule.ttl.emplace());
-  if (values.get<Typed>("memory_threshold") != nullptr)
-    values.read("memory_threshold", rule.memory_threshold.emplace());
-  values.read("memory_headroom", rule.memory_headroom);
-  values.read("memory_budget_gb", rule.memory_budget_gb);
-  values.read("expert_size_gb", rule.expert_size_gb);
-  values.read("protect_selected", rule.protect_selected);
-  return rule;
+}
+
+}  // namespace
+
+ir::CacheRule lower_cache(const BlockValues& values) {
+  ir::Rules rules;
+  assign_all("cache", values, rules);
+  values.read_word("scope", rules.cache.scope, 2);
+  if (const auto* pins = values.get<PinList>("pin")) rules.cache.pins = *pins;
+  if (const auto* preload = values.get<PinList>("preload")) rules.cache.preload = *preload;
+  return std::move(rules.cache);
 }
 
 ir::PrefetchRule lower_prefetch(const BlockValues& values) {
-  ir::PrefetchRule rule;
-  values.read_word("strategy", rule.strategy, 4);
-  values.read("budget", rule.budget);
-  values.read("lookahead", rule.lookahead);
-  values.read("history_window", rule.history_window);
-  values.read("affinity_threshold", rule.affinity_threshold);
-  values.read("min_probability", rule.min_probability);
-  values.read("bandwidth", rule.bandwidth);
-  values.read("cancel_stale", rule.cancel_stale);
-  return rule;
+  ir::Rules rules;
+  assign_all("prefetch", values, rules);
+  return std::move(rules.prefetch);
 }
 
 ir::ScheduleRule lower_schedule(const BlockValues& values) {
-  ir::ScheduleRule rule;
-  values.read_word("mode", rule.mode, 3);
-  values.read("offload_threshold_ms", rule.offload_threshold_ms);
-  values.read("overlap", rule.overlap);
-  values.read("priority_routing", rule.priority_routing);
-  return rule;
+  ir::Rules rules;
+  assign_all("schedule", values, rules);
+  return std::move(rules.schedule);
 }
 
 ir::MonitorRule lower_monitor(const BlockValues& values) {

@@ -46,6 +46,7 @@ ParsedSource parse_source(const ir::SourceFile& source, ir::Diagnostics& diagnos
     return parsed;
   }
   ast::File file = build_file(tree, std::move(expressions), diagnostics);
+  file.name = source.name();
   check_has_policy(file, diagnostics);
   report_if_too_many(diagnostics);
   file.broken = file.broken || diagnostics.num_errors() > errors_before;

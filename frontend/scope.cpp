@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "frontend/limits.h"
+#include "frontend/lower_expr.h"
 #include "frontend/parse_tree.h"
 #include "frontend/text.h"
-#include "frontend/unsupported.h"
 
 namespace moe::frontend {
 namespace {
@@ -74,10 +74,16 @@ Typed parse_literal(std::string_view text) {
   return value;
 }
 
+std::string trimmed(std::string_view text) {
+  const Tokens tokens = tokenize(text);  // a literal, and the end
+  return std::string(text.substr(tokens.front().begin, tokens[tokens.size() - 2].end - tokens.front().begin));
+}
+
 class ScopeBuilder {
  public:
-  ScopeBuilder(const ast::Expressions& exprs, std::vector<ParsedSetting>& settings, ir::Diagnostics& diagnostics)
-      : exprs_(exprs), settings_(settings), diagnostics_(diagnostics) {}
+  ScopeBuilder(const ast::Expressions& exprs, std::vector<ParsedSetting>& settings, ir::Diagnostics& diagnostics,
+               size_t* nodes_left)
+      : exprs_(exprs), settings_(settings), diagnostics_(diagnostics), nodes_left_(nodes_left) {}
 
   Scope build(const ast::Policy& policy) {
     for (const ast::Param& param : policy.params) {
@@ -85,7 +91,7 @@ class ScopeBuilder {
     }
     for (const ast::Let& let : policy.lets) {
       if (too_many(diagnostics_)) break;
-      Scope::Binding binding = check_let(context(), let.value);
+      Scope::Binding binding = lower_let(context(), let.value);
       binding.span = let.name.span;
       declare(let.name, std::move(binding));
     }
@@ -93,23 +99,36 @@ class ScopeBuilder {
   }
 
  private:
-  CheckContext context() const { return {exprs_, diagnostics_, &scope_}; }
+  CheckContext context() const { return {exprs_, diagnostics_, &scope_, nodes_left_}; }
+  CheckContext without_scope() const { return {exprs_, diagnostics_}; }
 
   void add_param(const ast::Param& param) {
     Scope::Binding binding;
     binding.span = param.name.span;
     if (is_literal(param.value)) {
-      binding.value = check_expression({exprs_, diagnostics_, nullptr}, param.value, kConstantPlace);
+      binding.value = check_expression(without_scope(), param.value, kConstantPlace);
     } else if (exprs_[param.value].kind == ExprKind::list) {
-      report_unsupported_phrase(diagnostics_, exprs_[param.value].span, "a list as a param",
-                                "write the list where it is used");
+      binding.list = param.value;
+      if (param.domain) {
+        diagnostics_.error("MOE2027", exprs_[*param.domain].span, "a param that is a list has no domain", "remove it");
+      }
     } else if (exprs_[param.value].kind != ExprKind::missing) {
       diagnostics_.error("MOE2027", exprs_[param.value].span, "the value of a param is a literal",
                          "use `let` for an expression");
     }
-    if (param.domain) check_domain(param, binding.value);
-    apply_setting(param, binding.value);
-    declare(param.name, std::move(binding));
+    if (param.domain && !binding.list) check_domain(param, binding.value);
+    const std::string value = apply_setting(param, binding);
+    if (!declare(param.name, std::move(binding))) return;
+    scope_.params.push_back({param.name.text, value, param.domain ? text_of_domain(exprs_[*param.domain]) : ""});
+  }
+
+  // On one line and without comments, whatever the source is like.
+  std::string text_of_domain(const ast::Expr& domain) const {
+    std::vector<std::string_view> members;
+    for (const ast::ExprId id : exprs_.operands_of(domain)) members.push_back(exprs_.written(exprs_[id]));
+    if (domain.kind != ExprKind::range) return fmt::format("[{}]", fmt::join(members, ", "));
+    const std::string step = members.size() > 2 ? fmt::format(" step {}", members[2]) : "";
+    return fmt::format("{} .. {}{}", members[0], members[1], step);
   }
 
   bool is_literal(ast::ExprId id) const {
@@ -121,18 +140,19 @@ class ScopeBuilder {
            e.kind == ExprKind::name;
   }
 
-  void declare(const ast::Name& name, Scope::Binding binding) {
+  bool declare(const ast::Name& name, Scope::Binding binding) {
     if (const auto reserved = reserved_as(name.text)) {
       diagnostics_.error("MOE2017", name.span, fmt::format("{} is {} already", quote(name.text), *reserved),
                          "choose another name");
-      return;
+      return false;
     }
     const auto [place, inserted] = scope_.bindings.emplace(name.text, std::move(binding));
-    if (inserted) return;
+    if (inserted) return true;
     auto& error = diagnostics_.error("MOE2023", name.span, fmt::format("{} is defined twice", quote(name.text)),
                                      "rename or remove one");
     error.related_span = place->second.span;
     error.related_message = "the first definition is here";
+    return false;
   }
 
   void check_domain(const ast::Param& param, const Typed& value) {
@@ -143,7 +163,7 @@ class ScopeBuilder {
         diagnostics_.error("MOE2027", exprs_[id].span, "a domain is made of literals");
         return;
       }
-      members.push_back(check_expression({exprs_, diagnostics_, nullptr}, id, kConstantPlace));
+      members.push_back(check_expression(without_scope(), id, kConstantPlace));
       if (members.back().is_unknown() || value.is_unknown()) return;
       if (!same_kind(members.back(), value)) {
         diagnostics_.error(
@@ -184,12 +204,16 @@ class ScopeBuilder {
     return std::any_of(members.begin(), members.end(), [&](const Typed& member) { return equal(member, value); });
   }
 
-  void apply_setting(const ast::Param& param, Typed& value) {
+  // The text of the value in force.
+  std::string apply_setting(const ast::Param& param, Scope::Binding& binding) {
+    Typed& value = binding.value;
+    std::string written = binding.list ? text_of_domain(exprs_[param.value]) : std::string(exprs_.written(exprs_[param.value]));
     for (ParsedSetting& setting : settings_) {
       if (setting.setting->name != param.name.text) continue;
       setting.used = true;
-      if (value.is_unknown()) continue;
       const std::string shown = quote(setting.setting->name + "=" + setting.setting->value);
+      if (binding.list) diagnostics_.error("MOE2026", {}, fmt::format("{} is a list and cannot be set", quote(param.name.text)));
+      if (value.is_unknown()) continue;
       if (!same_kind(setting.value, value)) {
         diagnostics_.error("MOE2026", {},
                            fmt::format("{} sets {} to {}", shown, to_word(value.type), to_word(setting.value.type)));
@@ -202,7 +226,9 @@ class ScopeBuilder {
         continue;
       }
       value = setting.value;
+      written = setting.text;
     }
+    return written;
   }
 
   bool in_domain(const ast::Param& param, const Typed& value) const {
@@ -210,7 +236,7 @@ class ScopeBuilder {
     const ast::Expr& domain = exprs_[*param.domain];
     std::vector<Typed> members;
     for (const ast::ExprId id : exprs_.operands_of(domain)) {
-      members.push_back(check_expression({exprs_, reported_already, nullptr}, id, kConstantPlace));
+      members.push_back(check_expression({exprs_, reported_already}, id, kConstantPlace));
     }
     return reported_already.has_errors() || members.size() < 1 || contains(domain, members, value);
   }
@@ -218,6 +244,7 @@ class ScopeBuilder {
   const ast::Expressions& exprs_;
   std::vector<ParsedSetting>& settings_;
   ir::Diagnostics& diagnostics_;
+  size_t* nodes_left_;
   Scope scope_;
 };
 
@@ -233,14 +260,14 @@ std::vector<ParsedSetting> parse_settings(const std::vector<Setting>& settings, 
                         "give a number, a word, true or false");
       continue;
     }
-    parsed.push_back({&setting, value, false});
+    parsed.push_back({&setting, value, trimmed(setting.value)});
   }
   return parsed;
 }
 
 Scope build_scope(const ast::Policy& policy, const ast::Expressions& exprs, std::vector<ParsedSetting>& settings,
-                  ir::Diagnostics& diagnostics) {
-  return ScopeBuilder(exprs, settings, diagnostics).build(policy);
+                  ir::Diagnostics& diagnostics, size_t* nodes_left) {
+  return ScopeBuilder(exprs, settings, diagnostics, nodes_left).build(policy);
 }
 
 }  // namespace moe::frontend

@@ -13,62 +13,46 @@ constexpr uint8_t E = kEvictPlace | kAdmitPlace;
 constexpr uint8_t EM = E | kMissPlace;
 constexpr uint8_t EMP = EM | kPrefetchPlace;
 
-constexpr std::array kVariables = {
-    Variable{"freq", Type::number, E},
-    Variable{"recency", Type::number, E},
-    Variable{"age", Type::number, E},
-    Variable{"uses", Type::number, E},
-    Variable{"seen", Type::number, EMP},
-    Variable{"idle", Type::number, EMP},
-    Variable{"value", Type::ratio, EMP},
-    Variable{"score", Type::ratio, E},
-    Variable{"weight", Type::ratio, E},
-    Variable{"tokens", Type::number, EM},
-    Variable{"layer", Type::number, EM},
-    Variable{"expert", Type::number, EM},
-    Variable{"distance", Type::number, EM},
-    Variable{"size", Type::size, EM},
-    Variable{"predicted", Type::ratio, EMP},
-    Variable{"load_ms", Type::time, EMP},
-    Variable{"cpu_ms", Type::time, EMP},
-    Variable{"next_use", Type::number, E},
-    Variable{"hit_rate", Type::ratio},
-    Variable{"miss_rate", Type::ratio},
-    Variable{"eviction_rate", Type::ratio},
-    Variable{"prefetch_accuracy", Type::ratio},
-    Variable{"prefetch_coverage", Type::ratio},
-    Variable{"stall_ms", Type::time},
-    Variable{"queue_depth", Type::number},
-    Variable{"link_gbps", Type::number},
-    Variable{"tokens_per_s", Type::number},
-    Variable{"memory_used", Type::size},
-    Variable{"memory_free", Type::size},
-    Variable{"cache_fill", Type::ratio},
-    Variable{"kv_used", Type::size},
-    Variable{"entropy", Type::number},
-    Variable{"phase", Type::phase},
-    Variable{"batch", Type::number},
-    Variable{"capacity", Type::number},
-    Variable{"num_experts", Type::number},
-    Variable{"num_layers", Type::number},
-    Variable{"top_k", Type::number},
-};
+// Those of one expert; the others are known everywhere.
+uint8_t places_of(ir::Variable variable) {
+  switch (variable) {
+    case ir::Variable::freq:
+    case ir::Variable::recency:
+    case ir::Variable::age:
+    case ir::Variable::uses:
+    case ir::Variable::score:
+    case ir::Variable::next_use:
+      return E;
+    case ir::Variable::weight:
+    case ir::Variable::tokens:
+    case ir::Variable::layer:
+    case ir::Variable::expert:
+    case ir::Variable::distance:
+    case ir::Variable::size:
+      return EM;
+    default:
+      return ir::is_of_expert(variable) ? EMP : uint8_t{kAllPlaces};
+  }
+}
+
+using ir::ExprOp;
 
 constexpr std::array kFunctions = {
-    FunctionSpec{"min", Function::minimum, 2},
-    FunctionSpec{"max", Function::maximum, 2},
-    FunctionSpec{"abs", Function::absolute, 1},
-    FunctionSpec{"exp", Function::exp, 1},
-    FunctionSpec{"log", Function::log, 1},
-    FunctionSpec{"log2", Function::log2, 1},
-    FunctionSpec{"sqrt", Function::sqrt, 1},
-    FunctionSpec{"pow", Function::pow, 2},
-    FunctionSpec{"clamp", Function::clamp, 3},
-    FunctionSpec{"sigmoid", Function::sigmoid, 1},
-    FunctionSpec{"avg_over", Function::avg_over, 2},
-    FunctionSpec{"max_over", Function::max_over, 2},
-    FunctionSpec{"trend", Function::trend, 2},
-    FunctionSpec{"use_rate", Function::use_rate, 1, EMP},
+    FunctionSpec{"min", Function::minimum, 2, kAllPlaces, 0, ExprOp::min},
+    FunctionSpec{"max", Function::maximum, 2, kAllPlaces, 0, ExprOp::max},
+    FunctionSpec{"abs", Function::absolute, 1, kAllPlaces, 0, ExprOp::abs},
+    FunctionSpec{"exp", Function::exp, 1, kAllPlaces, 0, ExprOp::exp},
+    FunctionSpec{"log", Function::log, 1, kAllPlaces, 0, ExprOp::log},
+    FunctionSpec{"log2", Function::log2, 1, kAllPlaces, 0, ExprOp::log2},
+    FunctionSpec{"sqrt", Function::sqrt, 1, kAllPlaces, 0, ExprOp::sqrt},
+    FunctionSpec{"pow", Function::pow, 2, kAllPlaces, 0, ExprOp::pow},
+    FunctionSpec{"clamp", Function::clamp, 3, kAllPlaces, 0, ExprOp::clamp},
+    FunctionSpec{"sigmoid", Function::sigmoid, 1, kAllPlaces, 0, ExprOp::sigmoid},
+    FunctionSpec{"avg_over", Function::avg_over, 2, kAllPlaces, 0, ExprOp::avg_over},
+    FunctionSpec{"max_over", Function::max_over, 2, kAllPlaces, 0, ExprOp::max_over},
+    FunctionSpec{"trend", Function::trend, 2, kAllPlaces, 0, ExprOp::trend},
+    FunctionSpec{"use_rate", Function::use_rate, 1, EMP, 0, ExprOp::use_rate},
+    FunctionSpec{"weight_rate", Function::weight_rate, 1, EMP, 1, ExprOp::weight_rate},
     FunctionSpec{"victim", Function::victim, 1, kAdmitPlace},
 };
 
@@ -119,10 +103,46 @@ std::string_view describe(Place place) {
   return "a constant";
 }
 
-const Variable* find_variable(std::string_view name) {
-  const auto* found =
-      std::find_if(kVariables.begin(), kVariables.end(), [&](const Variable& v) { return v.name == name; });
-  return found == kVariables.end() ? nullptr : found;
+Type type_from(ir::Type type) {
+  switch (type) {
+    case ir::Type::number:
+      return Type::number;
+    case ir::Type::ratio:
+      return Type::ratio;
+    case ir::Type::time:
+      return Type::time;
+    case ir::Type::size:
+      return Type::size;
+    case ir::Type::boolean:
+      return Type::boolean;
+    case ir::Type::phase:
+      break;
+  }
+  return Type::phase;
+}
+
+ir::Type to_ir(Type type) {
+  switch (type) {
+    case Type::ratio:
+      return ir::Type::ratio;
+    case Type::time:
+      return ir::Type::time;
+    case Type::size:
+      return ir::Type::size;
+    case Type::boolean:
+      return ir::Type::boolean;
+    case Type::phase:
+      return ir::Type::phase;
+    default:
+      break;
+  }
+  return ir::Type::number;
+}
+
+std::optional<Variable> find_variable(std::string_view name) {
+  const std::optional<ir::Variable> id = ir::find_variable(name);
+  if (!id) return std::nullopt;
+  return Variable{*id, ir::to_word(*id), type_from(ir::type_of(*id)), places_of(*id)};
 }
 
 const FunctionSpec* find_function(std::string_view name) {
@@ -133,8 +153,9 @@ const FunctionSpec* find_function(std::string_view name) {
 
 std::vector<std::string_view> variable_names(Place place) {
   std::vector<std::string_view> names;
-  for (const Variable& variable : kVariables) {
-    if ((variable.places & place) != 0) names.push_back(variable.name);
+  for (size_t i = 0; i < ir::kNumVariables; ++i) {
+    const auto variable = static_cast<ir::Variable>(i);
+    if ((places_of(variable) & place) != 0) names.push_back(ir::to_word(variable));
   }
   return names;
 }
@@ -147,7 +168,7 @@ std::vector<std::string_view> function_names() {
 
 std::optional<std::string_view> reserved_as(std::string_view name) {
   if (contains_word("and or not if then else true false", name)) return "a word of expressions";
-  if (find_variable(name) != nullptr) return "a variable";
+  if (find_variable(name).has_value()) return "a variable";
   if (find_function(name) != nullptr || contains_word(kValueForms, name)) return "a function";
   if (is_enum_word(name)) return "a word of the language";
   return std::nullopt;

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/expr.h"
+
 namespace moe::frontend {
 
 enum class Type : uint8_t {
@@ -21,14 +23,17 @@ enum class Type : uint8_t {
 };
 
 std::string_view to_word(Type type);
+Type type_from(ir::Type type);
+/// Of a value that an expression can have: number .. phase.
+ir::Type to_ir(Type type);
 
 /// Where an expression stands; decides which variables it sees. A set of these in Variable.
 enum Place : uint8_t {
   kConstantPlace = 0,  ///< a value that is fixed when the policy is compiled
   kEvictPlace = 1,     ///< least(E), admit, ladders, moves
-  kMissPlace = 2,      ///< on miss
+  kMissPlace = 2,      ///< on miss, and what `balance` and `drop` of schedule read
   kPrefetchPlace = 4,  ///< prefetch `when`
-  kAdmitPlace = 8,     ///< admit: what kEvictPlace sees, and victim(x)
+  kAdmitPlace = 8,     ///< both `admit`: what kEvictPlace sees, and victim(x)
   kAdaptPlace = 16,    ///< adapt rules, short forms, choose, memory
   kAllPlaces = 31,
 };
@@ -36,7 +41,9 @@ enum Place : uint8_t {
 /// "an eviction rule", ...
 std::string_view describe(Place place);
 
+/// A variable of the IR and where it is known.
 struct Variable {
+  ir::Variable id = ir::Variable::freq;
   std::string_view name;
   Type type = Type::number;
   uint8_t places = kAllPlaces;
@@ -57,6 +64,7 @@ enum class Function : uint8_t {
   max_over,
   trend,
   use_rate,
+  weight_rate,
   victim,
 };
 
@@ -65,9 +73,11 @@ struct FunctionSpec {
   Function function = Function::minimum;
   uint8_t num_arguments = 1;
   uint8_t places = kAllPlaces;
+  uint8_t num_optional = 0;  ///< arguments that may follow
+  ir::ExprOp op = ir::ExprOp::constant;  ///< of all but victim
 };
 
-const Variable* find_variable(std::string_view name);
+std::optional<Variable> find_variable(std::string_view name);
 const FunctionSpec* find_function(std::string_view name);
 
 /// Variables seen at `place`.

@@ -6,19 +6,35 @@
 //   2209 recency that cannot hit (W) 2210 budget above capacity           2211 expert_size_gb not used (W)
 //   2212 lookahead beyond model (W)  2213 capacity above the model (W)    2214 capacity of 0 asked for
 //   2215 model shape out of range    2216 pressure never reached (W)      2217 pressure at one expert (W)
+//   2218 a band beyond the model     2219 capacity of a band, one cache   2220 min_capacity above the budget
+//   2221 hottest without a profile   2222 a | b with one slot             2223 an alternative of another scope
+//   2224 the profile is of another model
 #include "ir/bind.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
+#include "ir/allocate.h"
 #include "ir/bind_capacity.h"
+#include "ir/keys.h"
 #include "ir/shape.h"
 
 namespace moe::ir {
 namespace {
 
-constexpr double kOffloadLinkGbPerSecond = 25.0;  // the transfer that hybrid compares, until a cost model is bound
+bool check_profile(const BindContext& context) {
+  const Profile* profile = context.options.profile.get();
+  if (profile == nullptr) return true;
+  if (profile->num_layers == context.shape.num_layers && profile->num_experts == context.shape.num_experts) return true;
+  context.diagnostics.error(
+      "MOE2224", context.rules.prefetch.profile.span,
+      fmt::format("the profile is of a model with {} layers of {} experts, this one has {} of {}", profile->num_layers,
+                  profile->num_experts, context.shape.num_layers, context.shape.num_experts),
+      "make one for this model with `moec profile`");
+  return false;
+}
 
 // A broken IR or shape is nothing the author can mend in the text, but it must not pass.
 bool check_inputs(const BindContext& context) {
@@ -28,137 +44,115 @@ bool check_inputs(const BindContext& context) {
   }
   const std::string problem = shape_problem(context.shape);
   if (!problem.empty()) context.diagnostics.error("MOE2215", context.policy.span, problem);
-  return broken.empty() && problem.empty();
+  return broken.empty() && problem.empty() && check_profile(context);
 }
 
-void copy_cache(const BindContext& context, BoundPolicy& bound) {
-  const CacheRule& cache = context.policy.cache;
-  bound.scope = cache.scope.value;
-  bound.eviction = cache.eviction.value;
-  bound.admit = cache.admit.value;
-  bound.frequency_decay = cache.frequency_decay.value;
-  bound.decay_interval = cache.decay_interval.value;
-  bound.score_ema_alpha = cache.score_ema_alpha.value;
-  bound.freq_threshold = cache.freq_threshold.value;
-  bound.freq_window = cache.freq_window.value;
-  bound.ttl = cache.ttl ? cache.ttl->value : 0;
-  bound.protect_selected = cache.protect_selected.value;
-}
-
-void bind_memory(const BindContext& context, BoundPolicy& bound) {
-  const CacheRule& cache = context.policy.cache;
-  bound.expert_size_gb = cache.expert_size_gb.value;
-  if (context.shape.expert_bytes != 0) {
-    bound.expert_size_gb = static_cast<double>(context.shape.expert_bytes) / 1e9;
-    if (!cache.expert_size_gb.span.is_default()) {
-      context.diagnostics.warning(
-          "MOE2211", cache.expert_size_gb.span,
-          fmt::format("`expert_size_gb` is not used: the model's experts have {} bytes", context.shape.expert_bytes),
-          "remove `expert_size_gb`");
+bool check_bands(const BindContext& context) {
+  bool fine = true;
+  for (const Band& band : context.policy.bands) {
+    if (band.last >= context.shape.num_layers) {
+      context.diagnostics.error("MOE2218", band.span,
+                                fmt::format("the band {}..{} leaves the model, which has {} layers", band.first,
+                                            band.last, context.shape.num_layers),
+                                fmt::format("end it at {} or before", context.shape.num_layers - 1));
+      fine = false;
+    }
+    for (const Assignment& assignment : band.overrides) {
+      if (assignment.key != Key::capacity || context.per_layer()) continue;
+      context.diagnostics.error("MOE2219", assignment.span,
+                                "one cache for all layers has one capacity: a band cannot change it",
+                                "write `scope = layer` in `cache`");
+      fine = false;
     }
   }
-  bound.memory_budget_gb = cache.memory_budget_gb.value;
-  bound.memory_threshold = cache.memory_threshold ? cache.memory_threshold->value : 0;
-  bound.memory_headroom = cache.memory_headroom.value;
-  if (cache.memory_threshold && cache.memory_headroom.span.is_default()) {
-    bound.memory_headroom = std::min(bound.memory_headroom, 0.9 * bound.memory_threshold);
-  }
+  return fine;
 }
 
-void warn_about_pressure(const BindContext& context, const BoundPolicy& bound) {
-  if (!context.policy.cache.memory_threshold) return;
-  const auto used = [&](uint64_t num_resident) {
-    return static_cast<double>(num_resident) * bound.expert_size_gb / bound.memory_budget_gb;
-  };
-  const SourceSpan span = context.policy.cache.memory_threshold->span;
-  if (used(bound.total_capacity()) < bound.memory_threshold) {
-    context.diagnostics.warning(
-        "MOE2216", span,
-        fmt::format(
-            "memory pressure never comes: the full cache is {:.3g} of `memory_budget_gb`, below `memory_threshold`",
-            used(bound.total_capacity())),
-        "remove `memory_threshold`, or lower `memory_budget_gb`");
-  } else if (used(1) >= bound.memory_threshold) {
-    context.diagnostics.warning(
-        "MOE2217", span,
-        fmt::format("one expert alone is {:.3g} of `memory_budget_gb`, so none stays resident", used(1)),
-        "raise `memory_budget_gb`");
+bool check_alternatives(const BindContext& context) {
+  bool fine = true;
+  for (const Policy& other : context.policy.alternatives) {
+    if (scope_of(other) == scope_of(context.policy)) continue;
+    context.diagnostics.error(
+        "MOE2223", other.name.span,
+        fmt::format("`{}` has another scope than `{}`, and a cache cannot change it while it runs", other.name.value,
+                    context.policy.name.value),
+        "give both the same `scope`");
+    fine = false;
   }
+  return fine;
 }
 
-void warn_about_capacity(const BindContext& context, const BoundPolicy& bound) {
-  const SourceSpan span = context.policy.cache.capacity.span;
-  if (bound.capacity < bound.shape.top_k) {
-    context.diagnostics.warning(
-        "MOE2208", span,
-        fmt::format("a capacity of {} is below the {} experts that every token selects, so every "
-                    "dispatch streams",
-                    bound.capacity, bound.shape.top_k),
-        fmt::format("raise `capacity` to at least {}", bound.shape.top_k));
-  }
-  const bool by_recency = bound.eviction == Eviction::lru || bound.eviction == Eviction::fifo;
-  const uint64_t round = uint64_t{bound.shape.top_k} * bound.shape.num_layers;
-  if (by_recency && bound.scope == Scope::global && bound.shape.num_layers > 1 && bound.capacity <= round &&
-      bound.capacity < bound.num_keys()) {
-    context.diagnostics.warning(
-        "MOE2209", context.policy.cache.eviction.span.is_default() ? span : context.policy.cache.eviction.span,
-        fmt::format("a global `{}` with {} slots can hardly hit: a layer comes back after {} other selections",
-                    to_word(bound.eviction), bound.capacity, round),
-        fmt::format("write `scope = layer  capacity = {}`",
-                    std::max<uint32_t>(1, bound.capacity / bound.shape.num_layers)));
-  }
-}
-
-// How many layers' experts one dispatch may prefetch.
-uint32_t num_target_layers(const PrefetchRule& rule, const ModelShape& shape) {
-  const bool several = rule.strategy.value == Strategy::lookahead || rule.strategy.value == Strategy::gate;
-  return several ? std::min(rule.lookahead.value, shape.num_layers) : 1;
-}
-
-// False after an error.
-bool bind_prefetch(const BindContext& context, BoundPolicy& bound) {
-  const PrefetchRule& rule = context.policy.prefetch;
-  bound.strategy = rule.strategy.value;
-  bound.history_window = rule.history_window.value;
-  bound.min_probability = rule.min_probability.value;
-  bound.bandwidth = rule.bandwidth.value;
-  bound.cancel_stale = rule.cancel_stale.value;
-
-  bound.lookahead = rule.lookahead.value;
-  const bool in_turn = bound.strategy == Strategy::lookahead || bound.strategy == Strategy::gate;
-  if (in_turn && bound.lookahead > context.shape.num_layers) {
-    context.diagnostics.warning(
-        "MOE2212", rule.lookahead.span,
-        fmt::format("`lookahead` of {} is more than the model's {} layers, which are all there is to look at",
-                    bound.lookahead, context.shape.num_layers),
-        fmt::format("write `lookahead = {}`", context.shape.num_layers));
-    bound.lookahead = context.shape.num_layers;
-  }
-
-  const uint64_t places =
-      bound.scope == Scope::global ? bound.capacity : uint64_t{bound.capacity} * num_target_layers(rule, context.shape);
-  bound.budget = static_cast<uint32_t>(std::min<uint64_t>(rule.budget.value, places));
-  if (rule.budget.value <= places || rule.budget.span.is_default()) return true;
-  context.diagnostics.error(
-      "MOE2210", rule.budget.span,
-      fmt::format("`budget` of {} is more than the {} slots it could fill", rule.budget.value, places),
-      fmt::format("write `budget = {}` or less", places));
+bool check_segments(const BindContext& context, uint32_t capacity) {
+  if (context.rules.cache.eviction.value.kind != Eviction::segmented || capacity >= 2) return true;
+  context.diagnostics.error("MOE2222", context.rules.cache.eviction.span,
+                            "two segments need a capacity of at least 2 slots", "raise `capacity`, or name one rule");
   return false;
 }
 
-MissAction bind_miss(const ScheduleRule& rule, double expert_size_gb) {
-  switch (rule.mode.value) {
-    case ScheduleMode::gpu_only:
-      return MissAction::load;
-    case ScheduleMode::cpu_fallback:
-      return MissAction::cpu_load;
-    case ScheduleMode::hybrid: {
-      const double transfer_ms = expert_size_gb / kOffloadLinkGbPerSecond * 1000.0;
-      return transfer_ms > rule.offload_threshold_ms.value ? MissAction::cpu : MissAction::load;
+/// Binds what one phase, band, rule or alternative puts in force, for the sake of its findings; those that the policy
+/// itself has are not said again.
+class VariantCheck {
+ public:
+  explicit VariantCheck(const BindContext& context) : context_(context) {}
+
+  bool all() {
+    for (const Band& band : context_.policy.bands) check(context_.rules, band.overrides);
+    for (const PhaseRule& phase : context_.policy.phases) check(context_.rules, phase.overrides);
+    for (const AdaptRule& rule : context_.policy.adapt) check_actions(rule.actions);
+    if (context_.policy.memory) {
+      check_actions(context_.policy.memory->on_warn);
+      check_actions(context_.policy.memory->on_shed);
+    }
+    for (const Policy& other : context_.policy.alternatives) {
+      const Rules rules = rules_of(other);
+      check(rules, {});
+      for (const Band& band : other.bands) check(rules, band.overrides);
+      for (const PhaseRule& phase : other.phases) check(rules, phase.overrides);
+    }
+    return fine_;
+  }
+
+ private:
+  void check_actions(const std::vector<RuleAction>& actions) {
+    std::vector<Assignment> assignments;
+    for (const RuleAction& action : actions) {
+      if (action.kind == RuleAction::Kind::assign) assignments.push_back(action.assignment);
+    }
+    if (!assignments.empty()) check(context_.rules, assignments);
+  }
+
+  void check(Rules rules, const std::vector<Assignment>& assignments) {
+    for (const Assignment& assignment : assignments) assign(rules, assignment);
+    Diagnostics found;
+    const BindContext variant{context_.policy, rules, context_.shape, context_.options, found};
+    BoundRules out;
+    const std::optional<uint32_t> capacity = bind_capacity(variant);
+    if (capacity) {
+      bind_rules(variant, *capacity, out);
+      check_segments(variant, *capacity);
+    }
+    for (const Diagnostic& finding : found.items()) {
+      if (finding.severity == Severity::error) fine_ = false;
+      if (!is_known(finding)) add(finding);
     }
   }
-  return MissAction::load;
-}
+
+  bool is_known(const Diagnostic& finding) const {
+    const auto same = [&](const Diagnostic& d) { return d.code == finding.code && d.span == finding.span; };
+    return std::any_of(context_.diagnostics.items().begin(), context_.diagnostics.items().end(), same);
+  }
+
+  void add(const Diagnostic& d) {
+    if (d.severity == Severity::error) {
+      context_.diagnostics.error(d.code, d.span, d.message, d.hint);
+    } else {
+      context_.diagnostics.warning(d.code, d.span, d.message, d.hint);
+    }
+  }
+
+  const BindContext& context_;
+  bool fine_ = true;
+};
 
 void copy_monitor(const Policy& policy, BoundPolicy& bound) {
   const MonitorRule monitor = policy.monitor.value_or(MonitorRule{});
@@ -167,33 +161,155 @@ void copy_monitor(const Policy& policy, BoundPolicy& bound) {
   bound.log_interval = monitor.log_interval.value;
 }
 
+bool bind_per_layer(const BindContext& context, BoundPolicy& bound) {
+  bound.per_layer = context.policy.per_layer;
+  if (!bound.per_layer) return true;
+  const PerLayerRule& rule = *bound.per_layer;
+  const uint64_t layers = context.shape.num_layers;
+  bound.total_budget = rule.total_budget ? rule.total_budget->value : layers * bound.capacity;
+  if (!rule.capacities.value.empty() || layers * rule.min_capacity.value <= bound.total_budget) return true;
+  context.diagnostics.error("MOE2220",
+                            rule.min_capacity.span.is_default() ? context.policy.span : rule.min_capacity.span,
+                            fmt::format("`min_capacity` of {} in {} layers is more than the budget of {} slots",
+                                        rule.min_capacity.value, layers, bound.total_budget),
+                            fmt::format("write `min_capacity = {}` or less", bound.total_budget / layers));
+  return false;
+}
+
+// `memory` as rules about the fast tier: used counts the cache's tokens' keys and values, at least the reserve.
+void add_memory_rules(const MemoryRule& memory, std::vector<AdaptRule>& rules) {
+  if (!memory.budget) return;
+  const auto add = [&](double share, const std::vector<RuleAction>& actions) {
+    if (actions.empty()) return;
+    AdaptRule rule;
+    std::vector<ExprNode>& nodes = rule.condition.nodes;
+    const auto leaf = [&](Variable v) {
+      ExprNode node;
+      node.op = ExprOp::variable;
+      node.variable = v;
+      node.type = Type::size;
+      nodes.push_back(node);
+      return static_cast<uint32_t>(nodes.size() - 1);
+    };
+    const auto number = [&](double value, Type type) {
+      ExprNode node;
+      node.number = value;
+      node.type = type;
+      nodes.push_back(node);
+      return static_cast<uint32_t>(nodes.size() - 1);
+    };
+    const auto join = [&](ExprOp op, Type type, uint32_t a, uint32_t b) {
+      ExprNode node;
+      node.op = op;
+      node.type = type;
+      node.operand = {a, b, 0};
+      nodes.push_back(node);
+      return static_cast<uint32_t>(nodes.size() - 1);
+    };
+    const uint32_t used = leaf(Variable::memory_used);
+    const uint32_t reserve = number(static_cast<double>(memory.kv_reserve.value), Type::size);
+    const uint32_t unused = join(ExprOp::subtract, Type::size, reserve, leaf(Variable::kv_used));
+    const uint32_t held_back = join(ExprOp::max, Type::size, number(0, Type::size), unused);
+    const uint32_t taken = join(ExprOp::add, Type::size, used, held_back);
+    const uint32_t budget = number(static_cast<double>(memory.budget->value), Type::size);
+    const uint32_t ratio = join(ExprOp::divide, Type::ratio, taken, budget);
+    join(ExprOp::ge, Type::boolean, ratio, number(share, Type::ratio));
+    rule.actions = actions;
+    rule.revert = true;
+    rule.span = actions.front().span;
+    rules.push_back(std::move(rule));
+  };
+  add(memory.warn.value, memory.on_warn);
+  add(memory.shed.value, memory.on_shed);
+}
+
+bool varies_never(const Policy& policy) {
+  return policy.bands.empty() && policy.phases.empty() && policy.adapt.empty() && policy.alternatives.empty() &&
+         !policy.memory;
+}
+
+BindOptions with_memory(BindOptions options, const Policy& policy) {
+  if (options.fast_bytes != 0 || !policy.memory || !policy.memory->budget) return options;
+  const uint64_t budget = policy.memory->budget->value;
+  options.fast_bytes = budget - std::min(budget, policy.memory->kv_reserve.value);
+  return options;
+}
+
+bool bind_experts(const BindContext& context, BoundPolicy& bound) {
+  Capacities capacities(context.shape.num_layers, bound.capacity);
+  if (context.per_layer()) {
+    for (uint32_t layer = 0; layer < context.shape.num_layers; ++layer) capacities[layer] = bound.capacity_of(layer);
+  }
+  std::optional<std::vector<uint32_t>> pins = bind_pins(context, capacities);
+  if (!pins) return false;
+  bound.pins = std::move(*pins);
+  std::optional<std::vector<uint32_t>> preload = bind_preload(context, capacities, bound.pins);
+  if (!preload) return false;
+  bound.preload = std::move(*preload);
+  return true;
+}
+
 }  // namespace
 
-std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, const BindOptions& options,
+uint32_t BoundPolicy::capacity_of(uint32_t layer) const {
+  if (per_layer) {
+    const std::vector<uint32_t>& fixed = per_layer->capacities.value;
+    if (!fixed.empty()) return std::min(fixed[std::min<size_t>(layer, fixed.size() - 1)], shape.num_experts);
+    return allocate(limits_of(*this), std::vector<double>(shape.num_layers, 1))[layer];
+  }
+  if (scope == Scope::global || source == nullptr || source->bands.empty()) return capacity;
+  RulesQuery query;
+  query.layer = layer;
+  return rules_in_force(*this, query).capacity;
+}
+
+uint64_t BoundPolicy::total_capacity() const {
+  if (scope == Scope::global) return capacity;
+  if (!per_layer && (source == nullptr || source->bands.empty())) return uint64_t{capacity} * shape.num_layers;
+  uint64_t total = 0;
+  for (uint32_t layer = 0; layer < shape.num_layers; ++layer) total += capacity_of(layer);
+  return total;
+}
+
+AllocationLimits limits_of(const BoundPolicy& policy) {
+  AllocationLimits limits;
+  limits.total = policy.total_budget;
+  limits.max_capacity = std::min(policy.per_layer->max_capacity.value, policy.shape.num_experts);
+  limits.min_capacity = std::min(policy.per_layer->min_capacity.value, limits.max_capacity);
+  return limits;
+}
+
+std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, const BindOptions& given,
                                 Diagnostics& diagnostics) {
-  const BindContext context{policy, shape, options, diagnostics};
+  const BindOptions options = with_memory(given, policy);
+  const Rules rules = rules_of(policy);
+  const BindContext context{policy, rules, shape, options, diagnostics};
   if (!check_inputs(context)) return std::nullopt;
   const std::optional<uint32_t> capacity = bind_capacity(context);
   if (!capacity) return std::nullopt;
-  std::optional<std::vector<uint32_t>> pins = bind_pins(context, *capacity);
 
   BoundPolicy bound;
   bound.name = policy.name.value;
   bound.shape = shape;
-  bound.capacity = *capacity;
-  copy_cache(context, bound);
-  bind_memory(context, bound);
-  const bool prefetch_fits = bind_prefetch(context, bound);
-  warn_about_capacity(context, bound);
-  warn_about_pressure(context, bound);
-  if (!pins || !prefetch_fits) return std::nullopt;
-
-  bound.pins = std::move(*pins);
-  bound.miss = bind_miss(policy.schedule, bound.expert_size_gb);
-  bound.overlap = policy.schedule.overlap.value;
-  bound.priority_routing = policy.schedule.priority_routing.value;
+  bound.scope = scope_of(policy);
+  bound.options = options;
+  bound.source = std::make_shared<const Policy>(policy);
+  bound.learn = policy.learn;
+  bound.adapt = policy.adapt;
+  if (policy.memory) add_memory_rules(*policy.memory, bound.adapt);
+  bool fine = bind_rules(context, *capacity, bound);
+  fine = check_segments(context, *capacity) && fine;
+  fine = check_bands(context) && fine;
+  fine = check_alternatives(context) && fine;
+  fine = bind_per_layer(context, bound) && fine;
+  if (fine) fine = VariantCheck(context).all();
+  if (!fine || !bind_experts(context, bound)) return std::nullopt;
+  warn_about_policy(context, bound);
   copy_monitor(policy, bound);
-  bound.exactness = bound.miss == MissAction::load ? Exactness::exact : exactness(policy);
+  bound.exactness = exactness(policy);
+  // hybrid without a cost model is one choice, known here.
+  const bool always_loads = bound.hybrid && bound.miss == MissAction::load && varies_never(policy);
+  if (always_loads && bound.exactness == Exactness::exact_on_host) bound.exactness = Exactness::exact;
   bound.timing_free = timing_free(policy);
   return bound;
 }

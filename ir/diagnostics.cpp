@@ -69,15 +69,17 @@ void append_snippet(std::string& out, std::string_view line, size_t begin, size_
   out += "  " + text + "\n  " + carets + "\n";
 }
 
-void append_place(std::string& out, const SourceFile& file, SourceSpan span) {
-  out += file.name();
-  if (span.is_default()) return;
-  const LineColumn at = file.locate(span.begin);
+void append_place(std::string& out, const SourcePlace& place, bool is_default) {
+  out += place.file->name();
+  if (is_default) return;
+  const LineColumn at = place.file->locate(place.span.begin);
   out += ':' + std::to_string(at.line) + ':' + std::to_string(at.column);
 }
 
-void append_line_of(std::string& out, const SourceFile& file, SourceSpan span) {
-  if (span.is_default()) return;
+void append_line_of(std::string& out, const SourcePlace& place, bool is_default) {
+  if (is_default) return;
+  const SourceFile& file = *place.file;
+  const SourceSpan span = place.span;
   const LineColumn from = file.locate(span.begin);
   const LineColumn to = file.locate(std::max(span.begin, span.end));
   const std::string_view line = file.line(from.line);
@@ -85,7 +87,9 @@ void append_line_of(std::string& out, const SourceFile& file, SourceSpan span) {
   append_snippet(out, line, from.column - 1, end);
 }
 
-nlohmann::ordered_json place_json(const SourceFile& file, SourceSpan span) {
+nlohmann::ordered_json place_json(const SourcePlace& place) {
+  const SourceFile& file = *place.file;
+  const SourceSpan span = place.span;
   const LineColumn from = file.locate(span.begin);
   const LineColumn to = file.locate(std::max(span.begin, span.end));
   return {{"line", from.line},       {"column", from.column}, {"end_line", to.line},
@@ -131,6 +135,33 @@ Diagnostic& Diagnostics::warning(std::string_view code, SourceSpan span, std::st
   return items_.back();
 }
 
+void Diagnostics::add_imported(uint32_t base, std::shared_ptr<const SourceFile> file) {
+  imported_.push_back({base, std::move(file)});
+}
+
+SourcePlace Diagnostics::place_of(const SourceFile& main, SourceSpan span) const {
+  const auto after = std::upper_bound(imported_.begin(), imported_.end(), span.begin,
+                                      [](uint32_t offset, const Imported& one) { return offset < one.base; });
+  if (after == imported_.begin()) return {&main, span};
+  const Imported& found = *std::prev(after);
+  return {found.file.get(), {span.begin - found.base, span.end - found.base}};
+}
+
+void Diagnostics::append(const Diagnostics& other, uint32_t base) {
+  for (Diagnostic moved : other.items_) {
+    moved.span = {moved.span.begin + base, moved.span.end + base};
+    if (!moved.related_span.is_default()) {
+      moved.related_span = {moved.related_span.begin + base, moved.related_span.end + base};
+    }
+    items_.push_back(std::move(moved));
+  }
+}
+
+void Diagnostics::remove_if(size_t first, const std::function<bool(const Diagnostic&)>& is_unwanted) {
+  const auto from = items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size()));
+  items_.erase(std::remove_if(from, items_.end(), is_unwanted), items_.end());
+}
+
 void Diagnostics::sort() {
   std::stable_sort(items_.begin(), items_.end(),
                    [](const Diagnostic& a, const Diagnostic& b) { return a.span.begin < b.span.begin; });
@@ -154,19 +185,21 @@ std::string render_text(const SourceFile& file, const Diagnostics& diagnostics, 
   };
   std::string out;
   for (const Diagnostic& d : diagnostics.items()) {
+    const SourcePlace at = diagnostics.place_of(file, d.span);
     std::string place;
-    append_place(place, file, d.span);
+    append_place(place, at, d.span.is_default());
     out += paint(kBold, place + ":") + " ";
     out += paint(severity_color(d.severity), std::string(severity_word(d.severity)) + "[" + d.code + "]:");
     out += " " + d.message + "\n";
-    append_line_of(out, file, d.span);
+    append_line_of(out, at, d.span.is_default());
     if (!d.hint.empty()) out += "  " + paint(kBold, "hint:") + " " + d.hint + "\n";
     if (d.related_span.is_default()) continue;
+    const SourcePlace related = diagnostics.place_of(file, d.related_span);
     place.clear();
-    append_place(place, file, d.related_span);
+    append_place(place, related, false);
     out += paint(kBold, place + ":") + " " + paint(severity_color(Severity::note), "note:") + " " + d.related_message;
     out += "\n";
-    append_line_of(out, file, d.related_span);
+    append_line_of(out, related, false);
   }
   return out;
 }
@@ -174,14 +207,17 @@ std::string render_text(const SourceFile& file, const Diagnostics& diagnostics, 
 std::string render_json(const SourceFile& file, const Diagnostics& diagnostics) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const Diagnostic& d : diagnostics.items()) {
-    nlohmann::ordered_json one = {{"file", file.name()},
+    const SourcePlace at = diagnostics.place_of(file, d.span);
+    nlohmann::ordered_json one = {{"file", at.file->name()},
                                   {"severity", severity_word(d.severity)},
                                   {"code", d.code},
                                   {"message", d.message},
                                   {"hint", d.hint}};
-    one.update(place_json(file, d.span));
+    one.update(place_json(at));
     if (!d.related_span.is_default()) {
-      one["related"] = place_json(file, d.related_span);
+      const SourcePlace related = diagnostics.place_of(file, d.related_span);
+      one["related"] = place_json(related);
+      if (related.file != at.file) one["related"]["file"] = related.file->name();
       one["related"]["message"] = d.related_message;
     }
     all.push_back(std::move(one));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +24,16 @@ struct Diagnostic {
   std::string related_message;  ///< what is there
 };
 
-/// All findings of one file, in order of discovery; sort() puts them in order of text.
+/// A place in one of several files.
+struct SourcePlace {
+  const SourceFile* file = nullptr;
+  SourceSpan span;  ///< in that file
+};
+
+/// All findings of one file and what it imports, in order of discovery; sort() puts them in order of text.
+///
+/// Files share one line of offsets: the main file begins at 0, each imported one at the base that it was added with, so
+/// a span alone says in which file it is. place_of() takes it apart again.
 class Diagnostics {
  public:
   Diagnostic& error(std::string_view code, SourceSpan span, std::string message, std::string hint = "");
@@ -34,8 +45,25 @@ class Diagnostics {
   bool empty() const { return items_.empty(); }
   const std::vector<Diagnostic>& items() const { return items_; }
 
+  /// A file that `import` brought; `base` is above all spans of the files before it.
+  void add_imported(uint32_t base, std::shared_ptr<const SourceFile> file);
+  /// Where a span is, `main` being the file that imports. A span without a place stays so, in `main`.
+  SourcePlace place_of(const SourceFile& main, SourceSpan span) const;
+  /// Whether the span is in the main file (or has no place).
+  bool is_in_main(SourceSpan span) const { return imported_.empty() || span.begin < imported_.front().base; }
+
+  /// Findings of another run, their spans moved by `base`; those without a place get the empty span at `base`.
+  void append(const Diagnostics& other, uint32_t base);
+  /// Drops the findings from number `first` on that `is_unwanted` holds for.
+  void remove_if(size_t first, const std::function<bool(const Diagnostic&)>& is_unwanted);
+
  private:
+  struct Imported {
+    uint32_t base = 0;
+    std::shared_ptr<const SourceFile> file;
+  };
   std::vector<Diagnostic> items_;
+  std::vector<Imported> imported_;  ///< by ascending base
 };
 
 /// As a terminal shows them: `file:line:col: error[CODE]: message`, the line, a caret range, the hint. `color`: ANSI.

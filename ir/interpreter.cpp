@@ -1,27 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
+// The steps of a dispatch. interpreter_rules.cpp says which rules are in force, interpreter_schedule.cpp what a miss
+// does, interpreter_evict.cpp who leaves, interpreter_prefetch.cpp what is fetched early, interpreter_adapt.cpp what
+// changes over time.
 #include "ir/interpreter.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "ir/environment.h"
 
 namespace moe::ir {
 
 Interpreter::Interpreter(const BoundPolicy& policy)
     : policy_(policy),
       instances_(policy.num_instances()),
-      history_(policy.shape.num_layers),
-      pending_hints_(policy.shape.num_layers) {
-  for (uint32_t key : policy_.pins) {
-    Resident pin;
-    pin.load_number = ++num_loads_;
-    pin.pinned = true;
-    instance_of_key(key).residents[key] = pin;
+      experts_(policy.num_keys()),
+      layer_dispatches_(policy.shape.num_layers),
+      lots_(policy.options.seed, 1),
+      pending_hints_(policy.shape.num_layers),
+      rule_states_(policy.adapt.size()),
+      choose_states_(policy.source ? policy.source->choose.size() : 0),
+      arms_(policy.options.seed, 2),
+      metrics_(policy.shape.num_layers, policy.monitor_window,
+               policy.per_layer ? policy.per_layer->entropy_window.value : PerLayerRule{}.entropy_window.value) {
+  collect_rates();
+  if (policy_.learn) {
+    learner_ = std::make_unique<Learner>(policy_.shape.num_layers, policy_.shape.num_experts, *policy_.learn,
+                                         policy_.options.profile.get());
   }
+  if (policy_.source && policy_.source->tiers) tiers_ = std::make_unique<TierModel>(*policy_.source->tiers, policy_);
+  Context start;
+  for (uint32_t i = 0; i < instances_.size(); ++i) {
+    if (policy_.per_layer) instances_[i].capacity = policy_.capacity_of(i);
+    install(instances_[i], rules_for(i, Phase::decode), i, start);
+  }
+  const auto load_at_start = [&](uint32_t key, bool pinned) {
+    Resident state;
+    state.load_number = ++num_loads_;
+    state.pinned = pinned;
+    Instance& instance = instance_of_key(key);
+    if (is_segmented(instance) && segment_size(instance, 0) >= segment_capacity(instance, 0)) state.segment = 1;
+    if (instance.order[state.segment]) instance.order[state.segment]->insert(key);
+    instance.residents[key] = state;
+    if (tiers_) tiers_->load(key, start.decision.moves);
+  };
+  for (const uint32_t key : policy_.pins) load_at_start(key, true);
+  for (const uint32_t key : policy_.preload) load_at_start(key, false);
 }
 
-Interpreter::Instance& Interpreter::instance_of_layer(uint32_t layer) {
-  return instances_[policy_.scope == Scope::layer ? layer : 0];
-}
+Interpreter::~Interpreter() = default;
 
 std::vector<uint32_t> Interpreter::resident() const {
   std::vector<uint32_t> keys;
@@ -32,18 +59,23 @@ std::vector<uint32_t> Interpreter::resident() const {
   return keys;
 }
 
+uint32_t Interpreter::capacity(uint32_t layer) const { return instance_of_layer(layer).capacity; }
+
+const std::string& Interpreter::policy_in_force() const {
+  return alternative_ ? policy_.source->alternatives[*alternative_].name.value : policy_.name;
+}
+
 // ---- One dispatch ---------------------------------------------------------------------------------------------------
 
 std::optional<Decision> Interpreter::dispatch(const DispatchInput& input) {
+  if (!is_valid(input)) return std::nullopt;
   std::optional<std::vector<ExpertDecision>> experts = unique_experts(input);
   if (!experts) return std::nullopt;
   Context context;
-  context.layer = input.layer;
-  for (const ExpertDecision& expert : *experts) context.selected.insert(key_of(input.layer, expert.expert));
   context.decision.experts = std::move(*experts);
-
+  begin(input, context);
   leave_dropped(input.dropped, context);
-  if (policy_.protect_selected) {
+  if (context.rules->protect_selected && !context.rules->one_by_one) {
     decide_together(context);
   } else {
     decide_one_by_one(context);
@@ -51,15 +83,22 @@ std::optional<Decision> Interpreter::dispatch(const DispatchInput& input) {
   prefetch(context);
   pending_hints_[input.layer].reset();
   check_triggers(context);
+  end_dispatch(context);
   return std::move(context.decision);
+}
+
+bool Interpreter::is_valid(const DispatchInput& input) const {
+  const uint64_t num_selections = uint64_t{input.num_tokens} * input.top_k;
+  if (input.layer >= policy_.shape.num_layers || input.ids.size() != num_selections) return false;
+  if (!input.weights.empty() && input.weights.size() != num_selections) return false;
+  if (!input.requests.empty() && input.requests.size() != input.num_tokens) return false;
+  if (input.probabilities.empty()) return true;
+  if (input.probabilities.size() != uint64_t{input.num_tokens} * policy_.shape.num_experts) return false;
+  return std::all_of(input.probabilities.begin(), input.probabilities.end(), [](float p) { return p >= 0 && p <= 1; });
 }
 
 // The unique experts in order of first appearance, or nullopt when the dispatch is invalid.
 std::optional<std::vector<ExpertDecision>> Interpreter::unique_experts(const DispatchInput& input) const {
-  const uint64_t num_selections = uint64_t{input.num_tokens} * input.top_k;
-  if (input.layer >= policy_.shape.num_layers || input.ids.size() != num_selections) return std::nullopt;
-  if (!input.weights.empty() && input.weights.size() != num_selections) return std::nullopt;
-
   std::vector<ExpertDecision> experts;
   std::map<uint32_t, size_t> position;
   for (uint64_t token = 0; token < input.num_tokens; ++token) {
@@ -86,27 +125,162 @@ std::optional<std::vector<ExpertDecision>> Interpreter::unique_experts(const Dis
   return experts;
 }
 
+// Rules, request and clocks of the dispatch; what `drop` leaves out is gone before anything else sees it.
+void Interpreter::begin(const DispatchInput& input, Context& context) {
+  context.input = &input;
+  context.layer = input.layer;
+  context.rules = rules_for(input.layer, input.phase);
+  install(instance_of_layer(input.layer), context.rules, input.layer, context);
+  num_dispatches_ += 1;
+  layer_dispatches_[input.layer] += 1;
+  const uint32_t request = input.requests.empty() ? 0 : input.requests.front();
+  new_request_ = request_ != request;
+  request_ = request;
+  if (new_request_) {
+    for (ExpertState& state : experts_) state.request_uses = 0;
+  }
+  update_rates(context);
+  drop(context);
+  put_in_order(context);
+  for (const ExpertDecision& expert : context.decision.experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    context.selected.insert(key);
+    context.access[key] = &expert;
+  }
+  publish(context);
+  record_use(context);
+}
+
+// Whether an access now would hit: it is resident, and a load behind has arrived.
+bool Interpreter::is_here(const Instance& instance, uint32_t key) const {
+  const auto found = instance.residents.find(key);
+  return found != instance.residents.end() && found->second.arrives <= layer_dispatches_[layer_of(key)];
+}
+
+// `order`: the dispatch's experts by rising value, ties as they appear.
+void Interpreter::put_in_order(Context& context) {
+  std::vector<ExpertDecision>& experts = context.decision.experts;
+  Instance& instance = instance_of_layer(context.layer);
+  for (const ExpertDecision& expert : experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    context.position[key] = static_cast<uint32_t>(context.position.size());
+    context.access[key] = &expert;
+    if (is_here(instance, key)) context.resident_at_start.insert(key);
+  }
+  if (!context.rules->order.empty()) {
+    std::map<uint32_t, double> value;
+    for (const ExpertDecision& expert : experts) {
+      ExpertEnvironment environment(*this, context, instance, key_of(context.layer, expert.expert));
+      value[expert.expert] = evaluate(context.rules->order, environment);
+    }
+    std::stable_sort(experts.begin(), experts.end(), [&](const ExpertDecision& a, const ExpertDecision& b) {
+      return value[a.expert] < value[b.expert];
+    });
+  }
+  context.access.clear();
+}
+
+// Loads behind that arrive with this dispatch count as used now, in order of loading, before its own accesses.
+void Interpreter::publish(Context& context) {
+  Instance& instance = instance_of_layer(context.layer);
+  const uint64_t now = layer_dispatches_[context.layer];
+  for (auto& [key, state] : instance.residents) {
+    if (state.arrives == now && layer_of(key) == context.layer) state.last_use = instance.accesses;
+  }
+}
+
+void Interpreter::drop(Context& context) {
+  if (context.rules->drop.empty()) return;
+  std::vector<ExpertDecision>& experts = context.decision.experts;
+  for (const ExpertDecision& expert : experts) context.access[key_of(context.layer, expert.expert)] = &expert;
+  std::vector<ExpertDecision> kept;
+  for (const ExpertDecision& expert : experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    ExpertEnvironment environment(*this, context, instance_of_layer(context.layer), key);
+    if (evaluate(context.rules->drop, environment) != 0) {
+      context.decision.dropped.push_back(expert.expert);
+    } else {
+      kept.push_back(expert);
+    }
+  }
+  context.access.clear();
+  experts = std::move(kept);
+}
+
+// Before the first decision of a dispatch: what is counted per dispatch of the layer.
+void Interpreter::record_use(Context& context) {
+  for (const ExpertDecision& expert : context.decision.experts) {
+    ExpertState& state = experts_[key_of(context.layer, expert.expert)];
+    state.last_dispatch = layer_dispatches_[context.layer];
+    state.request_uses += 1;
+  }
+  metrics_.add_use(context.layer, context.decision.experts);
+  if (!learner_) return;
+  Observation observation;
+  observation.layer = context.layer;
+  observation.experts = context.decision.experts;
+  observation.num_tokens = context.input->num_tokens;
+  observation.request = *request_;
+  observation.new_request = new_request_;
+  observation.probabilities = context.input->probabilities;
+  learner_->observe(observation);
+}
+
+// rate += (x - rate) / N for every expert of the layer: x is 1 or the weight for those selected, 0 for the others.
+void Interpreter::update_rates(Context& context) {
+  if (rate_keys_.empty()) return;
+  std::vector<double> weights(policy_.shape.num_experts, 0);
+  std::set<uint32_t> used;
+  for (const ExpertDecision& expert : context.decision.experts) {
+    weights[expert.expert] = expert.weight;
+    used.insert(expert.expert);
+  }
+  // The router's own probabilities know the experts that were not selected too.
+  const std::span<const float> probabilities = context.input->probabilities;
+  std::vector<double> routed = weights;
+  if (!probabilities.empty()) {
+    std::fill(routed.begin(), routed.end(), 0);
+    for (size_t i = 0; i < probabilities.size(); ++i) {
+      double& most = routed[i % routed.size()];
+      most = std::max(most, static_cast<double>(probabilities[i]));
+    }
+  }
+  std::vector<uint32_t> by_weight(routed.size());
+  for (uint32_t i = 0; i < by_weight.size(); ++i) by_weight[i] = i;
+  std::stable_sort(by_weight.begin(), by_weight.end(), [&](uint32_t a, uint32_t b) { return routed[a] > routed[b]; });
+  for (size_t r = 0; r < rate_keys_.size(); ++r) {
+    const RateKey& rate = rate_keys_[r];
+    for (size_t rank = 0; rank < by_weight.size(); ++rank) {
+      const uint32_t key = key_of(context.layer, by_weight[rank]);
+      double x = used.contains(by_weight[rank]) ? 1 : 0;
+      if (rate.op == ExprOp::weight_rate) {
+        x = rate.largest == 0 || rank < rate.largest ? routed[by_weight[rank]] : 0;
+      }
+      double& value = experts_[key].rates[r];
+      value = value + (x - value) / rate.window;
+    }
+  }
+}
+
 // Step 0.
 void Interpreter::leave_dropped(std::span<const uint32_t> dropped, Context& context) {
   for (uint32_t key : dropped) {
     if (key >= policy_.num_keys() || !is_resident(key)) continue;
-    if (!instance_of_key(key).residents[key].pinned) leave(key, context);
+    if (!instance_of_key(key).residents[key].pinned) leave(key, /*as_victim=*/false, context);
   }
 }
 
 // Steps 1 to 3 with protect_selected = true.
 void Interpreter::decide_together(Context& context) {
-  struct Miss {
-    ExpertDecision* expert;
-    uint64_t access_number;
-  };
   std::vector<Miss> misses;
   for (ExpertDecision& expert : context.decision.experts) {
     const bool hit = count_access(expert, context);
     if (!hit) misses.push_back({&expert, instance_of_layer(context.layer).accesses});
   }
   leave_below_threshold(context);
-  for (const Miss& miss : misses) miss.expert->action = act_on_miss(*miss.expert, miss.access_number, context);
+  settle_side_buffer(context);
+  choose_actions(misses, context);
+  for (const Miss& miss : misses) miss.expert->action = act_on_miss(miss, context);
   end_exemptions(context);
 }
 
@@ -117,7 +291,12 @@ void Interpreter::decide_one_by_one(Context& context) {
   for (ExpertDecision& expert : context.decision.experts) {
     const bool hit = count_access(expert, context);
     leave_below_threshold(context);
-    if (!hit) expert.action = act_on_miss(expert, instance_of_layer(context.layer).accesses, context);
+    if (hit) settle_side_buffer(context);
+    if (!hit) {
+      std::vector<Miss> miss = {{&expert, instance_of_layer(context.layer).accesses}};
+      choose_actions(miss, context);
+      expert.action = act_on_miss(miss.front(), context);
+    }
     if (--num_remaining == 0) end_exemptions(context);
     check_triggers(context);
   }
@@ -126,146 +305,64 @@ void Interpreter::decide_one_by_one(Context& context) {
 // Step 1 for one access. True: a hit.
 bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   Instance& instance = instance_of_layer(context.layer);
+  const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
   instance.accesses += 1;
 
-  if (policy_.eviction == Eviction::lfu && instance.accesses % policy_.decay_interval == 0) {
-    for (auto& [resident_key, state] : instance.residents) state.freq *= policy_.frequency_decay;
-  }
-  if (policy_.eviction == Eviction::freq_threshold) {
-    instance.window.push_back(key);
-    instance.window_count[key] += 1;
-    if (instance.window.size() > policy_.freq_window) {
-      instance.window_count[instance.window.front()] -= 1;
-      instance.window.pop_front();
+  if (instance.accesses % rules.decay_interval == 0) {
+    for (auto& [resident_key, state] : instance.residents) state.freq *= rules.frequency_decay;
+    if (reads_seen_) {
+      for (uint32_t other = 0; other < experts_.size(); ++other) {
+        if (&instance_of_key(other) == &instance) experts_[other].seen *= rules.frequency_decay;
+      }
     }
   }
+  experts_[key].seen += 1;
+  instance.last_access[key] = instance.accesses;
+  instance.window.push_back(key);
+  instance.window_count[key] += 1;
+  if (instance.window.size() > rules.freq_window) {
+    instance.window_count[instance.window.front()] -= 1;
+    instance.window.pop_front();
+  }
+  note_depth(instance, key);
 
   const auto found = instance.residents.find(key);
-  if (found == instance.residents.end()) return false;
+  const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
+  if (aside != instance.side.end()) {  // it takes its place once the dispatch's hits have been touched
+    context.hits += 1;
+    context.prefetch_used += 1;
+    return true;
+  }
+  if (found == instance.residents.end() || !is_here(instance, key)) return false;
   Resident& state = found->second;
   state.last_use = instance.accesses;
   state.uses += 1;
   state.freq += 1;
-  state.ema = policy_.score_ema_alpha * expert.weight + (1 - policy_.score_ema_alpha) * state.ema;
+  state.ema = rules.score_ema_alpha * expert.weight + (1 - rules.score_ema_alpha) * state.ema;
+  context.hits += 1;
+  if (state.unused_prefetch) context.prefetch_used += 1;
+  state.unused_prefetch = false;
+  if (instance.order[state.segment]) instance.order[state.segment]->hit(key);
+  if (state.segment == 1) promote(instance, key, context);
   return true;
 }
 
-// Step 3 for one miss.
-Action Interpreter::act_on_miss(const ExpertDecision& expert, uint64_t access_number, Context& context) {
-  if (policy_.miss == MissAction::cpu) return Action::cpu;
-  const bool loaded = try_load(expert, access_number, context);
-  if (policy_.miss == MissAction::cpu_load) return loaded ? Action::cpu_load : Action::cpu;
-  return loaded ? Action::load : Action::stream;
-}
-
-// False: not admitted, or no place and no victim.
-bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number, Context& context) {
+// What waited in the side buffer for this layer and was selected takes a place as a load does, in order of access; what
+// cannot stays for this dispatch only, and what was not selected is forgotten at the end of the dispatch.
+void Interpreter::settle_side_buffer(Context& context) {
   Instance& instance = instance_of_layer(context.layer);
-  const uint32_t key = key_of(context.layer, expert.expert);
-  if (policy_.admit == Admit::never) return false;
-  const bool by_share = policy_.eviction == Eviction::freq_threshold;
-  if (by_share && !(share(instance, key) >= policy_.freq_threshold)) return false;
-
-  if (is_full(instance)) {
-    Keys candidates = unpinned(instance);
-    if (policy_.protect_selected) candidates = without(candidates, context.selected);
-    const std::optional<uint32_t> victim = choose_victim(instance, candidates);
-    if (!victim) return false;
-    const bool newcomer_is_candidate = by_share && !policy_.protect_selected;
-    if (newcomer_is_candidate && share(instance, key) < share(instance, *victim)) return false;
-    leave(*victim, context);
+  if (instance.side.empty()) return;
+  for (const ExpertDecision& expert : context.decision.experts) {
+    const uint32_t key = key_of(context.layer, expert.expert);
+    const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
+    const bool accessed =
+        instance.last_access.contains(key) && experts_[key].last_dispatch == layer_dispatches_[context.layer];
+    if (aside == instance.side.end() || !accessed) continue;
+    instance.side.erase(aside);
+    const uint64_t access_number = instance.last_access[key];
+    (void)try_load(expert, access_number, context);
   }
-
-  Resident state;
-  state.load_number = ++num_loads_;
-  state.last_use = access_number;
-  state.uses = 1;
-  state.freq = 1;
-  state.ema = expert.weight;
-  instance.residents[key] = state;
-  return true;
-}
-
-// Memory pressure, then TTL.
-void Interpreter::check_triggers(Context& context) {
-  relieve_pressure(context);
-  expire(context);
-}
-
-// ---- Who leaves -----------------------------------------------------------------------------------------------------
-
-void Interpreter::leave(uint32_t key, Context& context) {
-  instance_of_key(key).residents.erase(key);
-  context.decision.evicted.push_back(key);
-}
-
-// One binary64 division. Before the instance's first access it is 0/0, which compares false with everything.
-double Interpreter::share(const Instance& instance, uint32_t key) const {
-  const auto found = instance.window_count.find(key);
-  const uint64_t count = found == instance.window_count.end() ? 0 : found->second;
-  return static_cast<double>(count) / static_cast<double>(std::min(instance.accesses, policy_.freq_window));
-}
-
-// Whether resident `a` leaves before resident `b`.
-bool Interpreter::goes_before(const Instance& instance, uint32_t a, uint32_t b) const {
-  const Resident& left = instance.residents.at(a);
-  const Resident& right = instance.residents.at(b);
-  const auto smaller = [&](auto value_of_a, auto value_of_b) {
-    if (value_of_a < value_of_b) return true;
-    if (value_of_b < value_of_a) return false;
-    return left.load_number < right.load_number;
-  };
-  switch (policy_.eviction) {
-    case Eviction::lru:
-      return smaller(left.last_use, right.last_use);
-    case Eviction::fifo:
-      return left.load_number < right.load_number;
-    case Eviction::lfu:
-      return smaller(left.freq, right.freq);
-    case Eviction::score:
-      return smaller(left.ema, right.ema);
-    case Eviction::freq_threshold:
-      return smaller(share(instance, a), share(instance, b));
-  }
-  return false;
-}
-
-std::optional<uint32_t> Interpreter::choose_victim(const Instance& instance, const Keys& candidates) const {
-  std::optional<uint32_t> victim;
-  for (uint32_t key : candidates) {
-    if (!victim || goes_before(instance, key, *victim)) victim = key;
-  }
-  return victim;
-}
-
-Interpreter::Keys Interpreter::unpinned(const Instance& instance) const {
-  Keys keys;
-  for (const auto& [key, state] : instance.residents) {
-    if (!state.pinned) keys.push_back(key);
-  }
-  return keys;
-}
-
-Interpreter::Keys Interpreter::without(const Keys& keys, const std::set<uint32_t>& excluded) {
-  Keys rest;
-  for (uint32_t key : keys) {
-    if (!excluded.contains(key)) rest.push_back(key);
-  }
-  return rest;
-}
-
-// Step 2: whose share is below the threshold, smallest share first. Prefetched ones that wait for their layer stay.
-void Interpreter::leave_below_threshold(Context& context) {
-  if (policy_.eviction != Eviction::freq_threshold) return;
-  Instance& instance = instance_of_layer(context.layer);
-  Keys leaving;
-  for (uint32_t key : unpinned(instance)) {
-    if (instance.residents[key].awaits_layer) continue;
-    if (share(instance, key) < policy_.freq_threshold) leaving.push_back(key);
-  }
-  std::sort(leaving.begin(), leaving.end(), [&](uint32_t a, uint32_t b) { return goes_before(instance, a, b); });
-  for (uint32_t key : leaving) leave(key, context);
 }
 
 // End of step 3: what was prefetched for this layer is judged like every other resident from now on.
@@ -273,63 +370,22 @@ void Interpreter::end_exemptions(Context& context) {
   Instance& instance = instance_of_layer(context.layer);
   Keys leaving;
   for (auto& [key, state] : instance.residents) {
-    if (!state.awaits_layer || key / policy_.shape.num_experts != context.layer) continue;
+    if (!state.awaits_layer || layer_of(key) != context.layer) continue;
     state.awaits_layer = false;
-    const bool by_share = policy_.eviction == Eviction::freq_threshold;
-    if (by_share && share(instance, key) < policy_.freq_threshold) leaving.push_back(key);
-  }
-  std::sort(leaving.begin(), leaving.end(), [&](uint32_t a, uint32_t b) { return goes_before(instance, a, b); });
-  for (uint32_t key : leaving) leave(key, context);
-}
-
-// ---- Memory pressure and TTL ----------------------------------------------------------------------------------------
-
-double Interpreter::memory_used() const {
-  size_t num_resident = 0;
-  for (const Instance& instance : instances_) num_resident += instance.residents.size();
-  return static_cast<double>(num_resident) * policy_.expert_size_gb / policy_.memory_budget_gb;
-}
-
-// The dispatching layer's instance first, then the next layers' in turn; with protection, what is selected goes last.
-void Interpreter::relieve_pressure(Context& context) {
-  if (policy_.memory_threshold == 0 || !(memory_used() >= policy_.memory_threshold)) return;
-  const uint32_t num_instances = policy_.num_instances();
-  const uint32_t first = policy_.scope == Scope::layer ? context.layer : 0;
-  for (bool spare_selected : {true, false}) {
-    if (spare_selected && !policy_.protect_selected) continue;
-    for (uint32_t i = 0; i < num_instances; ++i) {
-      Instance& instance = instances_[(first + i) % num_instances];
-      if (relieve_instance(instance, spare_selected, context)) return;
-    }
-  }
-}
-
-// True: memory is back to the headroom. False: nobody is left to leave.
-bool Interpreter::relieve_instance(Instance& instance, bool spare_selected, Context& context) {
-  while (!(memory_used() <= policy_.memory_headroom)) {
-    Keys candidates = unpinned(instance);
-    if (spare_selected) candidates = without(candidates, context.selected);
-    const std::optional<uint32_t> victim = choose_victim(instance, candidates);
-    if (!victim) return false;
-    leave(*victim, context);
-  }
-  return true;
-}
-
-void Interpreter::expire(Context& context) {
-  Instance& instance = instance_of_layer(context.layer);
-  if (policy_.ttl == 0 || instance.accesses < policy_.ttl) return;
-  Keys leaving;
-  for (uint32_t key : unpinned(instance)) {
-    if (instance.residents[key].last_use <= instance.accesses - policy_.ttl) leaving.push_back(key);
+    const bool by_share = context.rules->eviction == Eviction::freq_threshold;
+    if (by_share && share(instance, key) < context.rules->freq_threshold) leaving.push_back(key);
   }
   std::sort(leaving.begin(), leaving.end(), [&](uint32_t a, uint32_t b) {
-    const Resident& left = instance.residents[a];
-    const Resident& right = instance.residents[b];
-    if (left.last_use != right.last_use) return left.last_use < right.last_use;
-    return left.load_number < right.load_number;
+    return goes_before(context.rules->eviction, instance, a, b, share(instance, a), share(instance, b));
   });
-  for (uint32_t key : leaving) leave(key, context);
+  for (uint32_t key : leaving) leave(key, /*as_victim=*/false, context);
+  std::erase_if(instance.side, [&](uint32_t key) { return layer_of(key) == context.layer; });
+}
+
+// Memory pressure, then TTL.
+void Interpreter::check_triggers(Context& context) {
+  relieve_pressure(context, /*asked_for=*/false);
+  expire(context);
 }
 
 }  // namespace moe::ir

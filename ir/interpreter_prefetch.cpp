@@ -2,6 +2,7 @@
 // The prefetch half of the reference interpreter: strategies, candidates, and whom a candidate may replace.
 #include <algorithm>
 
+#include "ir/environment.h"
 #include "ir/interpreter.h"
 
 namespace moe::ir {
@@ -23,111 +24,182 @@ bool Interpreter::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<
   return true;
 }
 
-void Interpreter::record_history(const Context& context) {
-  std::set<uint32_t> used;
-  for (const ExpertDecision& expert : context.decision.experts) used.insert(expert.expert);
-  history_[context.layer].push_back(used);
-  if (history_[context.layer].size() > policy_.history_window) history_[context.layer].pop_front();
-}
-
-// Layers that the strategy speaks about after a dispatch of `layer`, nearest first, no layer twice.
-std::vector<uint32_t> Interpreter::target_layers(uint32_t layer) const {
-  const uint32_t num_layers = policy_.shape.num_layers;
-  std::vector<uint32_t> targets;
-  if (policy_.strategy == Strategy::none) return targets;
-  if (policy_.strategy == Strategy::history) {
-    targets.push_back(static_cast<uint32_t>((uint64_t{layer} + policy_.lookahead) % num_layers));
-    return targets;
+// Made when their strategy is first in force, and kept: they go on learning while another is. The rule's numbers are
+// those in force now.
+Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
+  const bool stateless = strategy == Strategy::none || strategy == Strategy::gate || strategy == Strategy::learned ||
+                         strategy == Strategy::most;
+  if (stateless) return nullptr;
+  predictor_rule_.lookahead = rules.lookahead;
+  predictor_rule_.history_window = rules.history_window;
+  predictor_rule_.affinity_threshold = rules.affinity_threshold;
+  predictor_rule_.store = rules.store;
+  std::unique_ptr<Predictor>& made = predictors_[strategy];
+  if (made) return made.get();
+  PredictorSetup setup;
+  setup.num_layers = policy_.shape.num_layers;
+  setup.num_experts = policy_.shape.num_experts;
+  setup.top_k = policy_.shape.top_k;
+  setup.rule = &predictor_rule_;
+  setup.frequency_decay = rules.frequency_decay;
+  setup.decay_interval = rules.decay_interval;
+  setup.profile = policy_.options.profile.get();
+  switch (strategy) {
+    case Strategy::history:
+      made = make_history(setup);
+      break;
+    case Strategy::lookahead:
+      made = make_lookahead(setup);
+      break;
+    case Strategy::affinity:
+      made = make_affinity(setup);
+      break;
+    case Strategy::sequence:
+      made = make_sequence(setup);
+      break;
+    default:
+      made = make_trajectory(setup);
+      break;
   }
-  for (uint32_t i = 1; i <= policy_.lookahead && i <= num_layers; ++i) targets.push_back((layer + i) % num_layers);
-  return targets;
+  return made.get();
 }
 
-// What the strategy says now, best first within each target layer, before min_probability.
-std::vector<Interpreter::Candidate> Interpreter::predictions(uint32_t layer) const {
+void Interpreter::observe(Context& context) {
+  for (const Strategy strategy : context.rules->strategy.links) (void)predictor(strategy, *context.rules);
+  Observation observation;
+  observation.layer = context.layer;
+  observation.experts = context.decision.experts;
+  observation.num_tokens = context.input->num_tokens;
+  observation.request = *request_;
+  observation.new_request = new_request_;
+  observation.probabilities = context.input->probabilities;
+  for (auto& [strategy, source] : predictors_) source->observe(observation);
+}
+
+std::vector<Candidate> Interpreter::hinted(uint32_t layer, const BoundRules& rules) const {
+  const uint32_t num_layers = policy_.shape.num_layers;
   std::vector<Candidate> all;
-  for (uint32_t target : target_layers(layer)) {
-    std::vector<Candidate> of_target;
-    if (policy_.strategy != Strategy::gate) {
-      of_target = history_of(target);
-    } else if (pending_hints_[target]) {
-      of_target = *pending_hints_[target];
-    }
-    all.insert(all.end(), of_target.begin(), of_target.end());
+  for (uint32_t i = 1; i <= rules.lookahead && i <= num_layers; ++i) {
+    const auto& hint = pending_hints_[(layer + i) % num_layers];
+    if (hint) all.insert(all.end(), hint->begin(), hint->end());
   }
   return all;
 }
 
-// The experts in the layer's window: most frequent first, then more recent use, then lower id.
-std::vector<Interpreter::Candidate> Interpreter::history_of(uint32_t layer) const {
-  struct Use {
-    uint32_t expert = 0;
-    uint64_t count = 0;
-    size_t last = 0;  // position in the window
-  };
-  const std::deque<std::set<uint32_t>>& window = history_[layer];
-  std::map<uint32_t, Use> uses;
-  for (size_t i = 0; i < window.size(); ++i) {
-    for (uint32_t expert : window[i]) {
-      Use& use = uses[expert];
-      use = {expert, use.count + 1, i};
+// Every expert of the next layer, the most probable first, ties by the lower id.
+std::vector<Candidate> Interpreter::learned(uint32_t layer) const {
+  std::vector<Candidate> all;
+  if (!learner_) return all;
+  const uint32_t next = (layer + 1) % policy_.shape.num_layers;
+  for (uint32_t expert = 0; expert < policy_.shape.num_experts; ++expert) {
+    all.push_back({next, expert, learner_->use_probability(next, expert)});
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.predicted > b.predicted; });
+  return all;
+}
+
+// most(E): the experts of the next layers in turn, per layer by falling E, ties by the lower id; those above 0.
+std::vector<Candidate> Interpreter::by_expression(Context& context) {
+  const uint32_t num_layers = policy_.shape.num_layers;
+  std::vector<Candidate> all;
+  for (uint32_t i = 1; i <= context.rules->lookahead && i <= num_layers; ++i) {
+    const uint32_t layer = (context.layer + i) % num_layers;
+    std::vector<Candidate> of_layer;
+    for (uint32_t expert = 0; expert < policy_.shape.num_experts; ++expert) {
+      ExpertEnvironment environment(*this, context, instance_of_layer(layer), key_of(layer, expert));
+      const double value = evaluate(context.rules->strategy.value, environment);
+      if (value > 0) of_layer.push_back({layer, expert, value});
     }
+    std::stable_sort(of_layer.begin(), of_layer.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.predicted > b.predicted; });
+    all.insert(all.end(), of_layer.begin(), of_layer.end());
   }
-  std::vector<Use> sorted;
-  for (const auto& [expert, use] : uses) sorted.push_back(use);
-  std::sort(sorted.begin(), sorted.end(), [](const Use& a, const Use& b) {
-    if (a.count != b.count) return a.count > b.count;
-    if (a.last != b.last) return a.last > b.last;
-    return a.expert < b.expert;
-  });
-  std::vector<Candidate> candidates;
-  for (const Use& use : sorted) {
-    candidates.push_back({layer, use.expert, static_cast<double>(use.count) / static_cast<double>(window.size())});
+  return all;
+}
+
+// What the first strategy of the chain that says anything says now, before any filter.
+std::vector<Candidate> Interpreter::predictions(Context& context) {
+  for (const Strategy strategy : context.rules->strategy.links) {
+    std::vector<Candidate> all;
+    if (strategy == Strategy::gate) {
+      all = hinted(context.layer, *context.rules);
+    } else if (strategy == Strategy::learned) {
+      all = learned(context.layer);
+    } else if (strategy == Strategy::most) {
+      all = by_expression(context);
+    } else if (Predictor* const source = predictor(strategy, *context.rules)) {
+      all = source->predict(context.layer);
+    }
+    if (!all.empty()) return all;
   }
-  return candidates;
+  return {};
 }
 
 // Step 4.
 void Interpreter::prefetch(Context& context) {
-  record_history(context);
-  const std::vector<Candidate> predicted = predictions(context.layer);
-  std::vector<Candidate> kept;
+  const BoundRules& rules = *context.rules;
+  observe(context);
+  const std::vector<Candidate> predicted = predictions(context);
+  predicted_.clear();
   for (const Candidate& candidate : predicted) {
     const uint32_t key = key_of(candidate.layer, candidate.expert);
-    if (candidate.predicted < policy_.min_probability) continue;
-    if (is_resident(key) || context.selected.contains(key)) continue;
-    if (kept.size() < policy_.budget) kept.push_back(candidate);
+    predicted_.emplace(key, candidate.predicted);
+    const auto resident = instance_of_key(key).residents.find(key);
+    if (resident != instance_of_key(key).residents.end() && candidate.predicted > 0) {
+      resident->second.foretold = candidate.predicted;
+    }
   }
-  for (const Candidate& candidate : kept) try_prefetch(candidate, predicted, context);
+  std::map<uint32_t, uint32_t> listed;  // per target layer
+  std::vector<Candidate> kept;
+  for (const Candidate& candidate : predicted) {
+    if (kept.size() >= rules.budget) break;
+    const uint32_t key = key_of(candidate.layer, candidate.expert);
+    if (++listed[candidate.layer] > rules.top) continue;
+    if (candidate.predicted < rules.min_probability) continue;
+    if (is_resident(key) || context.selected.contains(key)) continue;
+    ExpertEnvironment environment(*this, context, instance_of_key(key), key);
+    if (!rules.prefetch_when.empty() && evaluate(rules.prefetch_when, environment) == 0) continue;
+    kept.push_back(candidate);
+  }
+  for (const Candidate& candidate : kept) try_prefetch(candidate, context);
 }
 
-// What the strategy says about a resident; 0 when it says nothing.
-double Interpreter::predicted_of(uint32_t key, const std::vector<Candidate>& predicted) const {
-  for (const Candidate& candidate : predicted) {
-    if (key_of(candidate.layer, candidate.expert) == key) return candidate.predicted;
-  }
-  return 0;
+// What the last predictions say about an expert; 0 when they say nothing.
+double Interpreter::predicted_of(uint32_t key) const {
+  const auto found = predicted_.find(key);
+  return found == predicted_.end() ? 0 : found->second;
 }
 
 // Gives the candidate a free place or a victim's; drops it when there is neither.
-void Interpreter::try_prefetch(const Candidate& candidate, const std::vector<Candidate>& predicted, Context& context) {
+void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   const uint32_t key = key_of(candidate.layer, candidate.expert);
   Instance& instance = instance_of_layer(candidate.layer);
-  if (is_full(instance)) {
-    Keys candidates;
-    for (uint32_t resident_key : without(unpinned(instance), context.selected)) {
-      if (predicted_of(resident_key, predicted) < candidate.predicted) candidates.push_back(resident_key);
-    }
-    const std::optional<uint32_t> victim = choose_victim(instance, candidates);
-    if (!victim) return;
-    leave(*victim, context);
+  const bool aside = std::find(instance.side.begin(), instance.side.end(), key) != instance.side.end();
+  if (instance.residents.contains(key) || aside) return;  // there already, or named twice
+  if (context.rules->side_buffer) {
+    if (!admits(context.rules->prefetch_admit, instance, key, {}, context)) return;
+    instance.side.push_back(key);
+    context.decision.prefetched.push_back(key);
+    return;
   }
+  const MayLeave may_leave = [&](uint32_t resident_key) {
+    return !instance.residents.at(resident_key).pinned && !context.selected.contains(resident_key) &&
+           predicted_of(resident_key) < candidate.predicted;
+  };
+  const EvictionRule* instead = context.rules->prefetch_evict ? &*context.rules->prefetch_evict : nullptr;
+  if (instance.order[0]) instance.order[0]->miss(key);
+  const Place place = find_place(instance, key, instead, may_leave, context);
+  if (!place.found || !admits(context.rules->prefetch_admit, instance, key, place, context)) return;
   Resident state;
   state.load_number = ++num_loads_;
   state.last_use = instance.accesses;
+  state.loaded_at = instance.accesses;
   state.ema = candidate.predicted;
+  state.foretold = candidate.predicted;
   state.awaits_layer = true;
-  instance.residents[key] = state;
+  state.unused_prefetch = true;
+  take_place(instance, place, key, state, context);
   context.decision.prefetched.push_back(key);
 }
 

@@ -1,78 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// The IR as JSON: keys in the language's order, absent optional values as null.
-#include <nlohmann/json.hpp>
-
-#include "ir/bind.h"
-#include "ir/policy.h"
+// The IR as JSON: keys in the language's order, absent optional values as null, expressions as text.
+#include "ir/json.h"
+#include "ir/keys.h"
 
 namespace moe::ir {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// Text that is not UTF-8 is replaced, never thrown at the caller.
-std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
-
-Json capacity_json(const Capacity& capacity) {
-  switch (capacity.kind) {
-    case Capacity::Kind::slots:
-      return {{"slots", capacity.amount}};
-    case Capacity::Kind::ratio:
-      return {{"ratio", capacity.ratio}};
-    case Capacity::Kind::bytes:
-      return {{"bytes", capacity.amount}};
-    case Capacity::Kind::automatic:
-      return "auto";
-  }
-  return nullptr;
-}
-
 Json range_json(const Pin::Range& range) { return Json::array({range.first, range.last}); }
+
+Json pin_json(const Pin& pin) {
+  switch (pin.kind) {
+    case Pin::Kind::all:
+      return "all";
+    case Pin::Kind::hottest:
+      return {{"hottest", capacity_json(pin.hottest)}};
+    case Pin::Kind::experts:
+      break;
+  }
+  return {{"layers", json_or_null(pin.layers, range_json)}, {"experts", range_json(pin.experts)}};
+}
 
 Json pins_json(const std::vector<Sourced<Pin>>& pins) {
   Json array = Json::array();
-  for (const Sourced<Pin>& pin : pins) {
-    array.push_back({{"layers", pin.value.layers ? range_json(*pin.value.layers) : Json(nullptr)},
-                     {"experts", range_json(pin.value.experts)}});
-  }
+  for (const Sourced<Pin>& pin : pins) array.push_back(pin_json(pin.value));
   return array;
 }
 
-Json cache_json(const CacheRule& cache) {
-  return {{"capacity", capacity_json(cache.capacity.value)},
-          {"scope", to_word(cache.scope.value)},
-          {"eviction", to_word(cache.eviction.value)},
-          {"admit", to_word(cache.admit.value)},
-          {"pin", pins_json(cache.pins)},
-          {"frequency_decay", cache.frequency_decay.value},
-          {"decay_interval", cache.decay_interval.value},
-          {"score_ema_alpha", cache.score_ema_alpha.value},
-          {"freq_threshold", cache.freq_threshold.value},
-          {"freq_window", cache.freq_window.value},
-          {"ttl", cache.ttl ? Json(cache.ttl->value) : Json(nullptr)},
-          {"memory_threshold", cache.memory_threshold ? Json(cache.memory_threshold->value) : Json(nullptr)},
-          {"memory_headroom", cache.memory_headroom.value},
-          {"memory_budget_gb", cache.memory_budget_gb.value},
-          {"expert_size_gb", cache.expert_size_gb.value},
-          {"protect_selected", cache.protect_selected.value}};
-}
-
-Json prefetch_json(const PrefetchRule& prefetch) {
-  return {{"strategy", to_word(prefetch.strategy.value)},
-          {"budget", prefetch.budget.value},
-          {"lookahead", prefetch.lookahead.value},
-          {"history_window", prefetch.history_window.value},
-          {"affinity_threshold", prefetch.affinity_threshold.value},
-          {"min_probability", prefetch.min_probability.value},
-          {"bandwidth", prefetch.bandwidth.value},
-          {"cancel_stale", prefetch.cancel_stale.value}};
-}
-
-Json schedule_json(const ScheduleRule& schedule) {
-  return {{"mode", to_word(schedule.mode.value)},
-          {"offload_threshold_ms", schedule.offload_threshold_ms.value},
-          {"overlap", schedule.overlap.value},
-          {"priority_routing", schedule.priority_routing.value}};
+Json block_json(const Rules& rules, std::string_view block) {
+  Json json = Json::object();
+  for (size_t k = 0; k < kNumKeys; ++k) {
+    const Key key = static_cast<Key>(k);
+    if (info_of(key).block != block) continue;
+    json[std::string(info_of(key).name)] = key_json(key, get(rules, key));
+    if (key == Key::capacity) json["scope"] = to_word(rules.cache.scope.value);
+    if (key == Key::admit) {
+      json["pin"] = pins_json(rules.cache.pins);
+      json["preload"] = pins_json(rules.cache.preload);
+    }
+  }
+  return json;
 }
 
 Json monitor_json(const MonitorRule& monitor) {
@@ -81,33 +47,88 @@ Json monitor_json(const MonitorRule& monitor) {
   return {{"metrics", metrics}, {"window", monitor.window.value}, {"log_interval", monitor.log_interval.value}};
 }
 
-Json policy_json(const Policy& policy) {
-  return {{"name", policy.name.value},
-          {"cache", cache_json(policy.cache)},
-          {"prefetch", prefetch_json(policy.prefetch)},
-          {"schedule", schedule_json(policy.schedule)},
-          {"monitor", monitor_json(policy.monitor.value_or(MonitorRule{}))},
-          {"exactness", to_word(exactness(policy))},
-          {"timing_free", timing_free(policy)}};
+Json memory_json(const MemoryRule& memory) {
+  return {{"budget", json_or_null(memory.budget, [](const auto& b) { return Json(b.value); })},
+          {"kv_reserve", memory.kv_reserve.value},
+          {"warn", memory.warn.value},
+          {"shed", memory.shed.value},
+          {"on_warn", actions_json(memory.on_warn)},
+          {"on_shed", actions_json(memory.on_shed)}};
 }
 
-Json bound_cache_json(const BoundPolicy& policy) {
-  return {{"capacity", policy.capacity},
-          {"scope", to_word(policy.scope)},
-          {"eviction", to_word(policy.eviction)},
-          {"admit", to_word(policy.admit)},
-          {"pin", policy.pins},
-          {"frequency_decay", policy.frequency_decay},
-          {"decay_interval", policy.decay_interval},
-          {"score_ema_alpha", policy.score_ema_alpha},
-          {"freq_threshold", policy.freq_threshold},
-          {"freq_window", policy.freq_window},
-          {"ttl", policy.ttl != 0 ? Json(policy.ttl) : Json(nullptr)},
-          {"memory_threshold", policy.memory_threshold != 0 ? Json(policy.memory_threshold) : Json(nullptr)},
-          {"memory_headroom", policy.memory_headroom},
-          {"memory_budget_gb", policy.memory_budget_gb},
-          {"expert_size_gb", policy.expert_size_gb},
-          {"protect_selected", policy.protect_selected}};
+Json overrides_json(const std::vector<Assignment>& overrides) {
+  Json array = Json::array();
+  for (const Assignment& assignment : overrides) {
+    const KeyInfo& info = info_of(assignment.key);
+    array.push_back({{"block", info.block}, {"key", info.name}, {"value", key_json(assignment.key, assignment.value)}});
+  }
+  return array;
+}
+
+Json bands_json(const std::vector<Band>& bands) {
+  Json array = Json::array();
+  for (const Band& band : bands) {
+    array.push_back({{"layers", Json::array({band.first, band.last})},
+                     {"overrides", overrides_json(band.overrides)},
+                     {"pin", json_or_null(band.pins, pins_json)},
+                     {"preload", json_or_null(band.preload, pins_json)},
+                     {"tiers", json_or_null(band.tiers, tiers_json)}});
+  }
+  return array;
+}
+
+Json phases_json(const std::vector<PhaseRule>& phases) {
+  Json array = Json::array();
+  for (const PhaseRule& phase : phases) {
+    array.push_back({{"phase", to_word(phase.phase)}, {"overrides", overrides_json(phase.overrides)}});
+  }
+  return array;
+}
+
+Json choose_json(const std::vector<Choose>& all) {
+  Json array = Json::array();
+  for (const Choose& choose : all) {
+    Json names = Json::array();
+    for (const Sourced<std::string>& name : choose.policies) names.push_back(name.value);
+    array.push_back({{"policies", names},
+                     {"reward", expr_json(choose.reward)},
+                     {"every", choose.every.value},
+                     {"explore", choose.explore.value}});
+  }
+  return array;
+}
+
+Json params_json(const std::vector<Param>& params) {
+  Json array = Json::array();
+  for (const Param& param : params) {
+    array.push_back({{"name", param.name},
+                     {"value", param.value},
+                     {"domain", param.domain.empty() ? Json(nullptr) : Json(param.domain)}});
+  }
+  return array;
+}
+
+Json policy_json(const Policy& policy) {
+  const Rules rules = policy.rules();
+  Json alternatives = Json::array();
+  for (const Policy& other : policy.alternatives) alternatives.push_back(policy_json(other));
+  return {{"name", policy.name.value},
+          {"params", params_json(policy.params)},
+          {"cache", block_json(rules, "cache")},
+          {"prefetch", block_json(rules, "prefetch")},
+          {"learn", json_or_null(policy.learn, learn_json)},
+          {"schedule", block_json(rules, "schedule")},
+          {"monitor", monitor_json(policy.monitor.value_or(MonitorRule{}))},
+          {"per_layer", json_or_null(policy.per_layer, per_layer_json)},
+          {"tiers", json_or_null(policy.tiers, tiers_json)},
+          {"memory", json_or_null(policy.memory, memory_json)},
+          {"layers", bands_json(policy.bands)},
+          {"phases", phases_json(policy.phases)},
+          {"adapt", rules_json(policy.adapt)},
+          {"choose", choose_json(policy.choose)},
+          {"alternatives", alternatives},
+          {"exactness", to_word(exactness(policy))},
+          {"timing_free", timing_free(policy)}};
 }
 
 }  // namespace
@@ -118,31 +139,6 @@ std::string print_json(const Module& module) {
   Json array = Json::array();
   for (const Policy& policy : module.policies) array.push_back(policy_json(policy));
   return dump(array);
-}
-
-std::string print_json(const BoundPolicy& policy) {
-  return dump(
-      {{"name", policy.name},
-       {"model",
-        {{"layers", policy.shape.num_layers},
-         {"experts", policy.shape.num_experts},
-         {"top_k", policy.shape.top_k},
-         {"expert_bytes", policy.shape.expert_bytes != 0 ? Json(policy.shape.expert_bytes) : Json(nullptr)}}},
-       {"cache", bound_cache_json(policy)},
-       {"prefetch",
-        {{"strategy", to_word(policy.strategy)},
-         {"budget", policy.budget},
-         {"lookahead", policy.lookahead},
-         {"history_window", policy.history_window},
-         {"min_probability", policy.min_probability},
-         {"bandwidth", policy.bandwidth},
-         {"cancel_stale", policy.cancel_stale}}},
-       {"schedule",
-        {{"miss", to_word(policy.miss)}, {"overlap", policy.overlap}, {"priority_routing", policy.priority_routing}}},
-       {"monitor",
-        {{"metrics", policy.metrics}, {"window", policy.monitor_window}, {"log_interval", policy.log_interval}}},
-       {"exactness", to_word(policy.exactness)},
-       {"timing_free", policy.timing_free}});
 }
 
 }  // namespace moe::ir

@@ -1,135 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
-// Canonical text: the policy language itself. Every key is explicit, except those whose default is not a value of its
-// own but follows another key or the model (`budget`, `memory_headroom`, `expert_size_gb`): they are printed when they
-// were written, since a written value may be an error where the default adapts. Reading the text back gives the same
-// IR.
-#include <fmt/format.h>
-
-#include <cmath>
-#include <cstdlib>
-
-#include "ir/policy.h"
+// Canonical text: the policy language itself. Every key is explicit, except
+//   - those whose default is not a value of its own but follows another key or the model (`budget`, `memory_headroom`,
+//     `expert_size_gb`): they are printed when they were written, since a written value may be an error where the
+//     default adapts;
+//   - `profile` and `on miss` where there are none, for which the language has no word.
+// What a short form said is a rule of `adapt`, in its place among the rules; params are folded into what used them.
+// Reading the text back gives an equal IR.
+#include "ir/keys.h"
+#include "ir/print_value.h"
+#include "ir/text_writer.h"
 
 namespace moe::ir {
 namespace {
 
-// The shortest decimal that reads back as the same number, without the `+` that fmt gives large exponents.
-std::string number(double value) {
-  std::string text = fmt::format("{}", value);
-  std::erase(text, '+');
-  return text;
+bool follows_something(const Policy& policy, Key key) {
+  switch (key) {
+    case Key::budget:
+      return policy.prefetch.budget.span.is_default();
+    case Key::memory_headroom:
+      return policy.cache.memory_headroom.span.is_default();
+    case Key::expert_size_gb:
+      return policy.cache.expert_size_gb.span.is_default();
+    case Key::capacity:  // tiers may stand in for it
+      return policy.tiers && policy.cache.capacity.value == Capacity{};
+    default:
+      return false;
+  }
 }
 
-// The shortest decimal P for which P / 100 is `ratio` again: 29, not ratio * 100 = 28.999999999999996.
-std::string percent(double ratio) {
-  for (int digits = 1; digits <= 17; ++digits) {
-    const std::string text = fmt::format("{:.{}g}", ratio * 100, digits);
-    const double candidate = std::strtod(text.c_str(), nullptr);
-    if (candidate / 100 == ratio) return number(candidate) + "%";
-  }
-  const double nearest = ratio * 100;
-  for (double candidate : {std::nextafter(nearest, 0.0), std::nextafter(nearest, 200.0)}) {
-    if (candidate / 100 == ratio) return number(candidate) + "%";
-  }
-  return number(nearest) + "%";
+// No word says that there are no arms, or no profile.
+bool has_no_word(const KeyValue& value) {
+  if (const auto* arms = std::get_if<std::vector<Arm>>(&value)) return arms->empty();
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr && text->empty();
 }
 
-std::string capacity_text(const Capacity& capacity) {
-  switch (capacity.kind) {
-    case Capacity::Kind::slots:
-      return fmt::format("{}", capacity.amount);
-    case Capacity::Kind::ratio:
-      return percent(capacity.ratio);
-    case Capacity::Kind::bytes:
-      return fmt::format("{}B", capacity.amount);
-    case Capacity::Kind::automatic:
-      return "auto";
+void write_block(const Policy& policy, const Rules& rules, std::string_view block, TextWriter& writer) {
+  writer.open(block);
+  for (size_t k = 0; k < kNumKeys; ++k) {
+    const Key key = static_cast<Key>(k);
+    if (info_of(key).block != block) continue;
+    const KeyValue value = get(rules, key);
+    if (!has_no_word(value) && !follows_something(policy, key)) write_assignment({key, value, {}}, writer);
+    // The keys that are never overridden, where the language's table has them.
+    if (key == Key::capacity) writer.key("scope", to_word(rules.cache.scope.value));
+    if (key == Key::admit) {
+      writer.key("pin", print(rules.cache.pins));
+      writer.key("preload", print(rules.cache.preload));
+    }
   }
-  return "";
-}
-
-std::string range_text(const Pin::Range& range) {
-  return range.first == range.last ? fmt::format("{}", range.first) : fmt::format("{}..{}", range.first, range.last);
-}
-
-std::string pins_text(const std::vector<Sourced<Pin>>& pins) {
-  std::string text;
-  for (const Sourced<Pin>& pin : pins) {
-    if (!text.empty()) text += ", ";
-    if (pin.value.layers) text += range_text(*pin.value.layers) + ":";
-    text += range_text(pin.value.experts);
-  }
-  return "[" + text + "]";
-}
-
-/// The lines of one policy.
-class Writer {
- public:
-  void open(std::string_view head) {
-    text_ += fmt::format("{:{}}{} {{\n", "", indent_, head);
-    indent_ += 2;
-  }
-  void close() {
-    indent_ -= 2;
-    text_ += fmt::format("{:{}}}}\n", "", indent_);
-  }
-  void key(std::string_view name, std::string_view value) {
-    text_ += fmt::format("{:{}}{} = {}\n", "", indent_, name, value);
-  }
-  void key(std::string_view name, double value) { key(name, number(value)); }
-  void key(std::string_view name, uint64_t value) { key(name, fmt::format("{}", value)); }
-  void flag(std::string_view name, bool value) { key(name, value ? "true" : "false"); }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string text_;
-  int indent_ = 0;
-};
-
-void print_cache(const CacheRule& cache, Writer& writer) {
-  writer.open("cache");
-  writer.key("capacity", capacity_text(cache.capacity.value));
-  writer.key("scope", to_word(cache.scope.value));
-  writer.key("eviction", to_word(cache.eviction.value));
-  writer.key("admit", to_word(cache.admit.value));
-  writer.key("pin", pins_text(cache.pins));
-  writer.key("frequency_decay", cache.frequency_decay.value);
-  writer.key("decay_interval", cache.decay_interval.value);
-  writer.key("score_ema_alpha", cache.score_ema_alpha.value);
-  writer.key("freq_threshold", cache.freq_threshold.value);
-  writer.key("freq_window", cache.freq_window.value);
-  if (cache.ttl) writer.key("ttl", cache.ttl->value);
-  if (cache.memory_threshold) writer.key("memory_threshold", cache.memory_threshold->value);
-  if (!cache.memory_headroom.span.is_default()) writer.key("memory_headroom", cache.memory_headroom.value);
-  writer.key("memory_budget_gb", cache.memory_budget_gb.value);
-  if (!cache.expert_size_gb.span.is_default()) writer.key("expert_size_gb", cache.expert_size_gb.value);
-  writer.flag("protect_selected", cache.protect_selected.value);
   writer.close();
 }
 
-void print_prefetch(const PrefetchRule& prefetch, Writer& writer) {
-  writer.open("prefetch");
-  writer.key("strategy", to_word(prefetch.strategy.value));
-  if (!prefetch.budget.span.is_default()) writer.key("budget", uint64_t{prefetch.budget.value});
-  writer.key("lookahead", uint64_t{prefetch.lookahead.value});
-  writer.key("history_window", uint64_t{prefetch.history_window.value});
-  writer.key("affinity_threshold", prefetch.affinity_threshold.value);
-  writer.key("min_probability", prefetch.min_probability.value);
-  writer.key("bandwidth", percent(prefetch.bandwidth.value));
-  writer.flag("cancel_stale", prefetch.cancel_stale.value);
+void write_learn(const LearnRule& learn, TextWriter& writer) {
+  writer.open("learn");
+  writer.key("window", uint64_t{learn.window.value});
+  writer.number("discount", learn.discount.value);
+  writer.number("rate", learn.rate.value);
+  if (!learn.profile.value.empty()) writer.key("profile", print_text_value(learn.profile.value));
+  writer.flag("freeze", learn.freeze.value);
   writer.close();
 }
 
-void print_schedule(const ScheduleRule& schedule, Writer& writer) {
-  writer.open("schedule");
-  writer.key("mode", to_word(schedule.mode.value));
-  writer.key("offload_threshold_ms", schedule.offload_threshold_ms.value);
-  writer.flag("overlap", schedule.overlap.value);
-  writer.flag("priority_routing", schedule.priority_routing.value);
-  writer.close();
-}
-
-void print_monitor(const MonitorRule& monitor, Writer& writer) {
+void write_monitor(const MonitorRule& monitor, TextWriter& writer) {
   std::string metrics;
   for (const Sourced<std::string>& metric : monitor.metrics) {
     if (!metrics.empty()) metrics += ", ";
@@ -142,26 +75,64 @@ void print_monitor(const MonitorRule& monitor, Writer& writer) {
   writer.close();
 }
 
+void write_per_layer(const PerLayerRule& rule, TextWriter& writer) {
+  writer.open("per_layer");
+  writer.key("allocation", to_word(rule.allocation.value));
+  if (rule.total_budget) writer.key("total_budget", rule.total_budget->value);
+  writer.key("min_capacity", uint64_t{rule.min_capacity.value});
+  writer.key("max_capacity", uint64_t{rule.max_capacity.value});
+  writer.key("rebalance_interval", rule.rebalance_interval.value);
+  writer.key("entropy_window", uint64_t{rule.entropy_window.value});
+  if (!rule.capacities.value.empty()) {
+    writer.key("capacities", fmt::format("[{}]", fmt::join(rule.capacities.value, ", ")));
+  }
+  writer.close();
+}
+
+void write_policy(const Policy& policy, TextWriter& writer) {
+  writer.open("policy " + policy.name.value);
+  for (const Param& param : policy.params) {
+    writer.line(
+        fmt::format("param {} = {}{}{}", param.name, param.value, param.domain.empty() ? "" : " in ", param.domain));
+  }
+  const Rules rules = policy.rules();
+  write_block(policy, rules, "cache", writer);
+  write_block(policy, rules, "prefetch", writer);
+  if (policy.learn) write_learn(*policy.learn, writer);
+  write_block(policy, rules, "schedule", writer);
+  if (policy.monitor) write_monitor(*policy.monitor, writer);
+  if (policy.per_layer) write_per_layer(*policy.per_layer, writer);
+  if (policy.tiers) write_tiers(*policy.tiers, writer);
+  if (policy.memory) write_memory(*policy.memory, writer);
+  for (const Band& band : policy.bands) write_band(band, writer);
+  for (const PhaseRule& phase : policy.phases) {
+    writer.open(fmt::format("phase {}", to_word(phase.phase)));
+    write_overrides(phase.overrides, writer);
+    writer.close();
+  }
+  if (!policy.adapt.empty() || !policy.choose.empty()) write_adapt(policy, writer);
+  writer.close();
+}
+
 }  // namespace
 
 std::string print_text(const Policy& policy) {
-  Writer writer;
-  writer.open("policy " + policy.name.value);
-  print_cache(policy.cache, writer);
-  print_prefetch(policy.prefetch, writer);
-  print_schedule(policy.schedule, writer);
-  if (policy.monitor) print_monitor(*policy.monitor, writer);
-  writer.close();
+  TextWriter writer;
+  write_policy(policy, writer);
+  for (const Policy& other : policy.alternatives) {  // `use` and `choose` name policies of the file
+    writer.line("");
+    write_policy(other, writer);
+  }
   return writer.take();
 }
 
 std::string print_text(const Module& module) {
-  std::string text;
-  for (const Policy& policy : module.policies) {
-    if (!text.empty()) text += "\n";
-    text += print_text(policy);
+  TextWriter writer;
+  for (size_t i = 0; i < module.policies.size(); ++i) {
+    if (i > 0) writer.line("");
+    write_policy(module.policies[i], writer);
   }
-  return text;
+  return writer.take();
 }
 
 }  // namespace moe::ir

@@ -22,6 +22,8 @@ struct Sourced {
   SourceSpan span{};
   Sourced() = default;
   Sourced(T v, SourceSpan s = {}) : value(std::move(v)), span(s) {}
+  /// Where it was written makes no difference.
+  friend bool operator==(const Sourced& a, const Sourced& b) { return a.value == b.value; }
 };
 
 /// Line and column, both from 1; columns count bytes.

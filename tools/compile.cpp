@@ -59,7 +59,7 @@ int emit_ir(const ir::SourceFile& source, const Options& options, const Common& 
   if (options.target.model.empty()) {
     const Result<compiler::Target> target = options.target.resolve({});
     if (!target) return report(target.error());
-    const std::optional<ir::Module> module = frontend::compile_to_ir(source, {target->settings}, diagnostics);
+    const std::optional<ir::Module> module = compiler::compile_to_module(source, target->settings, diagnostics);
     const bool one = module && !options.target.policy.empty();
     const ir::Policy* policy = one ? compiler::select_policy(*module, options.target.policy, diagnostics) : nullptr;
     if (policy != nullptr) text = json ? ir::print_json(*policy) : ir::print_text(*policy);

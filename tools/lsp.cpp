@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "compiler/file_imports.h"
 #include "moe/moe.h"
 #include "tools/lsp/server.h"
 #include "tools/moec.h"
@@ -29,11 +30,11 @@ int run(const Options& options) {
   lsp::ServerOptions server;
   server.version = std::to_string(MOE_VERSION_MAJOR) + "." + std::to_string(MOE_VERSION_MINOR) + "." +
                    std::to_string(MOE_VERSION_PATCH);
-  server.standard_library =
-      options.standard_library.empty() ? installed_folder("share/moe/std") : options.standard_library;
   server.code_pages = options.code_pages.empty() ? installed_folder("share/doc/moe/diagnostics") : options.code_pages;
   std::signal(SIGPIPE, SIG_IGN);  // a client that is gone is an error of a write, and a quiet end
-  return lsp::Server(std::move(server), STDIN_FILENO, STDOUT_FILENO).run();
+  compiler::FileImports files(options.standard_library.empty() ? compiler::find_standard_library()
+                                                               : options.standard_library);
+  return lsp::Server(std::move(server), files, STDIN_FILENO, STDOUT_FILENO).run();
 }
 
 }  // namespace

@@ -25,9 +25,8 @@ struct Verdict {
 };
 
 std::string summary_of(const ir::Module& module) {
-  std::string text =
-      fmt::format("{} {}: ", module.policies.size(), module.policies.size() == 1 ? "policy" : "policies");
-  for (size_t i = 0; i < module.policies.size(); ++i) {
+  std::string text = fmt::format("{} {}: ", module.num_own, module.num_own == 1 ? "policy" : "policies");
+  for (size_t i = 0; i < module.num_own; ++i) {
     const ir::Policy& policy = module.policies[i];
     text += fmt::format("{}{} ({})", i == 0 ? "" : ", ", policy.name.value, ir::to_word(ir::exactness(policy)));
   }
@@ -37,9 +36,9 @@ std::string summary_of(const ir::Module& module) {
 Verdict judge(const ir::SourceFile& source, const std::optional<ir::ModelShape>& shape, const Options& options,
               const Common& common) {
   ir::Diagnostics diagnostics;
-  const std::optional<ir::Module> module = frontend::compile_to_ir(source, {}, diagnostics);
+  const std::optional<ir::Module> module = compiler::compile_to_module(source, {}, diagnostics);
   if (module && shape) {
-    for (const ir::Policy& policy : module->policies) (void)ir::bind(policy, *shape, {}, diagnostics);
+    for (size_t i = 0; i < module->num_own; ++i) (void)ir::bind(module->policies[i], *shape, {}, diagnostics);
     diagnostics.sort();
   }
   Verdict verdict;

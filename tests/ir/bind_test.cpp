@@ -214,7 +214,7 @@ TEST_CASE("unwritten values give way") {
   Policy policy = policy_of(slots(3));
   policy.cache.memory_threshold = written(0.5);
   policy.cache.memory_budget_gb = written(4.0);
-  policy.prefetch.strategy = written(Strategy::gate);
+  policy.prefetch.strategy = written<StrategyChain>(Strategy::gate);
   policy.prefetch.lookahead = written(9u);
   const Outcome outcome = bind_to(policy, kShape);
   REQUIRE(outcome.bound);
@@ -252,7 +252,7 @@ TEST_CASE("exactness and timing of a policy") {
   Policy policy = policy_of(slots(10));
   CHECK(exactness(policy) == Exactness::exact);
   CHECK(timing_free(policy));
-  policy.prefetch.strategy = written(Strategy::gate);
+  policy.prefetch.strategy = written<StrategyChain>(Strategy::gate);
   CHECK_FALSE(timing_free(policy));
   policy.prefetch.cancel_stale = written(false);
   CHECK(timing_free(policy));

@@ -20,11 +20,13 @@ inline Policy policy_of(Capacity capacity) {
   Policy policy;
   policy.name = written(std::string("p"));
   policy.cache.capacity = written(capacity);
-  policy.cache.eviction = written(Eviction::lfu);  // lru would bring the warning about global recency
+  policy.cache.eviction = written<EvictionRule>(Eviction::lfu);  // lru would bring the warning about global recency
   policy.span = {0, 100};
   return policy;
 }
 
-inline Sourced<Pin> pin(std::optional<Pin::Range> layers, Pin::Range experts) { return written(Pin{layers, experts}); }
+inline Sourced<Pin> pin(std::optional<Pin::Range> layers, Pin::Range experts) {
+  return written(Pin{Pin::Kind::experts, layers, experts, {}});
+}
 
 }  // namespace moe::ir::test

@@ -20,7 +20,7 @@ Policy full_policy() {
   policy.cache.memory_threshold = written(0.9);
   policy.cache.memory_headroom = written(0.6);
   policy.cache.expert_size_gb = written(0.05);
-  policy.prefetch.strategy = written(Strategy::gate);
+  policy.prefetch.strategy = written<StrategyChain>(Strategy::gate);
   policy.prefetch.budget = written(8u);
   policy.prefetch.min_probability = written(1e-30);
   policy.prefetch.bandwidth = written(0.5);

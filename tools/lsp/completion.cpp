@@ -177,7 +177,6 @@ class Completer {
     if (key != nullptr) {
       if (key->type == ValueType::metrics) return add_metrics();
       add_words(key->name, key->words);
-      add_words(key->name, key->later_words);
       add_forms(*key);
     }
     const bool is_list = key != nullptr && key->type == ValueType::pins && context_.in_list;
@@ -195,10 +194,12 @@ class Completer {
         add_call(key.name, "least");
         break;
       case ValueType::admit:
+      case ValueType::drop:
         add_call(key.name, "when");
         break;
       case ValueType::pins:
         if (!context_.in_list) add_call(key.name, "hottest");
+        if (!context_.in_list) add_words(key.name, "all");
         break;
       case ValueType::ladder:
         if (!context_.in_list) add_keyword("by", "by ($0) [ ]");

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/native.h"
+
+#include "codegen/compiler.h"
+
+namespace moe::codegen {
+namespace {
+
+using ir::Eviction;
+using ir::Strategy;
+
+bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::fifo; }
+
+bool has_kernel(const ir::StrategyChain& chain) {
+  return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;
+}
+
+std::string name_of(const ir::EvictionRule& rule) {
+  if (rule.kind == Eviction::least) return "least(E)";
+  if (rule.kind == Eviction::segmented) return "a | b";
+  return std::string(ir::to_word(rule.kind));
+}
+
+}  // namespace
+
+std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
+  std::vector<std::string> parts;
+  const auto need = [&](bool beyond, const std::string& what) {
+    if (beyond) parts.push_back("`" + what + "`");
+  };
+  need(!has_kernel(policy.eviction), "eviction = " + name_of(policy.eviction));
+  need(policy.admit == ir::Admit::when, "admit = when(E)");
+  need(!policy.preload.empty(), "preload");
+  need(!has_kernel(policy.strategy), "strategy = " + std::string(ir::to_word(policy.strategy.links.front())) +
+                                         (policy.strategy.links.size() > 1 ? " | ..." : ""));
+  need(!policy.prefetch_when.empty(), "when");
+  need(!(policy.prefetch_admit == ir::Admit::always), "admit of prefetch");
+  need(policy.prefetch_evict.has_value(), "evict");
+  need(!policy.arms.empty(), "on miss");
+  need(policy.balance, "mode = balance");
+  need(policy.deadline_ms > 0, "deadline");
+  need(policy.max_loads != 0xFFFFFFFF, "max_loads");
+  need(policy.one_by_one, "one_by_one");
+  need(policy.top != 0xFFFFFFFF, "top");
+  need(policy.side_buffer, "side_buffer");
+  need(policy.loads_in_order, "loads_in_order");
+  need(policy.arrival != 0, "arrival");
+  need(!policy.order.empty(), "order");
+  need(!policy.drop.empty(), "drop");
+  need(policy.learn.has_value(), "learn");
+  need(policy.per_layer.has_value(), "per_layer");
+  need(!policy.adapt.empty(), "adapt");
+  if (policy.source != nullptr) {
+    need(!policy.source->choose.empty(), "choose");
+    need(policy.source->tiers.has_value(), "tiers");
+    need(!policy.source->bands.empty(), "layers");
+    need(!policy.source->phases.empty(), "phase");
+  }
+  return parts;
+}
+
+Result<void> check_native(const ir::BoundPolicy& policy) {
+  const std::vector<std::string> parts = beyond_kernels(policy);
+  if (parts.empty()) return {};
+  std::string list;
+  for (size_t i = 0; i < parts.size(); ++i) list += (i == 0 ? "" : ", ") + parts[i];
+  return Error{Error::Kind::unsupported, "no native code is made for " + list + " of policy `" + policy.name +
+                                             "`: the reference interpreter decides it (`moec replay --engine interp`)"};
+}
+
+}  // namespace moe::codegen
