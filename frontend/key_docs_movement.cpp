@@ -99,7 +99,7 @@ constexpr std::array kDocs = {
     KeyDoc{"schedule", "drop",
            "Selections for which this holds are left out altogether, resident or not. It changes the model's output "
            "and needs `approximate = true`.",
-           "`when(E)`", "", "never", "drop = when(weight < 0.05)", ""},
+           "`when(E)`", "", "never", "drop = when(weight < 0.05)  approximate = true", ""},
     KeyDoc{"schedule", "gpu_time", "Under `mode = balance`: the estimated time of one expert on the device.",
            "expression, a time", "", "auto", "gpu_time = 0.1ms", ""},
     KeyDoc{"schedule", "cpu_time", "Under `mode = balance`: the estimated time of one expert on the host.",
