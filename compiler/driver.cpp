@@ -1,11 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/driver.h"
 
+#include <filesystem>
+#include <fstream>
 #include <span>
 
 #include "compiler/file_imports.h"
 
 namespace moe::compiler {
+namespace {
+
+// The profile that the policy names, beside its file. False after an error.
+bool read_profile(const ir::SourceFile& source, const ir::Policy& policy, ir::BindOptions& options,
+                  ir::Diagnostics& diagnostics) {
+  const bool in_learn = policy.prefetch.profile.value.empty() && policy.learn;
+  const ir::Sourced<std::string>& name = in_learn ? policy.learn->profile : policy.prefetch.profile;
+  if (name.value.empty()) return true;
+  const std::filesystem::path beside = std::filesystem::path(source.name()).parent_path() / name.value;
+  Result<std::shared_ptr<const ir::Profile>> profile = load_profile(beside.string());
+  if (profile) {
+    options.profile = std::move(profile).value();
+    return true;
+  }
+  diagnostics.error("MOE2803", name.span, profile.error().message, "make one with `moec profile`");
+  return false;
+}
+
+}  // namespace
 
 std::optional<frontend::Setting> parse_setting(std::string_view text) {
   const size_t equals = text.find('=');
@@ -47,13 +68,34 @@ const ir::Policy* select_policy(const ir::Module& module, std::string_view name,
   return nullptr;
 }
 
+Result<std::shared_ptr<const ir::Profile>> load_profile(const std::string& path) {
+  constexpr uintmax_t kMostBytes = uintmax_t{1} << 30;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return Error{Error::Kind::io, "there is no profile `" + path + "`"};
+  }
+  if (std::filesystem::file_size(path, error) > kMostBytes) {
+    return Error{Error::Kind::io, "the profile `" + path + "` is over 1 GiB"};
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) return Error{Error::Kind::io, "cannot read the profile `" + path + "`"};
+  Result<ir::Profile> profile = ir::parse_profile(text);
+  if (!profile) return Error{profile.error().kind, "`" + path + "`: " + profile.error().message};
+  return std::make_shared<const ir::Profile>(std::move(profile).value());
+}
+
 std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, const Target& target,
                                                 ir::Diagnostics& diagnostics) {
-  const std::optional<ir::Module> module = compile_to_module(source, target.settings, diagnostics);
+  const std::optional<ir::Module> module = compile_to_module(source, target.settings, diagnostics, target.replay);
   if (!module) return std::nullopt;
   const ir::Policy* policy = select_policy(*module, target.policy_name, diagnostics);
   if (policy == nullptr) return std::nullopt;
-  std::optional<ir::BoundPolicy> bound = ir::bind(*policy, target.shape, target.bind, diagnostics);
+  ir::BindOptions options = target.bind;
+  std::optional<ir::BoundPolicy> bound;
+  if (options.profile != nullptr || read_profile(source, *policy, options, diagnostics)) {
+    bound = ir::bind(*policy, target.shape, options, diagnostics);
+  }
   diagnostics.sort();
   return bound;
 }

@@ -21,6 +21,7 @@ struct Target {
   ir::BindOptions bind;
   std::string policy_name;                  ///< "": the file's only policy
   std::vector<frontend::Setting> settings;  ///< values of its params
+  bool replay = false;                      ///< as in frontend::LowerOptions
 };
 
 /// Splits "NAME=VALUE"; nullopt when there is no name or no `=`.
@@ -35,7 +36,11 @@ std::optional<ir::Module> compile_to_module(const ir::SourceFile& source,
 /// otherwise.
 const ir::Policy* select_policy(const ir::Module& module, std::string_view name, ir::Diagnostics& diagnostics);
 
-/// parse, check, select, bind. nullopt when one of them found an error.
+/// Reads the routing profile at `path`. Errors: io, format.
+Result<std::shared_ptr<const ir::Profile>> load_profile(const std::string& path);
+
+/// parse, check, select, bind. nullopt when one of them found an error. A profile that the policy names (`profile` of
+/// prefetch or learn, beside the policy's file) is read unless `target.bind` brings one.
 std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, const Target& target,
                                                 ir::Diagnostics& diagnostics);
 

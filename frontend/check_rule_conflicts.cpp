@@ -51,6 +51,7 @@ class ConflictChecker {
   void compare(const Setter& earlier, const Setter& later) {
     const Region& a = earlier.region;
     const Region& b = later.region;
+    if (earlier.rule == later.rule) return;  // a key twice in one rule has been reported
     if (a.variable != b.variable || earlier.action->assignment.value == later.action->assignment.value) return;
     if (b.contains(a)) {
       if (hides(*earlier.rule, *later.rule)) report_hidden(earlier, later);

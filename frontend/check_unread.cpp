@@ -27,7 +27,9 @@ class UnreadKeys {
   }
 
   void check(const std::vector<ir::Assignment>& overrides) {
-    for (const ir::Assignment& assignment : overrides) report(assignment.key, assignment.span);
+    for (const ir::Assignment& assignment : overrides) {
+      if (!assignment.span.is_default()) report(assignment.key, assignment.span);  // else implied by another
+    }
   }
 
  private:

@@ -122,6 +122,9 @@ class ModuleLowering {
       }
       out.alternatives.push_back(without_rules(alternative));
     }
+    // Rules and choices are printed apart: what they name must not depend on which came first.
+    std::sort(out.alternatives.begin(), out.alternatives.end(),
+              [](const ir::Policy& a, const ir::Policy& b) { return a.name.value < b.name.value; });
     return out;
   }
 

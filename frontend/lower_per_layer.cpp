@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <array>
-
 #include "frontend/lower_shared.h"
 #include "frontend/text.h"
 
@@ -25,17 +23,21 @@ void check_bounds(const BlockValues& values, ir::PerLayerRule& rule, ir::Diagnos
   }
 }
 
-// Fixed sizes leave nothing to share out.
+// Fixed sizes leave nothing to share out. A key that repeats its default asks for nothing.
 void check_fixed(const BlockValues& values, const ir::PerLayerRule& rule, ir::Diagnostics& diagnostics) {
   if (rule.capacities.value.empty()) return;
-  constexpr std::array<std::string_view, 6> kShared = {"allocation",   "total_budget",       "min_capacity",
-                                                       "max_capacity", "rebalance_interval", "entropy_window"};
-  for (const std::string_view key : kShared) {
-    const BlockValues::Value* value = values.find(key);
-    if (value == nullptr) continue;
-    diagnostics.warning("MOE2022", value->key_span, fmt::format("nothing reads {} beside `capacities`", quote(key)),
-                        "remove one of the two");
-  }
+  const ir::PerLayerRule defaults;
+  const auto check = [&](std::string_view key, bool differs) {
+    if (!differs) return;
+    diagnostics.warning("MOE2022", values.find(key)->key_span,
+                        fmt::format("nothing reads {} beside `capacities`", quote(key)), "remove one of the two");
+  };
+  check("allocation", rule.allocation.value != defaults.allocation.value);
+  check("total_budget", rule.total_budget.has_value());
+  check("min_capacity", rule.min_capacity.value != defaults.min_capacity.value);
+  check("max_capacity", rule.max_capacity.value != defaults.max_capacity.value);
+  check("rebalance_interval", rule.rebalance_interval.value != defaults.rebalance_interval.value);
+  check("entropy_window", rule.entropy_window.value != defaults.entropy_window.value);
 }
 
 }  // namespace

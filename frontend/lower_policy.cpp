@@ -59,7 +59,7 @@ class PolicyLowering {
       }
       if (is_repeated(block, seen)) continue;
       seen.push_back(&block);
-      check_supported_block(block, *spec);
+      read_block(block, *spec);
     }
   }
 
@@ -81,7 +81,7 @@ class PolicyLowering {
     return false;
   }
 
-  void check_supported_block(const ast::Block& block, const BlockSpec& spec) {
+  void read_block(const ast::Block& block, const BlockSpec& spec) {
     if (spec.name == "cache") {
       values_.cache_block = &block;
       values_.cache = check_block(context_, block, spec);

@@ -125,7 +125,7 @@ class TiersLowering {
     if (!tier.path.span.is_default() && tier.location.value != ir::Location::disk) {
       warn_unread(values, "path", "it says where on disk a tier is");
     }
-    if (!tier.group_size.span.is_default() && !is_grouped(tier.dtype.value)) {
+    if (tier.group_size.value != ir::Tier{}.group_size.value && !is_grouped(tier.dtype.value)) {
       warn_unread(values, "group_size", "it belongs to int8, int4 and int2");
     }
   }

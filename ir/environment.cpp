@@ -96,7 +96,7 @@ double ExpertEnvironment::of_expert(Variable v, uint32_t key) {
     case Variable::foretold:
       return here ? resident->second.foretold : 0;
     case Variable::next_use:
-      return state_.future_ == nullptr ? kNever : state_.future_->next_use(key);
+      return state_.future_ == nullptr ? kNever : state_.future_->next_use(key, context_.accesses);
     default:
       return 0;
   }

@@ -308,6 +308,7 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
   instance.accesses += 1;
+  context.accesses += 1;
 
   if (instance.accesses % rules.decay_interval == 0) {
     for (auto& [resident_key, state] : instance.residents) state.freq *= rules.frequency_decay;

@@ -25,8 +25,9 @@ namespace moe::ir {
 class Future {
  public:
   virtual ~Future() = default;
-  /// Accesses from now until the expert's next use, the access in progress not counted; infinite when it has none.
-  virtual double next_use(uint32_t key) const = 0;
+  /// Accesses from now until the expert's next use: 1 when it is the next. `done`: accesses of the dispatch in progress
+  /// that have been processed, the one in hand included. Infinite when the expert is never used again.
+  virtual double next_use(uint32_t key, uint64_t done) const = 0;
 };
 
 /// Decides as docs/semantics.md says, sentence by sentence.
@@ -118,6 +119,7 @@ class Interpreter {
     std::map<uint32_t, uint32_t> position;             ///< by key: in order of first appearance
     std::set<uint32_t> resident_at_start;              ///< of the selected
     uint32_t loads_chosen = 0;                         ///< by the schedule, so far
+    uint64_t accesses = 0;  ///< processed
     uint64_t hits = 0;
     uint64_t prefetch_used = 0;
     Decision decision;

@@ -120,7 +120,7 @@ std::optional<uint32_t> Interpreter::choose_victim(const EvictionRule& rule, Ins
   for (const uint32_t key : candidates) {
     double value = 0;
     if (rule.kind == Eviction::freq_threshold) value = share(instance, key);
-    if (rule.kind == Eviction::belady) value = future_ == nullptr ? HUGE_VAL : future_->next_use(key);
+    if (rule.kind == Eviction::belady) value = future_ == nullptr ? HUGE_VAL : future_->next_use(key, context.accesses);
     if (rule.kind == Eviction::least) {
       ExpertEnvironment environment(*this, context, instance, key);
       value = evaluate(rule.value, environment);

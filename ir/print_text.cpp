@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Canonical text: the policy language itself. Every key is explicit, except
 //   - those whose default is not a value of its own but follows another key or the model (`budget`, `memory_headroom`,
-//     `expert_size_gb`): they are printed when they were written, since a written value may be an error where the
-//     default adapts;
+//     `expert_size_gb`; `capacity` beside tiers): they are printed when they were written, since a written value may be
+//     an error where the default adapts;
 //   - `profile` and `on miss` where there are none, for which the language has no word.
 // What a short form said is a rule of `adapt`, in its place among the rules; params are folded into what used them.
 // Reading the text back gives an equal IR.
@@ -21,8 +21,8 @@ bool follows_something(const Policy& policy, Key key) {
       return policy.cache.memory_headroom.span.is_default();
     case Key::expert_size_gb:
       return policy.cache.expert_size_gb.span.is_default();
-    case Key::capacity:  // tiers may stand in for it
-      return policy.tiers && policy.cache.capacity.value == Capacity{};
+    case Key::capacity:  // the first tier's
+      return policy.tiers.has_value();
     default:
       return false;
   }

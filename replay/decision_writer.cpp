@@ -59,6 +59,26 @@ void append_decision(std::string& out, uint64_t dispatch, uint64_t token, uint32
   });
   append_list(out, "evict", decision.evicted, append_pair);
   append_list(out, "pre", decision.prefetched, append_pair);
+  // What few policies do is written only where it happens.
+  const auto append_id = [&](uint32_t id) { append_number(out, id); };
+  if (!decision.dropped.empty()) append_list(out, "drop", decision.dropped, append_id);
+  if (!decision.rules_fired.empty()) append_list(out, "rules", decision.rules_fired, append_id);
+  if (!decision.moves.empty()) {
+    append_list(out, "moves", decision.moves, [&](const ir::TierMove& move) {
+      out += '[';
+      append_number(out, move.key / num_experts);
+      out += ',';
+      append_number(out, move.key % num_experts);
+      out += ',';
+      append_number(out, move.from);
+      out += ',';
+      append_number(out, move.to);
+      out += ']';
+    });
+  }
+  if (!decision.signals.empty()) {
+    append_list(out, "signal", decision.signals, [&](const std::string& name) { out += '"' + name + '"'; });
+  }
   out += "}\n";
 }
 

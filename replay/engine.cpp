@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/engine.h"
 
-#include "ir/interpreter.h"
 
 namespace moe::replay {
 namespace {
@@ -13,6 +12,7 @@ class InterpreterEngine final : public DecisionEngine {
   void hint(uint32_t layer, std::span<const uint32_t> ids, std::span<const float> probabilities) override {
     interpreter_.hint(layer, ids, probabilities);
   }
+  void set_future(const ir::Future* future) override { interpreter_.set_future(future); }
 
  private:
   ir::Interpreter interpreter_;

@@ -8,6 +8,7 @@
 
 #include "ir/bind.h"
 #include "ir/decision.h"
+#include "ir/interpreter.h"
 
 namespace moe::replay {
 
@@ -19,6 +20,8 @@ class DecisionEngine {
   virtual std::optional<ir::Decision> decide(const ir::DispatchInput& input) = 0;
   /// What `layer` will probably need; see ir::Interpreter::hint.
   virtual void hint(uint32_t layer, std::span<const uint32_t> ids, std::span<const float> probabilities) = 0;
+  /// What belady and `next_use` know; must outlive the engine. Engines without such rules ignore it.
+  virtual void set_future(const ir::Future* future) { (void)future; }
 };
 
 /// The reference interpreter.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <map>
 
+#include "replay/future.h"
+
 namespace moe::replay {
 namespace {
 
@@ -52,7 +54,10 @@ class Replay {
     result_.tokens = trace.num_tokens;
     result_.expert_bytes = policy.shape.expert_bytes;
     result_.layers.resize(trace.num_layers);
+    result_.rules_fired.resize(policy.adapt.size());
+    if (needs_future(policy)) engine_.set_future(&future_.emplace(trace));
   }
+  ~Replay() { engine_.set_future(nullptr); }
 
   Result<ReplayResult> run() {
     for (uint64_t first = 0, end = 0; first < trace_.num_tokens; first = end) {
@@ -117,6 +122,10 @@ class Replay {
     input.weights = weights_;
     input.dropped = dropped_;
     input.allow_padding = true;
+    const bool prefill = !trace_.phases.empty() && trace_.phases[first] == 0;
+    input.phase = prefill ? ir::Phase::prefill : ir::Phase::decode;
+    if (!trace_.requests.empty()) input.requests = std::span(trace_.requests).subspan(first, end - first);
+    if (future_) future_->begin_dispatch();
     const std::optional<ir::Decision> decision = engine_.decide(input);
     if (!decision) return false;
     if (decisions_ != nullptr) {
@@ -130,7 +139,10 @@ class Replay {
     for (Counts* counts : {&result_.total, &result_.layers[layer]}) {
       counts->dispatches += 1;
       for (const ir::ExpertDecision& expert : decision.experts) count_access(*counts, expert);
+      counts->dropped += decision.dropped.size();
+      counts->tier_moves += decision.moves.size();
     }
+    for (const uint32_t rule : decision.rules_fired) result_.rules_fired[rule] += 1;
     const auto count_keys = [&](const std::vector<uint32_t>& keys, uint64_t Counts::* field) {
       result_.total.*field += keys.size();
       for (uint32_t key : keys) result_.layers[key / trace_.num_experts].*field += 1;
@@ -160,6 +172,15 @@ class Replay {
         counts.cpu += 1;
         counts.loads += 1;
         break;
+      case ir::Action::degrade:
+        counts.degraded += 1;
+        break;
+      case ir::Action::shared:
+        counts.shared += 1;
+        break;
+      case ir::Action::skip:
+        counts.skipped += 1;
+        break;
     }
   }
 
@@ -169,6 +190,7 @@ class Replay {
   DecisionWriter* decisions_;
   PrefetchTracker tracker_;
   ReplayResult result_;
+  std::optional<TraceFuture> future_;
   size_t next_dropped_ = 0;
   // Buffers that live over dispatches.
   std::vector<int32_t> ids_;

@@ -23,13 +23,18 @@ struct Counts {
   uint64_t loads = 0;    ///< demand loads that stay, in front of or behind the computation
   uint64_t streams = 0;  ///< demand loads that pass through
   uint64_t cpu = 0;      ///< misses computed on the host, with or without a load behind
+  uint64_t degraded = 0;    ///< misses served by a lower-precision copy, with the full one loaded behind
+  uint64_t shared = 0;      ///< misses that the shared expert stood in for
+  uint64_t skipped = 0;     ///< misses left out
+  uint64_t dropped = 0;     ///< experts that `drop` left out: no accesses
+  uint64_t tier_moves = 0;  ///< copies between the tiers below the first, and departures from them
   uint64_t evictions = 0;
   uint64_t prefetched = 0;
   uint64_t prefetch_used = 0;  ///< prefetched experts that were used before they left
 
   uint64_t misses() const { return accesses - hits; }
   /// Experts that were moved into the fast tier, whatever the cause.
-  uint64_t transfers() const { return loads + streams + prefetched; }
+  uint64_t transfers() const { return loads + streams + degraded + prefetched; }
   double hit_rate() const { return ratio(hits, accesses); }
   double prefetch_accuracy() const { return ratio(prefetch_used, prefetched); }
   /// Accesses that were hits only thanks to a prefetch.
@@ -49,6 +54,7 @@ struct ReplayResult {
   uint64_t expert_bytes = 0;  ///< 0: unknown
   Counts total;
   std::vector<Counts> layers;
+  std::vector<uint64_t> rules_fired;  ///< by place in BoundPolicy::adapt
 };
 
 /// Replays: each step (a token, or the tokens of equal `steps`) is one dispatch per layer, layers in order. Before

@@ -21,6 +21,11 @@ Json counts_json(const Counts& counts, uint64_t expert_bytes) {
           {"loads", counts.loads},
           {"streams", counts.streams},
           {"cpu", counts.cpu},
+          {"degraded", counts.degraded},
+          {"shared", counts.shared},
+          {"skipped", counts.skipped},
+          {"dropped", counts.dropped},
+          {"tier_moves", counts.tier_moves},
           {"prefetched", counts.prefetched},
           {"prefetch_used", counts.prefetch_used},
           {"prefetch_accuracy", counts.prefetch_accuracy()},
@@ -31,6 +36,7 @@ Json counts_json(const Counts& counts, uint64_t expert_bytes) {
 Json result_json(const ReplayResult& result) {
   Json json = {{"policy", result.policy}, {"tokens", result.tokens}};
   json.update(counts_json(result.total, result.expert_bytes));
+  json["rules_fired"] = result.rules_fired;
   json["layers"] = Json::array();
   for (size_t layer = 0; layer < result.layers.size(); ++layer) {
     Json entry = {{"layer", layer}};

@@ -107,6 +107,8 @@ void TargetOptions::add_to(CLI::App& app, bool model_required) {
       ->allow_extra_args(false);
   app.add_option("--slots", slots, "capacity in slots, instead of the policy's")->check(CLI::Range(1u, 1u << 28));
   app.add_option("--budget", budget, "fast memory that `capacity = auto` fills, e.g. 4GB")->type_name("SIZE");
+  app.add_option("--profile", profile, "a routing profile for `hottest`, `affinity` and `learn`")->type_name("P");
+  app.add_option("--seed", seed, "of `random` and `choose`")->capture_default_str();
 }
 
 Result<compiler::Target> TargetOptions::resolve(const ir::ModelShape& shape) const {
@@ -119,6 +121,12 @@ Result<compiler::Target> TargetOptions::resolve(const ir::ModelShape& shape) con
     if (!bytes || *bytes == 0)
       return Error{Error::Kind::invalid, "`--budget " + budget + "` is not a size; write for example 4GB"};
     target.bind.fast_bytes = *bytes;
+  }
+  target.bind.seed = seed;
+  if (!profile.empty()) {
+    Result<std::shared_ptr<const ir::Profile>> loaded = compiler::load_profile(profile);
+    if (!loaded) return std::move(loaded).error();
+    target.bind.profile = std::move(loaded).value();
   }
   for (const std::string& text : settings) {
     std::optional<frontend::Setting> setting = compiler::parse_setting(text);

@@ -31,6 +31,7 @@ void register_compile(CLI::App& app, const Common& common, int& exit_code);
 void register_lsp(CLI::App& app, const Common& common, int& exit_code);
 void register_replay(CLI::App& app, const Common& common, int& exit_code);
 void register_fmt(CLI::App& app, const Common& common, int& exit_code);
+void register_explain(CLI::App& app, const Common& common, int& exit_code);
 
 /// Prints `moec: error: MESSAGE` to stderr and returns the exit code that suits the error.
 int report(const Error& error);
@@ -51,6 +52,8 @@ struct TargetOptions {
   std::vector<std::string> settings;
   std::optional<uint32_t> slots;
   std::string budget;
+  std::string profile;
+  uint64_t seed = 1;
   void add_to(CLI::App& app, bool model_required);
   /// The target for `shape`. Errors: invalid (a setting or a size that cannot be read).
   Result<compiler::Target> resolve(const ir::ModelShape& shape) const;

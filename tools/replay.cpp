@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "codegen/native.h"
 #include "ir/shape.h"
 #include "replay/kernel_engine.h"
 #include "replay/load_trace.h"
@@ -15,7 +16,7 @@ struct Options {
   std::string trace;
   TargetOptions target;
   std::string decisions;
-  std::string engine = "jit";
+  std::string engine;
   std::string format = "text";
 };
 
@@ -25,8 +26,10 @@ struct Engine {
   std::unique_ptr<replay::DecisionEngine> decides;
 };
 
+/// Without a wish: native code where there is a kernel for all of the policy, else the reference interpreter.
 Result<Engine> make_engine(const ir::BoundPolicy& policy, const std::string& kind) {
-  if (kind == "interp") return Engine{nullptr, replay::make_interpreter_engine(policy)};
+  const bool by_default = kind.empty() && !codegen::beyond_kernels(policy).empty();
+  if (by_default || kind == "interp") return Engine{nullptr, replay::make_interpreter_engine(policy)};
   Result<std::unique_ptr<codegen::JitPolicy>> code = codegen::jit(policy, {});
   if (!code) return std::move(code).error();
   Result<replay::KernelEngine> kernel = replay::KernelEngine::create((*code)->descriptor());
@@ -53,6 +56,13 @@ void print_result(const replay::ReplayResult& result) {
   fmt::print("  hit rate    {:8.4f} %  ({} of {} accesses)\n", 100 * n.hit_rate(), n.hits, n.accesses);
   fmt::print("  loads       {:>8}    streams {}, on the host {}\n", n.loads, n.streams, n.cpu);
   fmt::print("  evictions   {:>8}\n", n.evictions);
+  if (n.degraded + n.shared + n.skipped + n.dropped != 0) {
+    fmt::print("  degraded    {:>8}    shared {}, skipped {}, dropped {}\n", n.degraded, n.shared, n.skipped, n.dropped);
+  }
+  if (n.tier_moves != 0) fmt::print("  tier moves  {:>8}\n", n.tier_moves);
+  for (size_t i = 0; i < result.rules_fired.size(); ++i) {
+    if (result.rules_fired[i] != 0) fmt::print("  rule {:<6} {:>8} times\n", i + 1, result.rules_fired[i]);
+  }
   if (n.prefetched != 0) {
     fmt::print("  prefetched  {:>8}    used {} ({:.2f} %), coverage {:.2f} %\n", n.prefetched, n.prefetch_used,
                100 * n.prefetch_accuracy(), 100 * n.prefetch_coverage());
@@ -66,8 +76,9 @@ int run(const Options& options, const Common& common) {
   if (!trace) return report(trace.error());
   const Result<ir::ModelShape> shape = shape_of(*trace, options.target.model);
   if (!shape) return report(shape.error());
-  const Result<compiler::Target> target = options.target.resolve(*shape);
+  Result<compiler::Target> target = options.target.resolve(*shape);
   if (!target) return report(target.error());
+  target->replay = true;
 
   ir::Diagnostics diagnostics;
   const std::optional<ir::BoundPolicy> policy = compiler::compile_to_bound(*source, *target, diagnostics);
@@ -110,9 +121,9 @@ void register_replay(CLI::App& app, const Common& common, int& exit_code) {
   command->add_option("--decisions", options->decisions, "write every decision as JSON Lines; - is stdout")
       ->type_name("OUT");
   command
-      ->add_option("--engine", options->engine, "who decides: jit (native code) or interp (the reference interpreter)")
-      ->check(CLI::IsMember({"jit", "interp"}))
-      ->capture_default_str();
+      ->add_option("--engine", options->engine, "who decides: jit (native code) or interp (the reference interpreter); by default native code where "
+                   "there is a kernel for all of the policy")
+      ->check(CLI::IsMember({"jit", "interp"}));
   command->add_option("--format", options->format, "text or json")->check(CLI::IsMember({"text", "json"}));
   command->callback([options, &common, &exit_code] { exit_code = run(*options, common); });
 }

@@ -8,6 +8,7 @@
 //   # expect: ok                  no finding at all
 //   NAME.ir                     a file beside NAME.moe: the printed IR; MOEC_BLESS=1 rewrites it, and nothing else
 //   # set: NAME=VALUE             a setting, as of `--set`
+//   # replay                      compiled for replay
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
@@ -77,6 +78,7 @@ Golden read_golden(const SourceFile& file) {
     add_expectations(after("# expect:"), line, golden);
     add_expectations(after("# expect-above:"), line - 1, golden);
     add_expectations(after("# expect-file:"), 0, golden);
+    if (trimmed(text) == "# replay") golden.options.replay = true;
     const std::string setting = trimmed(after("# set:"));
     if (const size_t equals = setting.find('='); equals != std::string::npos) {
       golden.options.settings.push_back({setting.substr(0, equals), setting.substr(equals + 1)});

@@ -108,6 +108,45 @@ TEST_CASE("long words, long lists, long lines") {
   CHECK(compile("policy p { cache { capacity = 8 eviction = lru" + repeat("|lru", 30000) + "} }").has("MOE2107"));
 }
 
+TEST_CASE("lets inside one another, many arms, many bands") {
+  std::string chain = "policy p { let a0 = freq * 2 ";
+  for (int i = 1; i < 20000; ++i) chain += "let a" + std::to_string(i) + " = a" + std::to_string(i - 1) + " ";
+  CHECK(compile(chain + "cache { capacity = 8 eviction = least(a19999) } }").good);
+  std::string doubling = "policy p { let a0 = freq ";
+  for (int i = 1; i < 3000; ++i) {
+    const std::string before = "a" + std::to_string(i - 1);
+    doubling += "let a" + std::to_string(i) + " = " + before + " + " + before + " ";
+  }
+  CHECK(compile(doubling + "cache { capacity = 8 eviction = least(a2999) } }").has("MOE2029"));
+  // One large let in thousands of places: each is fine, all of them together are not.
+  std::string bands = "policy p { let a = freq" + repeat(" + freq", 4000) + " cache { capacity = 8 scope = layer } ";
+  for (int i = 0; i < 4000; ++i) {
+    const std::string layer = std::to_string(i);
+    bands += "layers " + layer + ".." + layer + " { cache { eviction = least(a) } } ";
+  }
+  CHECK(compile(bands + "}").has("MOE2029"));
+  std::string small = "policy p { cache { capacity = 8 scope = layer } ";
+  for (int i = 0; i < 4096; ++i) {
+    const std::string layer = std::to_string(i);
+    small += "layers " + layer + ".." + layer + " { cache { eviction = least(freq) capacity = 4 pin = [0..3] } } ";
+  }
+  CHECK(compile(small + "phase prefill { cache { capacity = 6 } } phase decode { cache { ttl = 9 } } }").good);
+  CHECK(compile("policy p { cache { capacity = 8 } schedule { on miss { " + repeat("when tokens > 4 -> cpu ", 9990) +
+                "else -> load } } }")
+            .good);
+  CHECK(compile("policy p { cache { capacity = 8 } prefetch { strategy = gate" + repeat("|gate", 30000) + "} }")
+            .has("MOE2133"));
+  CHECK(compile("policy p { cache { capacity = 8 preload = [0" + repeat(",0..9", 50000) + "] } }").good);
+}
+
+TEST_CASE("unknown names among many known ones") {
+  std::string text = "policy p { ";
+  for (int i = 0; i < 20000; ++i) text += "param alpha" + std::to_string(i) + " = 1 ";
+  text += "cache { capacity = 8 eviction = least(0";
+  for (int i = 0; i < 400; ++i) text += " + alpha" + std::to_string(i) + "x";
+  CHECK(compile(text + ") } }").has("MOE2013"));
+}
+
 TEST_CASE("garbage is cut short") {
   CHECK(compile(repeat("@ ", 100000)).diagnostics.items().size() < 500);
   CHECK(compile("policy p { " + repeat("= ", 100000)).diagnostics.items().size() < 500);

@@ -8,6 +8,7 @@
 #include <random>
 #include <string_view>
 
+#include "frontend/format.h"
 #include "frontend/frontend.h"
 
 namespace moe::test {
@@ -81,6 +82,15 @@ void require(bool holds, const char* what, const std::string& text) {
   std::exit(1);
 }
 
+/// Formatting what parses changes nothing the second time.
+void exercise_format(const ir::SourceFile& file) {
+  ir::Diagnostics diagnostics;
+  const std::optional<std::string> once = frontend::format_source(file, diagnostics);
+  if (!once) return;
+  const std::optional<std::string> twice = frontend::format_source(ir::SourceFile("once.moe", *once), diagnostics);
+  require(twice == once, "formatting again changes the text", std::string(file.text()));
+}
+
 }  // namespace
 
 std::string mutate(const std::vector<std::string>& corpus, uint64_t seed) { return Mutator(corpus, seed).run(); }
@@ -101,6 +111,7 @@ size_t exercise(const std::string& text) {
       }
     }
   }
+  exercise_format(file);
   for (const ir::Diagnostic& finding : diagnostics.items()) {
     require(finding.span.begin <= finding.span.end && finding.span.end <= text.size(), "a span outside of the text",
             text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <limits>
 
 #include "tests/ir/random_ir.h"
 
@@ -74,6 +75,12 @@ Expr RandomExpr::operand(Type type, ExprSite site, int depth) {
 
 // Never 0: a division by it is an error.
 Expr RandomExpr::literal(Type type) {
+  const bool is_number = type <= Type::size;
+  if (is_number && below(12) == 0) {
+    const double special[] = {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
+                              std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::denorm_min()};
+    return constant(special[below(4)], type);
+  }
   switch (type) {
     case Type::ratio:  // what a per cent says, or not
       return constant(below(2) == 0 ? (1 + below(1000)) / 10.0 / 100 : (1 + below(1u << 30)) / 0x1p31, type);

@@ -66,6 +66,14 @@ expect 1 'wrong.moe:1:24?: error\[MOE1022\]' "$moec" fmt wrong.moe file.moe
 expect 0 '^policy p\{cache\{capacity:8\}\}$' cat wrong.moe
 expect 3 'cannot open `missing.moe`' "$moec" fmt missing.moe
 
+# explain
+expect 0 '^# MOE2103: ' "$moec" explain MOE2103
+expect 0 '^# MOE2103: ' "$moec" explain moe2103
+expect 0 '^# MOE2103: ' "$moec" explain 2103
+expect 0 '"code": "MOE2103"' "$moec" explain 2103 --format json
+expect 2 'did you mean `MOE2103`' "$moec" explain MOE2130
+expect 2 'codes look like `MOE2103`' "$moec" explain nosuch
+
 # validate
 expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" validate bad.moe
@@ -73,6 +81,9 @@ expect 1 'did you mean `cache`' "$moec" validate bad.moe
 expect 1 'did you mean `lru`' "$moec" validate bad.moe
 expect 1 '"code": "MOE2001"' "$moec" validate bad.moe --format json
 expect 0 '^\[\]$' "$moec" validate good.moe --format json
+expect 1 '"ruleId": "MOE2001"' "$moec" validate bad.moe good.moe --format sarif
+expect 0 '"results": \[\]' "$moec" validate good.moe --format sarif
+expect 3 '"executionSuccessful": false' "$moec" validate missing.moe --format sarif
 expect 3 'cannot open `missing.moe`' "$moec" validate missing.moe
 expect 3 'is a directory' "$moec" validate .
 expect 0 '<stdin>: ok' bash -c '"$1" validate - < good.moe' _ "$moec"
