@@ -53,11 +53,11 @@ constexpr std::array kDocs = {
     KeyDoc{"cache", "ttl",
            "What was not used for this many accesses of its cache leaves, even when nobody needs its place. Use it "
            "to give memory back in quiet times.",
-           "accesses", "at least 1", "", "ttl = 10_000", ""},
+           "accesses", "at least 1", "none", "ttl = 10_000", ""},
     KeyDoc{"cache", "memory_threshold",
            "When the residents take this share of `memory_budget_gb` or more, experts leave until they take "
            "`memory_headroom`.",
-           "share", "above 0, at most 1", "", "memory_threshold = 90%", ""},
+           "share", "above 0, at most 1", "none", "memory_threshold = 90%", ""},
     KeyDoc{"cache", "memory_headroom", "How far memory pressure empties the cache, as a share of the budget.", "share",
            "above 0, at most `memory_threshold`", "0.7, at most 0.9 × `memory_threshold`",
            "memory_threshold = 90%  memory_headroom = 70%", ""},
