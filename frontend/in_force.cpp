@@ -100,6 +100,7 @@ class Finder {
   void add(const std::vector<ir::RuleAction>& actions) {
     for (const ir::RuleAction& action : actions) {
       if (action.kind == ir::RuleAction::Kind::assign) add(action.assignment);
+      found_.presses = found_.presses || action.kind == ir::RuleAction::Kind::trigger_pressure;
     }
   }
 
@@ -136,7 +137,8 @@ bool any_is(const Places& places, const Value& value) {
 std::string_view reader_in_cache(ir::Key key, const InForce& in, const ir::Policy& policy) {
   const bool counts = in.evicts_by(ir::Eviction::lfu) || in.reads(ir::Variable::freq) || in.reads(ir::Variable::seen);
   const bool scores = in.evicts_by(ir::Eviction::score) || in.reads(ir::Variable::score);
-  const bool pressed = policy.cache.memory_threshold || in.set[static_cast<size_t>(ir::Key::memory_threshold)];
+  const bool pressed =
+      policy.cache.memory_threshold || in.presses || in.set[static_cast<size_t>(ir::Key::memory_threshold)];
   switch (key) {
     case ir::Key::frequency_decay:
     case ir::Key::decay_interval:

@@ -156,8 +156,10 @@ TEST_CASE("params are kept as they are printed") {
 }
 
 TEST_CASE("every eviction, segments") {
-  const auto rule = [](const std::string& text) {
-    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", {{}, true}).cache.eviction.value;
+  frontend::LowerOptions replay;
+  replay.replay = true;
+  const auto rule = [&](const std::string& text) {
+    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", replay).cache.eviction.value;
   };
   for (int i = 0; i <= static_cast<int>(ir::Eviction::belady); ++i) {
     const auto eviction = static_cast<ir::Eviction>(i);
@@ -296,7 +298,7 @@ TEST_CASE("bands and phases are overrides") {
 
 TEST_CASE("defaults follow what an override writes") {
   const ir::Policy policy = compile(
-      "policy p { cache { capacity = 8 } phase prefill { cache { capacity = 3 } } "
+      "policy p { cache { capacity = 8 } prefetch { strategy = history } phase prefill { cache { capacity = 3 } } "
       "phase decode { cache { memory_threshold = 0.5 } } }");
   REQUIRE(policy.phases[0].overrides.size() == 2);
   CHECK(policy.phases[0].overrides[1] == ir::Assignment{Key::budget, uint64_t{3}, {}});
