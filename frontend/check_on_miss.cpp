@@ -87,8 +87,7 @@ std::vector<ir::Arm> lower_arms(const CheckContext& context, const ast::Block& o
   return MissChecker(context, approximate).check(on_miss);
 }
 
-std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule,
-                                            bool approximate) {
+std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule, bool approximate) {
   std::optional<ir::Assignment> lowered;
   for (const ast::Item& item : schedule.items) {
     const auto* inner = std::get_if<ast::Block>(&item.node);

@@ -73,11 +73,10 @@ class RuleChecker {
 
   CheckedValue default_order(const Expr& e) {
     if (e.kind == ExprKind::name && context_.exprs.text_of(e) == key_.words) return ir::Expr{};
-    context_.diagnostics.error(
-        "MOE2004", e.span,
-        fmt::format("{} takes `least(E)`, `most(E)` or {}, not {}", quote(key_.name), quote(key_.words),
-                    quote(context_.exprs.written(e))),
-        fmt::format("write `{} = least({})`", key_.name, context_.exprs.written(e)));
+    context_.diagnostics.error("MOE2004", e.span,
+                               fmt::format("{} takes `least(E)`, `most(E)` or {}, not {}", quote(key_.name),
+                                           quote(key_.words), quote(context_.exprs.written(e))),
+                               fmt::format("write `{} = least({})`", key_.name, context_.exprs.written(e)));
     return {};
   }
 
@@ -144,10 +143,10 @@ class RuleChecker {
       return value;
     }
     if (value.nodes.size() >= kMaxInlinedNodes) {
-      context_.diagnostics.error("MOE2029", context_.exprs[id].span,
-                                 fmt::format("the expression has more than {} parts once every `let` is filled in",
-                                             kMaxInlinedNodes - 1),
-                                 "use fewer lets inside one another");
+      context_.diagnostics.error(
+          "MOE2029", context_.exprs[id].span,
+          fmt::format("the expression has more than {} parts once every `let` is filled in", kMaxInlinedNodes - 1),
+          "use fewer lets inside one another");
       return {};
     }
     ir::ExprNode sign;

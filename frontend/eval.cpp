@@ -128,8 +128,8 @@ class Evaluator {
 
   Typed bound(const Expr& e, const Scope::Binding& binding) {
     if (binding.list) {
-      auto& error = context_.diagnostics.error(
-          "MOE2004", e.span, fmt::format("{} is a list, and one value is expected", quote(text(e))));
+      auto& error = context_.diagnostics.error("MOE2004", e.span,
+                                               fmt::format("{} is a list, and one value is expected", quote(text(e))));
       error.related_span = binding.span;
       error.related_message = "it is defined here";
       return {};
@@ -255,9 +255,9 @@ class Evaluator {
         count.number == std::trunc(count.number)) {
       return true;
     }
-    context_.diagnostics.error("MOE2005", expr(context_.exprs.operands_of(e)[1]).span,
-                               fmt::format("the number of weights that count is a whole constant number, 1 to {}",
-                                           number_text(kMaxExperts)));
+    context_.diagnostics.error(
+        "MOE2005", expr(context_.exprs.operands_of(e)[1]).span,
+        fmt::format("the number of weights that count is a whole constant number, 1 to {}", number_text(kMaxExperts)));
     return false;
   }
 

@@ -52,8 +52,8 @@ constexpr std::array kDocs = {
            "Fetch a candidate only if this holds for it. `victim(x)` is the same measure of the expert that would "
            "leave for it.",
            "`always` or `when(E)`", "", "always", "admit = when(predicted - victim(predicted) > 0.1)", ""},
-    KeyDoc{"prefetch", "evict", "Whom a prefetch may replace.", "word, or `least(E)`", "", "cache, as its own rule says",
-           "evict = least(predicted + 0.5 * value)", ""},
+    KeyDoc{"prefetch", "evict", "Whom a prefetch may replace.", "word, or `least(E)`", "",
+           "cache, as its own rule says", "evict = least(predicted + 0.5 * value)", ""},
     KeyDoc{"prefetch", "cancel_stale",
            "A queued prefetch whose layer has passed is dropped. Off, it is still loaded, and decisions do not depend "
            "on the speed of the link.",
@@ -94,10 +94,11 @@ constexpr std::array kDocs = {
            "until then the "
            "expert is computed on the host. It makes decisions independent of the speed of the link.",
            "dispatches of the layer", "at least 0", "0", "arrival = 2", ""},
-    KeyDoc{"schedule", "order",
-           "The experts of a dispatch are handled by rising value of `least(E)` or by falling value of `most(E)`, ties as "
-           "they appear. `auto` takes them as they appear.",
-           "`least(E)`, `most(E)` or `auto`", "", "auto", "order = most(weight)", ""},
+    KeyDoc{
+        "schedule", "order",
+        "The experts of a dispatch are handled by rising value of `least(E)` or by falling value of `most(E)`, ties as "
+        "they appear. `auto` takes them as they appear.",
+        "`least(E)`, `most(E)` or `auto`", "", "auto", "order = most(weight)", ""},
     KeyDoc{"schedule", "drop",
            "Selections for which this holds are left out altogether, resident or not. It changes the model's output "
            "and needs `approximate = true`.",

@@ -120,8 +120,10 @@ class ActionLowering {
     if (block.name.text != "on" || !block.label || block.label->text != "miss") return misplaced(block.span);
     const ir::SourceSpan span{block.name.span.begin, block.label->span.end};
     once(&kOnMiss, span, {"on miss", span});
+    std::vector<ir::Arm> arms = lower_arms(context_, block, rules_.approximate);
+    if (arms.empty()) return;
     ir::RuleAction action;
-    action.assignment = {ir::Key::on_miss, lower_arms(context_, block, rules_.approximate), span};
+    action.assignment = {ir::Key::on_miss, std::move(arms), span};
     action.span = span;
     actions_.push_back(std::move(action));
   }
@@ -132,8 +134,7 @@ class ActionLowering {
   }
 
   void misplaced(ir::SourceSpan span) {
-    error("MOE2020", span,
-          "a rule holds actions: `key = value`, `on miss`, `use`, `rebalance`, `trigger` or `signal`");
+    error("MOE2020", span, "a rule holds actions: `key = value`, `on miss`, `use`, `rebalance`, `trigger` or `signal`");
   }
 
   static constexpr char kUse = 0;

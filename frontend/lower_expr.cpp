@@ -22,7 +22,8 @@ ExprNode constant_node(const Typed& value, ir::SourceSpan span) {
   node.type = to_ir(value.type);
   node.number = value.number;
   if (value.type == Type::boolean) node.number = value.truth ? 1 : 0;
-  if (value.type == Type::phase) node.number = static_cast<double>(value.word == "decode" ? ir::Phase::decode : ir::Phase::prefill);
+  if (value.type == Type::phase)
+    node.number = static_cast<double>(value.word == "decode" ? ir::Phase::decode : ir::Phase::prefill);
   node.span = span;
   return node;
 }
@@ -32,15 +33,21 @@ ExprNode constant_node(const Typed& value, ir::SourceSpan span) {
 class Builder {
  public:
   Builder(const CheckContext& context, ExprId root, const TypedNodes& typed)
-      : context_(context), exprs_(context.exprs), root_(root), first_(context.exprs[root].first), typed_(typed),
-        begin_(root - first_ + 1), place_(root - first_ + 1) {}
+      : context_(context),
+        exprs_(context.exprs),
+        root_(root),
+        first_(context.exprs[root].first),
+        typed_(typed),
+        begin_(root - first_ + 1),
+        place_(root - first_ + 1) {}
 
   std::optional<ir::Expr> build() {
     for (ExprId id = first_; id <= root_; ++id) {
       begin_[id - first_] = size();
       append(id);
       place_[id - first_] = size() - 1;
-      if (out_.nodes.size() > kMaxInlinedNodes || overflows_) return too_large(exprs_[id].span, "the expression has", kMaxInlinedNodes);
+      if (out_.nodes.size() > kMaxInlinedNodes || overflows_)
+        return too_large(exprs_[id].span, "the expression has", kMaxInlinedNodes);
     }
     if (context_.nodes_left != nullptr) {
       if (out_.nodes.size() > *context_.nodes_left) {
@@ -252,10 +259,9 @@ std::optional<ir::Expr> lower_expression(const CheckContext& context, ExprId roo
 std::optional<ir::Expr> lower_condition(const CheckContext& context, ExprId root, Place place) {
   std::optional<ir::Expr> expr = lower_expression(context, root, place);
   if (!expr || expr->type() == ir::Type::boolean) return expr;
-  context.diagnostics.error(
-      "MOE2014", context.exprs[root].span,
-      fmt::format("a condition is true or false, this is {}", to_word(type_from(expr->type()))),
-      "compare it with something");
+  context.diagnostics.error("MOE2014", context.exprs[root].span,
+                            fmt::format("a condition is true or false, this is {}", to_word(type_from(expr->type()))),
+                            "compare it with something");
   return std::nullopt;
 }
 

@@ -75,7 +75,7 @@ struct FunctionSpec {
   Function function = Function::minimum;
   uint8_t num_arguments = 1;
   uint8_t places = kAllPlaces;
-  uint8_t num_optional = 0;  ///< arguments that may follow
+  uint8_t num_optional = 0;              ///< arguments that may follow
   ir::ExprOp op = ir::ExprOp::constant;  ///< of all but table and victim
 };
 

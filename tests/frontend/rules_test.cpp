@@ -77,9 +77,12 @@ TEST_CASE("a rule with everything") {
 
 TEST_CASE("a rule may say what a miss does") {
   const std::string arms = "on miss { when tokens > 2 -> load else -> cpu_load }";
-  const ir::Policy policy = policy_of("schedule { approximate = true } memory { budget = 1GB on shed { on miss { else "
-                                      "-> skip } } } adapt { when stall_ms > 5ms { budget = 2 " + arms + " } revert }"
-                                      " prefetch { strategy = gate }");
+  const ir::Policy policy = policy_of(
+      "schedule { approximate = true } memory { budget = 1GB on shed { on miss { else "
+      "-> skip } } } adapt { when stall_ms > 5ms { budget = 2 " +
+      arms +
+      " } revert }"
+      " prefetch { strategy = gate }");
   REQUIRE(policy.adapt.at(0).actions.size() == 2);
   const ir::Assignment& assignment = policy.adapt[0].actions[1].assignment;
   CHECK(assignment.key == ir::Key::on_miss);

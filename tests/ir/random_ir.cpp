@@ -93,8 +93,8 @@ std::vector<Arm> RandomIr::arms() {
   for (uint32_t i = 0, n = below(3); i < n; ++i) {
     Arm arm;
     arm.condition = exprs_.condition(ExprSite::miss);
-    arm.action = pick({MissAction::load, MissAction::cpu, MissAction::cpu_load, MissAction::degrade,
-                       MissAction::shared, MissAction::skip});
+    arm.action = pick({MissAction::load, MissAction::cpu, MissAction::cpu_load, MissAction::degrade, MissAction::shared,
+                       MissAction::skip});
     arms.push_back(arm);
   }
   Arm last;

@@ -4,7 +4,32 @@
 
 namespace moe::ir::test {
 
-// Of the keys that nothing else is compared with.
+namespace {
+
+// Keys whose values must go with those of others.
+bool is_compared(Key key) {
+  switch (key) {
+    case Key::capacity:
+    case Key::memory_threshold:
+    case Key::memory_headroom:
+    case Key::memory_budget_gb:
+    case Key::expert_size_gb:
+    case Key::budget:
+    case Key::lookahead:
+    case Key::profile:
+    case Key::mode:
+    case Key::offload_threshold_ms:
+    case Key::overlap:
+    case Key::approximate:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// Of the keys that are not compared.
 KeyValue RandomIr::value_of(Key key) {
   switch (key) {
     case Key::eviction:
@@ -64,14 +89,9 @@ KeyValue RandomIr::value_of(Key key) {
 
 std::vector<Assignment> RandomIr::overrides() {
   std::vector<Assignment> overrides;
-  for (const Key key :
-       {Key::eviction,         Key::admit,          Key::frequency_decay,  Key::decay_interval,     Key::score_ema_alpha,
-        Key::freq_threshold,   Key::freq_window,    Key::ttl,              Key::protect_selected,   Key::one_by_one,
-        Key::strategy,         Key::history_window, Key::affinity_threshold, Key::min_probability, Key::bandwidth,
-        Key::cancel_stale,     Key::store,          Key::top,              Key::side_buffer,        Key::prefetch_when,
-        Key::prefetch_admit,   Key::prefetch_evict, Key::priority_routing, Key::on_miss,            Key::deadline,
-        Key::max_loads,        Key::loads_in_order, Key::arrival,          Key::order,              Key::drop,
-        Key::gpu_time,         Key::cpu_time,       Key::cpu_setup,        Key::load_time}) {
+  for (size_t k = 0; k < kNumKeys; ++k) {
+    const Key key = static_cast<Key>(k);
+    if (is_compared(key)) continue;
     if (below(4) == 0) overrides.push_back({key, value_of(key), {10, 20}});
   }
   if (overrides.empty()) overrides.push_back({Key::ttl, uint64_t{7}, {10, 20}});
@@ -94,10 +114,9 @@ RuleAction RandomIr::action() {
       action.name = "look";
       return action;
     default: {
-      const Key key =
-          pick({Key::eviction, Key::ttl, Key::min_probability, Key::drop, Key::prefetch_when, Key::history_window,
-                Key::on_miss, Key::on_miss, Key::strategy, Key::top, Key::side_buffer, Key::one_by_one, Key::arrival,
-                Key::loads_in_order, Key::order, Key::cpu_setup});
+      const Key key = pick({Key::eviction, Key::ttl, Key::min_probability, Key::drop, Key::prefetch_when,
+                            Key::history_window, Key::on_miss, Key::on_miss, Key::strategy, Key::top, Key::side_buffer,
+                            Key::one_by_one, Key::arrival, Key::loads_in_order, Key::order, Key::cpu_setup});
       action.assignment = {key, value_of(key), {10, 20}};
       return action;
     }
@@ -125,8 +144,8 @@ void RandomIr::bands(Policy& policy) {
     // One cache for all layers has one rule; who is admitted may differ.
     const bool one_cache = policy.cache.scope.value == Scope::global;
     std::erase_if(band.overrides, [&](const Assignment& assignment) {
-      const bool by_expert = assignment.key == Key::admit || assignment.key == Key::protect_selected ||
-                             assignment.key == Key::one_by_one;
+      const bool by_expert =
+          assignment.key == Key::admit || assignment.key == Key::protect_selected || assignment.key == Key::one_by_one;
       return one_cache && assignment.key < Key::strategy && !by_expert;
     });
     if (flip() || band.overrides.empty()) band.pins = {pin(std::nullopt, {7, 8})};

@@ -267,8 +267,7 @@ class ContextReader {
   }
 
   bool is_expression_key() const {
-    return context_.key == "when" ||
-           frontend::contains_word("gpu_time cpu_time cpu_setup load_time", context_.key);
+    return context_.key == "when" || frontend::contains_word("gpu_time cpu_time cpu_setup load_time", context_.key);
   }
 
   Context expression_of_key() {
