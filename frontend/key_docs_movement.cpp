@@ -11,7 +11,7 @@ constexpr std::array kDocs = {
     KeyDoc{"prefetch", "strategy",
            "Who names the experts to fetch ahead. A chain `gate | affinity` asks the next when the one before has "
            "nothing to say.",
-           "word, or a chain `a | b`", "", "none", "strategy = gate | affinity", "prefetch_strategy"},
+           "word, `most(E)`, or a chain `a | b`", "", "none", "strategy = gate | affinity", "prefetch_strategy"},
     KeyDoc{"prefetch", "budget",
            "How many experts one dispatch may fetch ahead. More hide more loads and cost more traffic.", "experts",
            "at least 1, at most what the cache holds", "4", "budget = 2", "prefetch_budget"},
@@ -33,12 +33,12 @@ constexpr std::array kDocs = {
            "Of each target layer's list only so many are candidates, the most likely first. Unlike `budget` it counts "
            "those "
            "that are resident already.",
-           "experts", "at least 1", "", "top = 6", ""},
+           "experts", "at least 1", "none", "strategy = gate  top = 6", ""},
     KeyDoc{"prefetch", "side_buffer",
            "What is fetched waits beside the cache and evicts nobody. What its layer then uses takes a place as a load "
            "does; the "
            "rest is dropped.",
-           "`true` or `false`", "", "false", "side_buffer = true", ""},
+           "`true` or `false`", "", "false", "strategy = gate  side_buffer = true", ""},
     KeyDoc{"prefetch", "profile",
            "A file from `moec profile` with affinity, frequencies and predictor weights, to start from instead of "
            "from nothing.",
@@ -52,8 +52,8 @@ constexpr std::array kDocs = {
            "Fetch a candidate only if this holds for it. `victim(x)` is the same measure of the expert that would "
            "leave for it.",
            "`always` or `when(E)`", "", "always", "admit = when(predicted - victim(predicted) > 0.1)", ""},
-    KeyDoc{"prefetch", "evict", "Whom a prefetch may replace.", "word, or `least(E)`", "", "cache",
-           "evict = least(predicted + 0.5 * value)", ""},
+    KeyDoc{"prefetch", "evict", "Whom a prefetch may replace.", "word, or `least(E)`", "",
+           "cache, as its own rule says", "evict = least(predicted + 0.5 * value)", ""},
     KeyDoc{"prefetch", "cancel_stale",
            "A queued prefetch whose layer has passed is dropped. Off, it is still loaded, and decisions do not depend "
            "on the speed of the link.",
@@ -94,20 +94,23 @@ constexpr std::array kDocs = {
            "until then the "
            "expert is computed on the host. It makes decisions independent of the speed of the link.",
            "dispatches of the layer", "at least 0", "0", "arrival = 2", ""},
-    KeyDoc{"schedule", "order", "The experts of a dispatch are handled by rising value of this, ties as they appear.",
-           "expression", "", "as they appear", "order = -weight", ""},
+    KeyDoc{
+        "schedule", "order",
+        "The experts of a dispatch are handled by rising value of `least(E)` or by falling value of `most(E)`, ties as "
+        "they appear. `auto` takes them as they appear.",
+        "`least(E)`, `most(E)` or `auto`", "", "auto", "order = most(weight)", ""},
     KeyDoc{"schedule", "drop",
            "Selections for which this holds are left out altogether, resident or not. It changes the model's output "
            "and needs `approximate = true`.",
-           "`when(E)`", "", "never", "drop = when(weight < 0.05)  approximate = true", ""},
+           "`when(E)` or `never`", "", "never", "approximate = true  drop = when(weight < 0.05)", ""},
     KeyDoc{"schedule", "gpu_time", "Under `mode = balance`: the estimated time of one expert on the device.",
-           "expression, a time", "", "auto", "gpu_time = 0.1ms", ""},
+           "expression, a time", "", "auto, which is 0", "gpu_time = 0.1ms", ""},
     KeyDoc{"schedule", "cpu_time", "Under `mode = balance`: the estimated time of one expert on the host.",
-           "expression, a time", "", "auto", "cpu_time = 0.4ms * tokens", ""},
+           "expression, a time", "", "auto, which is `cpu_ms`", "cpu_time = 0.4ms * tokens", ""},
     KeyDoc{"schedule", "cpu_setup", "Under `mode = balance`: what the first expert on the host costs on top.",
-           "expression, a time", "", "auto", "cpu_setup = 0.2ms", ""},
+           "expression, a time", "", "auto, which is 0", "cpu_setup = 0.2ms", ""},
     KeyDoc{"schedule", "load_time", "Under `mode = balance`: the estimated time of one transfer.", "expression, a time",
-           "", "auto", "load_time = 2ms", ""},
+           "", "auto, which is `load_ms`", "load_time = 2ms", ""},
     KeyDoc{"schedule", "approximate",
            "Consent to actions that change the model's output: `degrade`, `shared`, `skip` and `drop`.",
            "`true` or `false`", "", "false", "approximate = true", ""},

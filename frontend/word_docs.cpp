@@ -58,6 +58,12 @@ constexpr std::array kDocs = {
     WordDoc{"capacity", "auto", "What the memory budget given when the policy is bound holds."},
     WordDoc{"pin preload lookahead hottest", "all", "Every one there is: experts, or layers ahead."},
 
+    WordDoc{"ttl memory_threshold top deadline max_loads", "none", "No such limit."},
+    WordDoc{"drop", "never", "No selection is left out."},
+    WordDoc{"order", "auto", "The experts of a dispatch are handled as they appear."},
+    WordDoc{"gpu_time cpu_time cpu_setup load_time", "auto", "What is measured, or 0 where nothing is."},
+    WordDoc{"evict", "cache", "As the cache's own rule says."},
+
     WordDoc{"strategy", "none", "Nothing is fetched ahead."},
     WordDoc{"strategy", "history", "The experts used most in the target layer's last `history_window` dispatches."},
     WordDoc{
@@ -76,6 +82,8 @@ constexpr std::array kDocs = {
     WordDoc{
         "strategy", "most",
         "`most(E)`: the experts of the next `lookahead` layers for which E is above 0, layer by layer, largest first."},
+    WordDoc{"order", "least", "`least(E)`: experts are handled by rising value of E."},
+    WordDoc{"order", "most", "`most(E)`: experts are handled by falling value of E."},
     WordDoc{"strategy", "learned", "The online predictor that the block `learn` describes."},
 
     WordDoc{"mode", "gpu_only", "Every miss is loaded and computed on the device."},

@@ -139,6 +139,29 @@ TEST_CASE("lets inside one another, many arms, many bands") {
   CHECK(compile("policy p { cache { capacity = 8 preload = [0" + repeat(",0..9", 50000) + "] } }").good);
 }
 
+TEST_CASE("tables multiply their index, and are cut off") {
+  const std::string entries = ", 1" + repeat(", 2", 47);
+  const auto least = [](const std::string& lets, const std::string& value) {
+    return compile("policy p { " + lets + " cache { capacity = 8 eviction = least(" + value + ") } }");
+  };
+  CHECK(least("", "table(freq" + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 90) + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 110) + entries + ")").has("MOE2029"));
+  std::string tower = "let t0 = freq ";
+  for (int i = 1; i < 100; ++i) {
+    tower += "let t" + std::to_string(i) + " = table(t" + std::to_string(i - 1) + entries + ") ";
+  }
+  CHECK(least(tower, "t99").has("MOE2029"));
+  CHECK(least("", "table(" + repeat("freq, ", 9000) + "freq)").has("MOE2021"));
+  const auto order = [](const std::string& value) {
+    return compile("policy p { let a = tokens" + repeat(" + tokens", 2499) +
+                   " cache { capacity = 8 } schedule { order = " + value + " } }");
+  };
+  CHECK(order("most(a + a)").good);  // 9,999 parts, and the sign that turns it round
+  CHECK(order("least(-(a + a))").good);
+  CHECK(order("most(-(a + a))").has("MOE2029"));
+}
+
 TEST_CASE("unknown names among many known ones") {
   std::string text = "policy p { ";
   for (int i = 0; i < 20000; ++i) text += "param alpha" + std::to_string(i) + " = 1 ";

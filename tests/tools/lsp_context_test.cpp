@@ -185,6 +185,11 @@ TEST_CASE("completion: expressions see what the place lets them see") {
   CHECK(offers(in_policy("cache { eviction = least($) }"), "freq"));
   CHECK(offers(in_policy("cache { eviction = least($) }"), "use_rate"));
   CHECK_FALSE(offers(in_policy("cache { eviction = least($) }"), "victim"));
+  CHECK(offers(in_policy("schedule { order = $ }"), "most"));
+  CHECK(offers(in_policy("schedule { order = most($) }"), "position"));
+  CHECK_FALSE(offers(in_policy("schedule { order = most($) }"), "freq"));
+  CHECK(offers(in_policy("prefetch { strategy = $ }"), "most"));
+  CHECK(offers(in_policy("prefetch { strategy = most($) }"), "freq"));
   CHECK(offers(in_policy("cache { admit = when($) }"), "victim"));
   CHECK(offers(in_policy("cache { admit = when($) }"), "freq"));
   CHECK(offers(in_policy("prefetch { when = $ }"), "queue_depth"));

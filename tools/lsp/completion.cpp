@@ -193,6 +193,14 @@ class Completer {
       case ValueType::victim:
         add_call(key.name, "least");
         break;
+      case ValueType::strategy:
+        add_call(key.name, "most");
+        break;
+      case ValueType::order:
+        add_call(key.name, "least");
+        add_call(key.name, "most");
+        break;
+      case ValueType::drop:
       case ValueType::admit:
       case ValueType::drop:
         add_call(key.name, "when");

@@ -267,8 +267,7 @@ class ContextReader {
   }
 
   bool is_expression_key() const {
-    return context_.key == "when" ||
-           frontend::contains_word("order gpu_time cpu_time cpu_setup load_time", context_.key);
+    return context_.key == "when" || frontend::contains_word("gpu_time cpu_time cpu_setup load_time", context_.key);
   }
 
   Context expression_of_key() {
@@ -279,9 +278,9 @@ class ContextReader {
   frontend::Place place_of_key() const {
     const std::string_view key = context_.key;
     if (key == "admit") return frontend::kAdmitPlace;
-    if (key == "when" || key == "strategy") return frontend::kPrefetchPlace;
-    if (key == "drop" || is_expression_key()) return frontend::kMissPlace;
-    if (key == "eviction" || key == "evict" || key == "precision") return frontend::kEvictPlace;
+    if (key == "when") return frontend::kPrefetchPlace;
+    if (key == "drop" || key == "order" || is_expression_key()) return frontend::kMissPlace;
+    if (frontend::contains_word("eviction evict precision strategy", key)) return frontend::kEvictPlace;
     return frontend::kConstantPlace;
   }
 
