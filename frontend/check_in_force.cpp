@@ -91,11 +91,15 @@ void check_consent(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
   check(policy.schedule.drop.value, policy.schedule.drop.span, policy.schedule.approximate.value);
   for (const ir::Band& band : policy.bands) check_overrides(band.overrides);
   for (const ir::PhaseRule& phase : policy.phases) check_overrides(phase.overrides);
-  for (const ir::AdaptRule& rule : policy.adapt) {
-    for (const ir::RuleAction& action : rule.actions) {
+  const auto check_actions = [&](const std::vector<ir::RuleAction>& actions) {
+    for (const ir::RuleAction& action : actions) {
       if (action.kind == ir::RuleAction::Kind::assign) check_overrides({action.assignment});
     }
-  }
+  };
+  for (const ir::AdaptRule& rule : policy.adapt) check_actions(rule.actions);
+  if (!policy.memory) return;
+  check_actions(policy.memory->on_warn);
+  check_actions(policy.memory->on_shed);
 }
 
 }  // namespace moe::frontend

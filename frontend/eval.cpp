@@ -182,7 +182,10 @@ class Evaluator {
     }
     const size_t given = e.end_operand - e.first_operand;
     if (given < spec->num_arguments || given > size_t{spec->num_arguments} + spec->num_optional) {
-      const std::string most = spec->num_optional > 0 ? fmt::format(" or {}", spec->num_arguments + spec->num_optional) : "";
+      std::string most;
+      if (spec->num_optional > 0) {
+        most = fmt::format(" {} {}", spec->num_optional == 1 ? "or" : "to", spec->num_arguments + spec->num_optional);
+      }
       context_.diagnostics.error("MOE2021", e.span,
                                  fmt::format("{} takes {}{} argument{}, not {}", quote(spec->name), spec->num_arguments,
                                              most, spec->num_arguments == 1 && most.empty() ? "" : "s", given));

@@ -90,7 +90,10 @@ class OverrideLowering {
   // One cache for all layers has one capacity, one eviction rule, ...: what is decided expert by expert may differ.
   void check_one_cache(const std::vector<ir::Assignment>& keys) {
     for (const ir::Assignment& assignment : keys) {
-      if (assignment.key == ir::Key::admit || assignment.key == ir::Key::protect_selected) continue;
+      if (assignment.key == ir::Key::admit || assignment.key == ir::Key::protect_selected ||
+          assignment.key == ir::Key::one_by_one) {
+        continue;
+      }
       context_.diagnostics.error(
           "MOE2137", assignment.span,
           fmt::format("{} cannot differ from layer to layer in one cache for all layers",

@@ -139,6 +139,24 @@ TEST_CASE("lets inside one another, many arms, many bands") {
   CHECK(compile("policy p { cache { capacity = 8 preload = [0" + repeat(",0..9", 50000) + "] } }").good);
 }
 
+TEST_CASE("tables multiply their index, and are cut off") {
+  const std::string entries = ", 1" + repeat(", 2", 47);
+  const auto least = [](const std::string& lets, const std::string& value) {
+    return compile("policy p { " + lets + " cache { capacity = 8 eviction = least(" + value + ") } }");
+  };
+  CHECK(least("", "table(freq" + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 90) + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 110) + entries + ")").has("MOE2029"));
+  std::string tower = "let t0 = freq ";
+  for (int i = 1; i < 500; ++i) {
+    tower += "let t" + std::to_string(i) + " = table(t" + std::to_string(i - 1) + entries + ") ";
+  }
+  CHECK(least(tower, "t499").has("MOE2029"));
+  CHECK(least("", "table(" + repeat("freq, ", 9000) + "freq)").has("MOE2021"));
+  const std::string negated = "most(tokens" + repeat(" + tokens", 4999) + ")";  // 9,999 parts, and a sign
+  CHECK(compile("policy p { cache { capacity = 8 } schedule { order = " + negated + " } }").good);
+}
+
 TEST_CASE("unknown names among many known ones") {
   std::string text = "policy p { ";
   for (int i = 0; i < 20000; ++i) text += "param alpha" + std::to_string(i) + " = 1 ";

@@ -115,6 +115,26 @@ TEST_CASE("expressions: rates, histories, victims, phases") {
   CHECK(nodes[3].window == 9);
 }
 
+TEST_CASE("expressions: a table is nested conditionals with an index each") {
+  CHECK(score("table(layer, 3, expert, 7)") == score("if layer < 1 then 3 else if layer < 2 then expert else 7"));
+  CHECK(score("table(uses / 2, 1, 2) + 1") == score("(if uses / 2 < 1 then 1 else 2) + 1"));
+  CHECK(score("table(i, a, 4)", "let i = floor(age) let a = freq + 1") ==
+        score("if floor(age) < 1 then freq + 1 else 4"));
+  CHECK(score("table(layer, load_ms, 5)") == score("if layer < 1 then load_ms else 5ms"));
+  CHECK(score("table(layer, score, 5, weight)") == score("if layer < 1 then score else if layer < 2 then 5 else weight"));
+  // A known place leaves its entry: without its fraction, kept within the list.
+  const std::vector<std::pair<std::string, std::string>> places = {
+      {"-2.5", "freq"}, {"0.9", "freq"}, {"1", "(age + 1)"}, {"1.99", "(age + 1)"}, {"2", "idle"}, {"70", "idle"},
+      {"k", "(age + 1)"}};
+  for (const auto& [place, entry] : places) {
+    CHECK(score("1 + table(" + place + ", freq, age + 1, idle)", "param k = 1") == score("1 + " + entry));
+  }
+  CHECK(score("table(2, 5, 6, 7)") == score("7"));
+  CHECK(score("table(layer, seen)") == score("seen"));
+  CHECK(score("floor(-2.5)").root().number == -3);
+  CHECK(score("floor(load_ms)").type() == ir::Type::number);
+}
+
 TEST_CASE("lets and params are filled in") {
   CHECK(score("worth + 1", "param k = 3 let worth = freq * k") == score("freq * 3 + 1"));
   CHECK(score("b", "let a = freq + 1 let b = a * a") == score("(freq + 1) * (freq + 1)"));
@@ -184,6 +204,38 @@ TEST_CASE("prefetch and schedule") {
   CHECK(balance.mode.value == ir::ScheduleMode::balance);
   CHECK(balance.cpu_time.value.nodes.size() == 5);
   CHECK(balance.gpu_time.value.empty());
+}
+
+TEST_CASE("prefetch and schedule: processing order, side buffer, arrival") {
+  const ir::PrefetchRule prefetch =
+      with("prefetch { strategy = gate | most(seen - foretold) top = 3 side_buffer = true when = layer > 0 }").prefetch;
+  CHECK(prefetch.strategy.value.links == std::vector{ir::Strategy::gate, ir::Strategy::most});
+  CHECK(prefetch.strategy.value.value == score("seen - foretold"));
+  CHECK(prefetch.top->value == 3);
+  CHECK(prefetch.side_buffer.value);
+  CHECK(prefetch.when.value.nodes[0].variable == Variable::layer);
+  CHECK_FALSE(with("prefetch { strategy = gate top = none }").prefetch.top);
+
+  const auto order = [](const std::string& value) { return with("schedule { order = " + value + " }").schedule.order; };
+  CHECK(order("least(expert)").value == score("expert"));
+  CHECK(order("most(tokens + 1)").value == score("-(tokens + 1)"));  // the IR holds what rises
+  CHECK(order("most(4)").value.root().number == -4);
+  CHECK(order("auto").value.empty());
+
+  const ir::Policy policy = compile(
+      "policy p { cache { capacity = 8 one_by_one = true } schedule { mode = balance max_loads = 1 "
+      "loads_in_order = true cpu_setup = 0.79ms } layers 2..3 { schedule { on miss { else -> cpu_load } arrival = 2 "
+      "order = most(position) cpu_setup = auto } } }");
+  CHECK(policy.cache.one_by_one.value);
+  CHECK(policy.schedule.loads_in_order.value);
+  CHECK(policy.schedule.cpu_setup.value == ir::constant(0.79, ir::Type::time));
+  CHECK(policy.schedule.arrival.value == 0);
+  const auto& overrides = policy.bands.at(0).overrides;
+  REQUIRE(overrides.size() == 4);
+  CHECK(overrides[0].key == Key::on_miss);
+  CHECK(std::get<uint64_t>(overrides[1].value) == 2);
+  CHECK(std::get<ir::Expr>(overrides[2].value) == score("-position"));
+  CHECK(std::get<ir::Expr>(overrides[3].value).empty());
 }
 
 TEST_CASE("pins and preloads") {
