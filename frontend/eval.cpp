@@ -19,6 +19,7 @@ using ast::ExprKind;
 
 constexpr double kMaxSamples = 4096;   // of avg_over and its kin
 constexpr double kMaxExperts = 65534;  // of a model
+constexpr size_t kMaxSuggested = 256;  // names compared with a mistaken one: mistakes times names stays small
 
 class Evaluator {
  public:
@@ -299,7 +300,10 @@ class Evaluator {
 std::vector<std::string_view> scope_names(const CheckContext& context) {
   std::vector<std::string_view> names;
   if (context.scope == nullptr) return names;
-  for (const auto& [name, binding] : context.scope->bindings) names.push_back(name);
+  for (const auto& [name, binding] : context.scope->bindings) {
+    if (names.size() == kMaxSuggested) break;
+    names.push_back(name);
+  }
   return names;
 }
 

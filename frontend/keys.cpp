@@ -69,10 +69,8 @@ constexpr std::array kPrefetchKeys = {
 };
 
 constexpr std::array kLearnKeys = {
-    KeySpec{"window", integer, kWindow, "", "24"},
-    KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
-    KeySpec{"rate", real, kPositiveFraction, "", "0.01"},
-    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"window", integer, kWindow, "", "24"},        KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
+    KeySpec{"rate", real, kPositiveFraction, "", "0.01"}, KeySpec{"profile", text, kAny, "", ""},
     KeySpec{"freeze", boolean, kAny, "", "false"},
 };
 
@@ -118,12 +116,9 @@ constexpr std::array kTiersKeys = {
 };
 
 constexpr std::array kTierKeys = {
-    KeySpec{"location", word, kAny, "gpu host disk", ""},
-    KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
-    KeySpec{"capacity", capacity, kCount32, "auto", ""},
-    KeySpec{"pinned", boolean, kAny, "", ""},
-    KeySpec{"group_size", integer, kCount32, "", "128"},
-    KeySpec{"path", text, kAny, "", ""},
+    KeySpec{"location", word, kAny, "gpu host disk", ""}, KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},  KeySpec{"pinned", boolean, kAny, "", ""},
+    KeySpec{"group_size", integer, kCount32, "", "128"},  KeySpec{"path", text, kAny, "", ""},
 };
 
 constexpr std::array kMemoryKeys = {

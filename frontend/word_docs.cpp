@@ -51,6 +51,10 @@ constexpr std::array kDocs = {
             "`hottest(N)`, `hottest(P%)` or `hottest(all)`: the most used experts by the profile; `all` is as many as "
             "the cache "
             "holds."},
+    WordDoc{"ttl memory_threshold deadline max_loads", "none", "There is no such bound."},
+    WordDoc{"drop", "never", "Nothing is left out."},
+    WordDoc{"evict", "cache", "As the cache's own rule says."},
+    WordDoc{"gpu_time cpu_time cpu_setup load_time", "auto", "As the cost model says."},
     WordDoc{"capacity", "auto", "What the memory budget given when the policy is bound holds."},
     WordDoc{"pin preload lookahead hottest", "all", "Every one there is: experts, or layers ahead."},
 

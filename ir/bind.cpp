@@ -315,7 +315,9 @@ std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, c
   // hybrid without a cost model is one choice, known here.
   const bool always_loads = bound.hybrid && bound.miss == MissAction::load && varies_never(policy);
   if (always_loads && bound.exactness == Exactness::exact_on_host) bound.exactness = Exactness::exact;
-  bound.timing_free = timing_free(policy);
+  Policy without_cost_model = policy;
+  if (bound.hybrid) without_cost_model.schedule.mode.value = ScheduleMode::gpu_only;
+  bound.timing_free = timing_free(without_cost_model);
   return bound;
 }
 

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "compiler/file_imports.h"
 #include "moe/moe.h"
 #include "tools/lsp/server.h"
 #include "tools/moec.h"
@@ -17,23 +18,28 @@ struct Options {
   bool stdio = true;  // asked for or not: there is no other way
 };
 
-// Below the prefix that this program is installed under; "" when it is not there.
-std::string installed_folder(const char* below_prefix) {
+// In the nearest folder above this program that has it: an installed tree, or the sources. "" when there is none.
+std::string find_code_pages() {
+  constexpr int kMostLevels = 5;
   std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path folder = self.parent_path().parent_path() / below_prefix;
-  return !error && std::filesystem::is_directory(folder, error) ? folder.string() : std::string();
+  std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (int level = 0; level < kMostLevels && folder.has_relative_path(); ++level, folder = folder.parent_path()) {
+    for (const char* place : {"share/doc/moe/diagnostics", "docs/diagnostics"}) {
+      if (std::filesystem::is_directory(folder / place, error)) return (folder / place).string();
+    }
+  }
+  return {};
 }
 
 int run(const Options& options) {
   lsp::ServerOptions server;
   server.version = std::to_string(MOE_VERSION_MAJOR) + "." + std::to_string(MOE_VERSION_MINOR) + "." +
                    std::to_string(MOE_VERSION_PATCH);
-  server.standard_library =
-      options.standard_library.empty() ? installed_folder("share/moe/std") : options.standard_library;
-  server.code_pages = options.code_pages.empty() ? installed_folder("share/doc/moe/diagnostics") : options.code_pages;
+  server.code_pages = options.code_pages.empty() ? find_code_pages() : options.code_pages;
   std::signal(SIGPIPE, SIG_IGN);  // a client that is gone is an error of a write, and a quiet end
-  return lsp::Server(std::move(server), STDIN_FILENO, STDOUT_FILENO).run();
+  compiler::FileImports files(options.standard_library.empty() ? compiler::find_standard_library()
+                                                               : options.standard_library);
+  return lsp::Server(std::move(server), files, STDIN_FILENO, STDOUT_FILENO).run();
 }
 
 }  // namespace

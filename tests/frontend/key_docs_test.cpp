@@ -10,6 +10,7 @@
 #include <string>
 
 #include "frontend/frontend.h"
+#include "frontend/imports.h"
 #include "frontend/keys.h"
 #include "frontend/variables.h"
 #include "tests/frontend/support.h"
@@ -26,9 +27,13 @@ std::vector<std::string_view> all_blocks() {
 
 // The errors of a text.
 std::string errors_of(const std::string& text) {
+  OneFile files;
+  LowerOptions options;
+  options.imports = &files;
+  options.replay = true;
   moe::ir::Diagnostics diagnostics;
   const moe::ir::SourceFile source("example.moe", text);
-  compile_to_ir(source, {}, diagnostics);
+  compile_to_ir(source, options, diagnostics);
   moe::ir::Diagnostics wrong;
   for (const moe::ir::Diagnostic& d : diagnostics.items()) {
     if (d.severity == moe::ir::Severity::error) wrong.error(d.code, d.span, d.message, d.hint);
@@ -40,14 +45,18 @@ std::string errors_of(const std::string& text) {
 std::string file_with(std::string_view members, bool with_cache = true) {
   std::string text = "policy p {\n";
   if (with_cache) text += "cache { capacity = 16  scope = layer }\n";
-  text += std::string(members) + "\n}\n";
+  text += std::string(members) + "\n";
+  const bool learns =
+      members.find("value") != std::string_view::npos && members.find("learn {") == std::string_view::npos;
+  text += learns ? "learn { window = 24 }\n}\n" : "}\n";
   for (const char* name : {"a", "b", "big", "batch_policy"})
-    text += std::string("policy ") + name + " { cache { capacity = 16 } }\n";
+    text += std::string("policy ") + name + " { cache { capacity = 16  scope = layer } }\n";
   return text;
 }
 
 std::string in_block(std::string_view block, std::string_view item) {
   const std::string entry(item);
+  const std::string_view rest = entry.find("promote") == 0 ? "" : " promote slow -> fast when uses >= 2 ";
   if (block == "cache") {
     const bool sized = entry.starts_with("capacity");
     return file_with("cache { " + std::string(sized ? "" : "capacity = 32  ") + entry + " }", false);
@@ -62,7 +71,7 @@ std::string in_block(std::string_view block, std::string_view item) {
   }
   if (block == "tiers") {
     return file_with("tiers { tier fast { location = gpu  capacity = 25% } tier slow { location = host } " + entry +
-                         " promote slow -> fast when uses >= 2 }",
+                         std::string(rest) + "}",
                      false);
   }
   return file_with(std::string(block) + " { " + entry + " }");

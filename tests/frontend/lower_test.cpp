@@ -127,7 +127,8 @@ TEST_CASE("every enumerator of the IR has a word of the language, and every word
   }
   CHECK(all("cache", "eviction").size() == static_cast<size_t>(ir::Eviction::belady) + 2);
   for (const std::string_view word : all("prefetch", "strategy")) {
-    const std::string text = "policy p { cache { capacity = 8 } learn { window = 24 } prefetch { strategy = " + std::string(word) + " } }";
+    const std::string text =
+        "policy p { cache { capacity = 8 } learn { window = 24 } prefetch { strategy = " + std::string(word) + " } }";
     CHECK(to_word(compile_good(text).policies[0].prefetch.strategy.value.links.front()) == word);
   }
   for (const std::string_view word : all("schedule", "mode")) {

@@ -282,7 +282,8 @@ TEST_CASE("findings and fixes in an imported file are there") {
       "policy other {\n"
       "  cache { capacity: 8 pin = [\"\xF0\x9F\x98\x80\"]  ttl = 1 ttl = 2 }\n"
       "}\n";
-  const SourceFile main("main.moe", "import \"a.moe\" import \"empty.moe\"\npolicy base { cache { capacity: 8 } }\n");
+  const SourceFile main("main.moe",
+                        "import \"a.moe\" import \"empty.moe\"\npolicy base extends other { cache { capacity: 8 } }\n");
   moe::test::Imports imports(std::map<std::string, std::string>{{"a.moe", imported}, {"empty.moe", ""}});
   moe::frontend::LowerOptions options;
   options.imports = &imports;
@@ -305,7 +306,7 @@ TEST_CASE("findings and fixes in an imported file are there") {
   for (const Json& colon : by_code["MOE1022"]) {
     const std::string file = uri(place(colon));
     CHECK(place(colon).at("region").at("startLine") == (file == "main.moe" ? 2 : 6));
-    CHECK(place(colon).at("region").at("startColumn") == (file == "main.moe" ? 31 : 19));
+    CHECK(place(colon).at("region").at("startColumn") == (file == "main.moe" ? 45 : 19));
     CHECK(uri(colon.at("fixes")[0].at("artifactChanges")[0]) == file);
   }
   CHECK(uri(place(by_code["MOE1022"][0])) != uri(place(by_code["MOE1022"][1])));

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "compiler/file_imports.h"
 #include "tests/frontend/support.h"
 #include "tools/lsp/features.h"
 
@@ -29,6 +30,13 @@ struct Marked {
 // `body` is a policy's.
 std::string in_policy(const std::string& body) { return "policy p {\n" + body + "\n}\n"; }
 
+// Nothing is open in it, and there is no standard library.
+const Workspace& workspace() {
+  static moe::compiler::FileImports files("");
+  static const Workspace workspace(files);
+  return workspace;
+}
+
 Spot spot_of(const std::string& marked) {
   const Marked text(marked);
   return context_at(text.snapshot, text.offset).spot;
@@ -37,7 +45,7 @@ Spot spot_of(const std::string& marked) {
 std::vector<std::string> completions(const std::string& marked) {
   const Marked text(marked);
   std::vector<std::string> labels;
-  for (const CompletionItem& item : complete(Workspace(""), text.snapshot, text.offset).items)
+  for (const CompletionItem& item : complete(workspace(), text.snapshot, text.offset).items)
     labels.push_back(item.label);
   return labels;
 }
@@ -49,14 +57,14 @@ bool offers(const std::string& marked, const std::string& label) {
 
 std::string hover_text(const std::string& marked) {
   const Marked text(marked);
-  const auto found = hover(Workspace(""), text.snapshot, text.offset);
+  const auto found = hover(workspace(), text.snapshot, text.offset);
   return found ? found->markdown : "";
 }
 
 // Of the name that the cursor is on: the text of its declaration's line from the name on.
 std::string definition_text(const std::string& marked) {
   const Marked text(marked);
-  const auto found = find_definition(Workspace(""), text.snapshot, text.offset);
+  const auto found = find_definition(workspace(), text.snapshot, text.offset);
   return found ? std::string(text.snapshot.text().substr(found->span.begin, 12)) : "";
 }
 
@@ -254,11 +262,12 @@ TEST_CASE("imports: beside the file, then the standard library; cycles end") {
   fs::create_directories(folder / "library");
   std::ofstream(folder / "base.moe") << "import \"main.moe\"\npolicy base { param n = 8 }\n";
   std::ofstream(folder / "library" / "far.moe") << "policy far { }\n";
-  const Workspace workspace((folder / "library").string());
+  moe::compiler::FileImports files((folder / "library").string());
+  const Workspace with_library(files);
   const std::string main = (folder / "main.moe").string();
   const auto find = [&](const std::string& marked) {
     const Marked text(marked, main);
-    return find_definition(workspace, text.snapshot, text.offset);
+    return find_definition(with_library, text.snapshot, text.offset);
   };
   const std::string imports = "import \"base.moe\"\nimport \"std/far.moe\"\nimport \"missing.moe\"\n";
   const auto base = find(imports + "policy p extends $base { }");
@@ -291,7 +300,7 @@ TEST_CASE("URIs") {
 TEST_CASE("quick fixes make their finding go away") {
   const auto fixed = [](const std::string& text, const std::string& code) {
     const Snapshot before("", text);
-    const moe::ir::Diagnostics findings = check(before);
+    const moe::ir::Diagnostics findings = workspace().check(before);
     for (const moe::ir::Diagnostic& finding : findings.items()) {
       if (finding.code != code) continue;
       const auto fix = quick_fix(before, finding);
@@ -319,7 +328,6 @@ TEST_CASE("quick fixes make their finding go away") {
 }
 
 TEST_CASE("no place of any text brings it down, and quick fixes stay inside the text") {
-  const Workspace workspace("");
   for (const std::string& text : moe::test::golden_texts()) {
     if (text.size() > 2000) continue;
     // The text as it is, and cut short: as it is while it is being typed.
@@ -329,11 +337,11 @@ TEST_CASE("no place of any text brings it down, and quick fixes stay inside the 
         const Context context = context_at(snapshot, offset);
         CHECK(context.word.begin <= offset);
         CHECK(offset <= context.word.end);
-        (void)complete(workspace, snapshot, offset);
-        (void)hover(workspace, snapshot, offset);
-        (void)find_definition(workspace, snapshot, offset);
+        (void)complete(workspace(), snapshot, offset);
+        (void)hover(workspace(), snapshot, offset);
+        (void)find_definition(workspace(), snapshot, offset);
       }
-      const moe::ir::Diagnostics findings = check(snapshot);
+      const moe::ir::Diagnostics findings = workspace().check(snapshot);
       for (const moe::ir::Diagnostic& finding : findings.items()) {
         if (const auto fix = quick_fix(snapshot, finding)) CHECK(fix->span.end <= length);
       }

@@ -263,6 +263,28 @@ TEST_CASE("imports and pages of findings, from the folders that were named") {
   fs::remove_all(folder);
 }
 
+TEST_CASE("what is wrong in an imported text is shown at the import, and follows that text as it is typed") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("moe_lsp_open." + std::to_string(getpid()));
+  fs::create_directories(folder);
+  std::ofstream(folder / "base.moe") << "policy base { cache { capacity = 8 } }\n";
+  const std::string base = "file://" + (folder / "base.moe").string();
+  const std::string main = "file://" + (folder / "main.moe").string();
+  LspClient client(moec);
+  client.start();
+  client.open(main, "import \"base.moe\"\npolicy p extends base { }\n");
+  CHECK(client.diagnostics_of(main).empty());
+  client.open(base, "policy base { cache { capacity = 8 eviction = lur } }\n");  // not saved
+  const Json found = client.diagnostics_of(main);
+  REQUIRE(codes(found) == std::vector<std::string>{"MOE2003"});
+  CHECK(found[0].at("range") == range(0, 7, 0, 17));
+  CHECK(found[0]["relatedInformation"][0]["location"]["uri"] == base);
+  CHECK(found[0]["relatedInformation"][0]["location"]["range"] == range(0, 46, 0, 49));
+  client.open(base, "policy base { cache { capacity = 8 eviction = lru } }\n");
+  CHECK(client.diagnostics_of(main).empty());
+  fs::remove_all(folder);
+}
+
 TEST_CASE("quick fixes are edits that the editor can apply") {
   LspClient client(moec);
   client.start();

@@ -181,12 +181,12 @@ void bind_other_profile(Diagnostics& diagnostics) {
 }
 
 void import_in_circle(Diagnostics& diagnostics) {
-  const std::string policy = "policy a { cache { capacity = 8 } }";
-  moe::test::Imports imports(
-      std::map<std::string, std::string>{{"b.moe", "import \"a.moe\" policy b extends a { cache { ttl = 9 } }"}});
+  const std::string a = "import \"b.moe\" policy a { cache { capacity = 8 } }";
+  const std::string b = "import \"a.moe\" policy b { cache { capacity = 8 } }";
+  moe::test::Imports imports(std::map<std::string, std::string>{{"a.moe", a}, {"b.moe", b}});
   moe::frontend::LowerOptions options;
   options.imports = &imports;
-  (void)moe::frontend::compile_to_ir(SourceFile("a.moe", "import \"b.moe\" " + policy), options, diagnostics);
+  (void)moe::frontend::compile_to_ir(SourceFile("a.moe", a), options, diagnostics);
 }
 
 /// What no one text can cause: the page says so, and these calls do. Each has this finding and no other.

@@ -202,10 +202,12 @@ class Completer {
         break;
       case ValueType::drop:
       case ValueType::admit:
+      case ValueType::drop:
         add_call(key.name, "when");
         break;
       case ValueType::pins:
         if (!context_.in_list) add_call(key.name, "hottest");
+        if (!context_.in_list) add_words(key.name, "all");
         break;
       case ValueType::ladder:
         if (!context_.in_list) add_keyword("by", "by ($0) [ ]");

@@ -10,9 +10,9 @@ namespace {
 std::optional<Definition> import_definition(const Workspace& workspace, const Snapshot& snapshot, uint32_t offset) {
   for (const ImportOutline& import : snapshot.outline().imports) {
     if (import.span.begin > offset || offset > import.span.end) continue;
-    std::optional<std::string> path = workspace.resolve_import(snapshot, import.path);
-    if (!path) return std::nullopt;
-    return Definition{nullptr, {}, std::move(*path)};
+    const auto file = workspace.resolve_import(snapshot, import.path);
+    if (!file) return std::nullopt;
+    return Definition{nullptr, {}, file->name};
   }
   return std::nullopt;
 }

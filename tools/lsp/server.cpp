@@ -29,8 +29,8 @@ bool client_prefers_utf8(const Json& params) {
 
 }  // namespace
 
-Server::Server(ServerOptions options, int input, int output)
-    : options_(std::move(options)), reader_(input), output_(output), workspace_(options_.standard_library) {}
+Server::Server(ServerOptions options, frontend::ImportResolver& files, int input, int output)
+    : options_(std::move(options)), reader_(input), output_(output), workspace_(files) {}
 
 int Server::run() {
   std::string body;

@@ -16,14 +16,14 @@
 namespace moe::lsp {
 
 struct ServerOptions {
-  std::string version;           ///< of the program, told to the client
-  std::string standard_library;  ///< the folder of `import "std/NAME.moe"`; "" for none
-  std::string code_pages;        ///< a folder with a page CODE.md for each finding; "" for none
+  std::string version;     ///< of the program, told to the client
+  std::string code_pages;  ///< a folder with a page CODE.md for each finding; "" for none
 };
 
 class Server {
  public:
-  Server(ServerOptions options, int input, int output);
+  /// `files` finds and reads imported files; it must outlive the server.
+  Server(ServerOptions options, frontend::ImportResolver& files, int input, int output);
 
   /// Serves until the client says `exit` or closes the stream. 0 when it had said `shutdown` before, else 1.
   int run();
@@ -55,8 +55,12 @@ class Server {
   Json code_actions(const Json& params);
   Json formatting(const Json& params) const;
 
+  static Json range_json(const Range& range);
   Json range_json(const Snapshot& snapshot, SourceSpan span) const;
-  Json diagnostic_json(const std::string& uri, const Snapshot& snapshot, const ir::Diagnostic& finding) const;
+  Json diagnostic_json(const std::string& uri, const Snapshot& snapshot, const ir::Diagnostic& finding,
+                       const ir::Diagnostics& all) const;
+  void note_change(const std::string& uri);
+  Json location_json(const std::string& uri, const Snapshot& snapshot, const ir::SourcePlace& place) const;
   std::optional<std::string> changed_text(std::string text, const Json& changes) const;
   const ir::Diagnostics& findings_of(const std::string& uri, const Snapshot& snapshot);
 

@@ -37,8 +37,7 @@ void Server::open(const Json& params) {
   if (uri == nullptr || text == nullptr) return log("didOpen names no text");
   workspace_.set(*uri, *text);
   versions_[*uri] = member_count(params, {"textDocument", "version"}).value_or(0);
-  findings_.erase(*uri);
-  changed_.insert(*uri);
+  note_change(*uri);
 }
 
 void Server::change(const Json& params) {
@@ -53,8 +52,17 @@ void Server::change(const Json& params) {
   }
   workspace_.set(*uri, std::move(*text));
   versions_[*uri] = member_count(params, {"textDocument", "version"}).value_or(versions_[*uri]);
-  findings_.erase(*uri);
-  changed_.insert(*uri);
+  note_change(*uri);
+}
+
+// What imports the text may have other findings now.
+void Server::note_change(const std::string& uri) {
+  std::vector<std::string> affected = workspace_.importers();
+  affected.push_back(uri);
+  for (const std::string& each : affected) {
+    findings_.erase(each);
+    changed_.insert(each);
+  }
 }
 
 // All changes in order, or none.
@@ -96,7 +104,7 @@ void Server::close(const Json& params) {
 const ir::Diagnostics& Server::findings_of(const std::string& uri, const Snapshot& snapshot) {
   const auto known = findings_.find(uri);
   if (known != findings_.end()) return known->second;
-  return findings_[uri] = check(snapshot);
+  return findings_[uri] = workspace_.check(snapshot);
 }
 
 void Server::publish_changed() {
@@ -108,32 +116,57 @@ void Server::publish_changed() {
 
 void Server::publish(const std::string& uri, const Snapshot& snapshot) {
   Json diagnostics = Json::array();
-  for (const ir::Diagnostic& finding : findings_of(uri, snapshot).items())
-    diagnostics.push_back(diagnostic_json(uri, snapshot, finding));
+  const ir::Diagnostics& findings = findings_of(uri, snapshot);
+  for (const ir::Diagnostic& finding : findings.items())
+    diagnostics.push_back(diagnostic_json(uri, snapshot, finding, findings));
   const Json params = {{"uri", uri}, {"version", versions_[uri]}, {"diagnostics", std::move(diagnostics)}};
   send({{"method", "textDocument/publishDiagnostics"}, {"params", params}});
 }
 
-Json Server::range_json(const Snapshot& snapshot, SourceSpan span) const {
-  const Range range = snapshot.lines().range(span, encoding_);
+Json Server::range_json(const Range& range) {
   const auto position = [](Position p) { return Json{{"line", p.line}, {"character", p.character}}; };
   return {{"start", position(range.start)}, {"end", position(range.end)}};
 }
 
-Json Server::diagnostic_json(const std::string& uri, const Snapshot& snapshot, const ir::Diagnostic& finding) const {
-  Json out = {{"range", range_json(snapshot, finding.span)},
+Json Server::range_json(const Snapshot& snapshot, SourceSpan span) const {
+  return range_json(snapshot.lines().range(span, encoding_));
+}
+
+// In the text itself, or in a file that it imports.
+Json Server::location_json(const std::string& uri, const Snapshot& snapshot, const ir::SourcePlace& place) const {
+  if (place.file == nullptr || place.file == &snapshot.source())
+    return {{"uri", uri}, {"range", range_json(snapshot, place.span)}};
+  const Range range = LineIndex(place.file->text()).range(place.span, encoding_);
+  return {{"uri", uri_of_path(place.file->name())}, {"range", range_json(range)}};
+}
+
+Json Server::diagnostic_json(const std::string& uri, const Snapshot& snapshot, const ir::Diagnostic& finding,
+                             const ir::Diagnostics& all) const {
+  const ir::SourcePlace place = all.place_of(snapshot.source(), finding.span);
+  const bool imported = !all.is_in_main(finding.span);
+  std::string message = finding.hint.empty() ? finding.message : finding.message + "\nhint: " + finding.hint;
+  SourceSpan shown = finding.span;
+  if (imported) {  // it is shown at the imports, which is what the author of this text can see of it
+    const std::vector<ImportOutline>& imports = snapshot.outline().imports;
+    shown = imports.empty() ? SourceSpan{} : imports.front().span;
+    message = "in an imported file: " + message;
+  }
+  Json out = {{"range", range_json(snapshot, shown)},
               {"severity", severity_number(finding.severity)},
               {"code", finding.code},
               {"source", "moec"},
-              {"message", finding.hint.empty() ? finding.message : finding.message + "\nhint: " + finding.hint}};
+              {"message", message}};
   const std::filesystem::path page = std::filesystem::path(options_.code_pages) / (finding.code + ".md");
   std::error_code error;
   if (!options_.code_pages.empty() && std::filesystem::exists(page, error))
     out["codeDescription"] = {{"href", uri_of_path(page.string())}};
+  Json related = Json::array();
+  if (imported) related.push_back({{"location", location_json(uri, snapshot, place)}, {"message", "it is here"}});
   if (!finding.related_span.is_default()) {
-    const Json location = {{"uri", uri}, {"range", range_json(snapshot, finding.related_span)}};
-    out["relatedInformation"] = Json::array({{{"location", location}, {"message", finding.related_message}}});
+    const ir::SourcePlace second = all.place_of(snapshot.source(), finding.related_span);
+    related.push_back({{"location", location_json(uri, snapshot, second)}, {"message", finding.related_message}});
   }
+  if (!related.empty()) out["relatedInformation"] = std::move(related);
   return out;
 }
 

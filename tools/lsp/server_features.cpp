@@ -102,8 +102,9 @@ Json Server::code_actions(const Json& params) {
       snapshot->lines().offset({*first, member_count(params, {"range", "start", "character"}).value_or(0)}, encoding_);
   const uint32_t end =
       snapshot->lines().offset({*last, member_count(params, {"range", "end", "character"}).value_or(0)}, encoding_);
-  for (const ir::Diagnostic& finding : findings_of(*uri, *snapshot).items()) {
-    if (finding.span.begin > end || finding.span.end < begin) continue;
+  const ir::Diagnostics& findings = findings_of(*uri, *snapshot);
+  for (const ir::Diagnostic& finding : findings.items()) {
+    if (!findings.is_in_main(finding.span) || finding.span.begin > end || finding.span.end < begin) continue;
     const std::optional<QuickFix> fix = quick_fix(*snapshot, finding);
     if (!fix) continue;
     const Json edit = {{"range", range_json(*snapshot, fix->span)}, {"newText", fix->replacement}};
@@ -112,7 +113,7 @@ Json Server::code_actions(const Json& params) {
     actions.push_back({{"title", fix->title},
                        {"kind", "quickfix"},
                        {"isPreferred", true},
-                       {"diagnostics", Json::array({diagnostic_json(*uri, *snapshot, finding)})},
+                       {"diagnostics", Json::array({diagnostic_json(*uri, *snapshot, finding, findings)})},
                        {"edit", {{"changes", std::move(changes)}}}});
   }
   return actions;

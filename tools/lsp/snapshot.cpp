@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lsp/snapshot.h"
 
-#include "frontend/frontend.h"
 #include "frontend/limits.h"
 #include "frontend/parse_tree.h"
 
@@ -12,12 +11,5 @@ Snapshot::Snapshot(std::string path, std::string text)
       tokens_(frontend::tokenize(source_.text().size() <= frontend::kMaxFileBytes ? source_.text() : "")),
       lines_(source_.text()),
       outline_(read_outline(source_.text(), tokens_)) {}
-
-ir::Diagnostics check(const Snapshot& snapshot) {
-  ir::Diagnostics diagnostics;
-  (void)frontend::compile_to_ir(snapshot.source(), {}, diagnostics);
-  diagnostics.sort();
-  return diagnostics;
-}
 
 }  // namespace moe::lsp

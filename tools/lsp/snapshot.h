@@ -36,7 +36,4 @@ class Snapshot {
   Outline outline_;
 };
 
-/// All findings of the front end, in order of text.
-ir::Diagnostics check(const Snapshot& snapshot);
-
 }  // namespace moe::lsp

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lsp/workspace.h"
 
-#include <filesystem>
-#include <fstream>
 #include <set>
 
+#include "frontend/frontend.h"
 #include "frontend/limits.h"
 
 namespace moe::lsp {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::string_view kFileScheme = "file://";
 constexpr std::string_view kStandard = "std/";
@@ -25,18 +22,6 @@ int hex_digit(char c) {
 bool stays_in_uri(char c) {
   const bool letter_or_digit = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
   return letter_or_digit || std::string_view("-._~/").find(c) != std::string_view::npos;
-}
-
-// Only a plain file of a size that the front end takes: a pipe would block, a device need not end.
-std::optional<std::string> read_policy_file(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  std::string text(frontend::kMaxFileBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > frontend::kMaxFileBytes) return std::nullopt;
-  return text;
 }
 
 }  // namespace
@@ -77,48 +62,87 @@ std::string uri_of_path(std::string_view path) {
   return out;
 }
 
+// The text of a file that is open, before what is on disk.
+class Workspace::OpenFirst : public frontend::ImportResolver {
+ public:
+  explicit OpenFirst(const Workspace& workspace) : workspace_(workspace) {}
+
+  Location main_file(std::string_view name) override { return workspace_.files_.main_file(name); }
+
+  Result<Location> locate(std::string_view path, const Location& importer) override {
+    // A text that was never saved has nothing beside it.
+    if (importer.name.empty() && !path.starts_with(kStandard))
+      return Error{Error::Kind::io, "cannot import `" + std::string(path) + "`: save this file first"};
+    return workspace_.files_.locate(path, importer);
+  }
+
+  Result<std::string> read(const Location& file) override {
+    for (const auto& [uri, text] : workspace_.open_) {
+      if (text.id == file.id) return std::string(text.snapshot->text());
+    }
+    return workspace_.files_.read(file);
+  }
+
+ private:
+  const Workspace& workspace_;
+};
+
 void Workspace::set(const std::string& uri, std::string text) {
-  open_[uri] = std::make_shared<const Snapshot>(path_of_uri(uri).value_or(""), std::move(text));
+  const std::string path = path_of_uri(uri).value_or("");
+  const std::string id = path.empty() ? std::string() : files_.main_file(path).id;
+  open_[uri] = {id, std::make_shared<const Snapshot>(path, std::move(text))};
 }
 
 SnapshotPtr Workspace::find(const std::string& uri) const {
   const auto found = open_.find(uri);
-  return found == open_.end() ? nullptr : found->second;
+  return found == open_.end() ? nullptr : found->second.snapshot;
 }
 
-std::optional<std::string> Workspace::resolve_import(const Snapshot& from, std::string_view import) const {
-  if (import.empty()) return std::nullopt;
-  std::vector<fs::path> candidates;
-  if (!from.path().empty()) candidates.push_back(fs::path(from.path()).parent_path() / import);
-  if (import.starts_with(kStandard) && !standard_library_.empty())
-    candidates.push_back(fs::path(standard_library_) / import.substr(kStandard.size()));
-  for (const fs::path& candidate : candidates) {
-    std::string path = candidate.lexically_normal().string();
-    std::error_code error;
-    if (find(uri_of_path(path)) != nullptr || fs::is_regular_file(path, error)) return path;
+std::vector<std::string> Workspace::importers() const {
+  std::vector<std::string> uris;
+  for (const auto& [uri, text] : open_) {
+    if (!text.snapshot->outline().imports.empty()) uris.push_back(uri);
   }
-  return std::nullopt;
+  return uris;
 }
 
-SnapshotPtr Workspace::load(const std::string& path) const {
-  if (SnapshotPtr open = find(uri_of_path(path))) return open;
-  std::optional<std::string> text = read_policy_file(path);
-  return text ? std::make_shared<const Snapshot>(path, std::move(*text)) : nullptr;
+ir::Diagnostics Workspace::check(const Snapshot& snapshot) const {
+  OpenFirst imports(*this);
+  frontend::LowerOptions options;
+  options.imports = &imports;
+  ir::Diagnostics diagnostics;
+  (void)frontend::compile_to_ir(snapshot.source(), options, diagnostics);
+  diagnostics.sort();
+  return diagnostics;
+}
+
+std::optional<frontend::ImportResolver::Location> Workspace::resolve_import(const Snapshot& from,
+                                                                            std::string_view import) const {
+  OpenFirst imports(*this);
+  Result<frontend::ImportResolver::Location> found = imports.locate(import, imports.main_file(from.path()));
+  if (!found) return std::nullopt;
+  return std::move(found).value();
 }
 
 std::vector<SnapshotPtr> Workspace::imports_of(const Snapshot& from) const {
+  OpenFirst imports(*this);
   std::vector<SnapshotPtr> all;
-  std::set<std::string> seen = {from.path()};
+  std::set<std::string> seen = {imports.main_file(from.path()).id};
   const auto add_imports = [&](const Snapshot& of) {
     for (const ImportOutline& import : of.outline().imports) {
       if (all.size() >= kMostImports) return;
-      const std::optional<std::string> path = resolve_import(of, import.path);
-      if (!path || !seen.insert(*path).second) continue;
-      if (SnapshotPtr file = load(*path)) all.push_back(std::move(file));
+      const auto file = resolve_import(of, import.path);
+      if (!file || !seen.insert(file->id).second) continue;
+      Result<std::string> text = imports.read(*file);
+      if (text && text->size() <= frontend::kMaxFileBytes)
+        all.push_back(std::make_shared<const Snapshot>(file->name, std::move(text).value()));
     }
   };
   add_imports(from);
-  for (size_t i = 0; i < all.size(); ++i) add_imports(*SnapshotPtr(all[i]));
+  for (size_t i = 0; i < all.size(); ++i) {
+    const SnapshotPtr file = all[i];  // `all` grows
+    add_imports(*file);
+  }
   return all;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/imports.h"
 #include "tools/lsp/snapshot.h"
 
 namespace moe::lsp {
@@ -21,28 +22,36 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 /// Not thread-safe.
 class Workspace {
  public:
-  /// `standard_library`: the folder that `import "std/NAME.moe"` means; "" for none.
-  explicit Workspace(std::string standard_library) : standard_library_(std::move(standard_library)) {}
+  /// `files` finds and reads what is not open; it must outlive the workspace.
+  explicit Workspace(frontend::ImportResolver& files) : files_(files) {}
 
   /// Adds the text or puts it in place of an earlier version.
   void set(const std::string& uri, std::string text);
   void close(const std::string& uri) { open_.erase(uri); }
   /// nullptr when no such text is open.
   SnapshotPtr find(const std::string& uri) const;
+  /// The open texts that import others, by URI: what is found in them depends on more than themselves.
+  std::vector<std::string> importers() const;
 
-  /// The file that an import of `from` means: beside it, or in the standard library. nullopt when there is none.
-  std::optional<std::string> resolve_import(const Snapshot& from, std::string_view import) const;
-  /// What `from` imports, directly and through other imports, nearest first; at most kMostImports. Open texts come
-  /// before what is on disk.
+  /// All findings of the front end, in order of text. Of imported files the open texts are read, not those on disk.
+  ir::Diagnostics check(const Snapshot& snapshot) const;
+
+  /// The file that an import of `from` means; nullopt when there is none.
+  std::optional<frontend::ImportResolver::Location> resolve_import(const Snapshot& from, std::string_view import) const;
+  /// What `from` imports, directly and through other imports, nearest first; at most kMostImports.
   std::vector<SnapshotPtr> imports_of(const Snapshot& from) const;
 
   static constexpr size_t kMostImports = 64;
 
  private:
-  SnapshotPtr load(const std::string& path) const;
+  class OpenFirst;
+  struct OpenText {
+    std::string id;  ///< of the file, as `files_` knows it
+    SnapshotPtr snapshot;
+  };
 
-  std::string standard_library_;
-  std::map<std::string, SnapshotPtr> open_;
+  frontend::ImportResolver& files_;
+  std::map<std::string, OpenText> open_;
 };
 
 }  // namespace moe::lsp
