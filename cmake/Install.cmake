@@ -12,6 +12,8 @@ install(TARGETS moe moec_lib EXPORT moeTargets LIBRARY DESTINATION ${CMAKE_INSTA
 install(TARGETS moec moec-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/include/moe/moe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moe)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/stdlib-policies/ DESTINATION ${CMAKE_INSTALL_DATADIR}/moe/std FILES_MATCHING PATTERN "*.moe")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/diagnostics/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moe/diagnostics OPTIONAL)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/editors/ DESTINATION ${CMAKE_INSTALL_DATADIR}/moe/editors)
 install(EXPORT moeTargets NAMESPACE moe:: DESTINATION ${MOE_PACKAGE_DIR})
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moeConfig.cmake.in ${CMAKE_BINARY_DIR}/moeConfig.cmake

@@ -24,12 +24,6 @@ class Checker {
     for (const auto& strategy : in_force.strategies) {
       if (strategy.value->has(ir::Strategy::learned)) need_learn("strategy = learned", strategy.span);
     }
-    check_profile(policy_.cache.pins);
-    check_profile(policy_.cache.preload);
-    for (const ir::Band& band : policy_.bands) {
-      if (band.pins) check_profile(*band.pins);
-      if (band.preload) check_profile(*band.preload);
-    }
     for (const ir::Expr* expr : in_force.exprs) {
       if (too_many(diagnostics_)) return;
       for (const ir::ExprNode& node : expr->nodes) check_node(node);
@@ -50,16 +44,6 @@ class Checker {
     if (policy_.learn || !is_new("MOE2135", span)) return;
     diagnostics_.error("MOE2135", span, fmt::format("{} needs a `learn` block", quote(what)),
                        "add `learn { window = 24 }`");
-  }
-
-  // Whoever binds the policy may still bring one.
-  void check_profile(const std::vector<ir::Sourced<ir::Pin>>& pins) {
-    if (!policy_.prefetch.profile.value.empty() || (policy_.learn && !policy_.learn->profile.value.empty())) return;
-    for (const auto& pin : pins) {
-      if (pin.value.kind != ir::Pin::Kind::hottest || !is_new("MOE2136", pin.span)) continue;
-      diagnostics_.warning("MOE2136", pin.span, "without a profile nobody knows which experts are the hottest",
-                           "add `prefetch { profile = \"model.moeprof\" }`, as `moec profile` writes it");
-    }
   }
 
   void check_node(const ir::ExprNode& node) {
@@ -107,11 +91,15 @@ void check_consent(const ir::Policy& policy, ir::Diagnostics& diagnostics) {
   check(policy.schedule.drop.value, policy.schedule.drop.span, policy.schedule.approximate.value);
   for (const ir::Band& band : policy.bands) check_overrides(band.overrides);
   for (const ir::PhaseRule& phase : policy.phases) check_overrides(phase.overrides);
-  for (const ir::AdaptRule& rule : policy.adapt) {
-    for (const ir::RuleAction& action : rule.actions) {
+  const auto check_actions = [&](const std::vector<ir::RuleAction>& actions) {
+    for (const ir::RuleAction& action : actions) {
       if (action.kind == ir::RuleAction::Kind::assign) check_overrides({action.assignment});
     }
-  }
+  };
+  for (const ir::AdaptRule& rule : policy.adapt) check_actions(rule.actions);
+  if (!policy.memory) return;
+  check_actions(policy.memory->on_warn);
+  check_actions(policy.memory->on_shed);
 }
 
 }  // namespace moe::frontend

@@ -5,6 +5,7 @@
 #include "frontend/limits.h"
 #include "frontend/lower.h"
 #include "frontend/lower_expr.h"
+#include "frontend/lower_rules.h"
 #include "frontend/text.h"
 
 namespace moe::frontend {
@@ -82,14 +83,17 @@ class MissChecker {
 
 }  // namespace
 
-std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule,
-                                            bool approximate) {
+std::vector<ir::Arm> lower_arms(const CheckContext& context, const ast::Block& on_miss, bool approximate) {
+  return MissChecker(context, approximate).check(on_miss);
+}
+
+std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule, bool approximate) {
   std::optional<ir::Assignment> lowered;
   for (const ast::Item& item : schedule.items) {
     const auto* inner = std::get_if<ast::Block>(&item.node);
     if (inner == nullptr || inner->name.text != "on" || !inner->label || inner->label->text != "miss") continue;
     const ir::SourceSpan span{inner->name.span.begin, inner->label->span.end};
-    std::vector<ir::Arm> arms = MissChecker(context, approximate).check(*inner);
+    std::vector<ir::Arm> arms = lower_arms(context, *inner, approximate);
     if (lowered) {
       auto& twice = context.diagnostics.error("MOE2007", inner->name.span, "`on miss` stands twice", "join the two");
       twice.related_span = lowered->span;

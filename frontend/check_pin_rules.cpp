@@ -136,7 +136,8 @@ void check_pins_in_bands(const ir::Policy& policy, ir::Diagnostics& diagnostics)
     cache.scope = policy.cache.scope;
     cache.capacity = policy.cache.capacity;
     for (const ir::Assignment& assignment : band.overrides) {
-      if (assignment.key == ir::Key::capacity) cache.capacity = {std::get<ir::Capacity>(assignment.value), assignment.span};
+      if (assignment.key == ir::Key::capacity)
+        cache.capacity = {std::get<ir::Capacity>(assignment.value), assignment.span};
     }
     cache.pins = *band.pins;
     check_pins_fit(cache, diagnostics);

@@ -35,10 +35,10 @@ class PinChecker {
     }
     if (list.kind != ExprKind::list) {
       const std::string written(context_.exprs.written(e));
-      context_.diagnostics.error("MOE2004", e.span,
-                                 fmt::format("{} takes a list of experts, `all` or `hottest(N)`, not {}",
-                                             quote(key_.name), quote(written)),
-                                 fmt::format("write {}", quote("[" + written + "]")));
+      context_.diagnostics.error(
+          "MOE2004", e.span,
+          fmt::format("{} takes a list of experts, `all` or `hottest(N)`, not {}", quote(key_.name), quote(written)),
+          fmt::format("write {}", quote("[" + written + "]")));
       return {};
     }
     PinList pins;

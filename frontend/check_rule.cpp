@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values that choose a rule: eviction, strategy, admit, drop, and prefetch's evict; monitor's metrics and ladders.
+// Values that choose a rule: eviction, strategy, admit, drop, order, and prefetch's evict; monitor's metrics and
+// ladders.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,6 +42,7 @@ class RuleChecker {
     const Expr& e = context_.exprs[id];
     if (e.kind == ExprKind::chain) return chain(e);
     if (e.kind == ExprKind::call && is_form(context_.exprs.text_of(e))) return form(e);
+    if (key_.type == ValueType::order) return default_order(e);
     const Typed value = check_expression(context_, id, kConstantPlace);
     if (value.is_unknown()) return {};
     if (value.type == Type::word) return word(e, value.word);
@@ -53,9 +55,29 @@ class RuleChecker {
   }
 
  private:
-  bool takes_least() const { return key_.type == ValueType::eviction || key_.type == ValueType::victim; }
-  bool is_form(std::string_view name) const {
-    return name == (takes_least() ? "least" : "when") && key_.type != ValueType::strategy;
+  // The calls that are values of the key, separated by spaces.
+  std::string_view forms() const {
+    switch (key_.type) {
+      case ValueType::eviction:
+      case ValueType::victim:
+        return "least";
+      case ValueType::strategy:
+        return "most";
+      case ValueType::order:
+        return "least most";
+      default:
+        return "when";
+    }
+  }
+  bool is_form(std::string_view name) const { return contains_word(forms(), name); }
+
+  CheckedValue default_order(const Expr& e) {
+    if (e.kind == ExprKind::name && context_.exprs.text_of(e) == key_.words) return ir::Expr{};
+    context_.diagnostics.error("MOE2004", e.span,
+                               fmt::format("{} takes `least(E)`, `most(E)` or {}, not {}", quote(key_.name),
+                                           quote(key_.words), quote(context_.exprs.written(e))),
+                               fmt::format("write `{} = least({})`", key_.name, context_.exprs.written(e)));
+    return {};
   }
 
   CheckedValue word(const Expr& e, std::string_view written) {
@@ -77,7 +99,7 @@ class RuleChecker {
     return ir::EvictionRule(*enumerator(known->word, ir::Eviction::belady));
   }
 
-  // least(E), when(E)
+  // least(E), most(E), when(E)
   CheckedValue form(const Expr& e) {
     const std::string_view name = context_.exprs.text_of(e);
     const auto arguments = context_.exprs.operands_of(e);
@@ -86,13 +108,7 @@ class RuleChecker {
                                  fmt::format("{} takes 1 argument, not {}", quote(name), arguments.size()));
       return {};
     }
-    if (takes_least()) {
-      std::optional<ir::Expr> value = lower_quantity(context_, arguments[0], kEvictPlace, "what `least` orders by");
-      if (!value) return {};
-      ir::EvictionRule rule(ir::Eviction::least);
-      rule.value = std::move(*value);
-      return rule;
-    }
+    if (name != "when") return by_value(arguments[0], name);
     const Place place = key_.type == ValueType::drop ? kMissPlace : kAdmitPlace;
     std::optional<ir::Expr> condition = lower_condition(context_, arguments[0], place);
     if (!condition) return {};
@@ -101,6 +117,45 @@ class RuleChecker {
     ir::AdmitRule rule(ir::Admit::when);
     rule.condition = std::move(*condition);
     return rule;
+  }
+
+  // least(E) and most(E), by a value of each expert
+  CheckedValue by_value(ExprId id, std::string_view name) {
+    const bool of_miss = key_.type == ValueType::order;
+    const std::string what = fmt::format("what {} orders by", quote(name));
+    std::optional<ir::Expr> value = lower_quantity(context_, id, of_miss ? kMissPlace : kEvictPlace, what);
+    if (!value) return {};
+    if (of_miss) return name == "most" ? negated(std::move(*value), id) : CheckedValue(std::move(*value));
+    if (key_.type == ValueType::strategy) {
+      ir::StrategyChain chain(ir::Strategy::most);
+      chain.value = std::move(*value);
+      return chain;
+    }
+    ir::EvictionRule rule(ir::Eviction::least);
+    rule.value = std::move(*value);
+    return rule;
+  }
+
+  // The IR holds what rises.
+  CheckedValue negated(ir::Expr value, ExprId id) {
+    if (value.is_constant()) {
+      value.nodes[0].number = ir::apply(ir::ExprOp::negate, value.nodes[0].number);
+      return value;
+    }
+    if (value.nodes.size() >= kMaxInlinedNodes) {
+      context_.diagnostics.error(
+          "MOE2029", context_.exprs[id].span,
+          fmt::format("the expression has more than {} parts once every `let` is filled in", kMaxInlinedNodes - 1),
+          "use fewer lets inside one another");
+      return {};
+    }
+    ir::ExprNode sign;
+    sign.op = ir::ExprOp::negate;
+    sign.type = value.type();
+    sign.operand[0] = static_cast<uint32_t>(value.nodes.size() - 1);
+    sign.span = value.span();
+    value.nodes.push_back(sign);
+    return value;
   }
 
   CheckedValue chain(const Expr& e) {
@@ -149,8 +204,8 @@ class RuleChecker {
     bool all_good = true;
     for (const ExprId part : context_.exprs.operands_of(e)) {
       if (too_many(context_.diagnostics)) return {};
-      const CheckedValue checked = check(part);
-      const auto* one = std::get_if<ir::StrategyChain>(&checked);
+      CheckedValue checked = check(part);
+      auto* one = std::get_if<ir::StrategyChain>(&checked);
       if (one == nullptr) {
         all_good = false;
         continue;
@@ -166,6 +221,7 @@ class RuleChecker {
         all_good = false;
       }
       chain.links.push_back(link);
+      if (link == ir::Strategy::most) chain.value = std::move(one->value);
     }
     if (!all_good) return {};
     return chain;

@@ -139,6 +139,7 @@ CheckedValue check_plain(const CheckContext& context, const KeySpec& key, ast::E
     case ValueType::strategy:
     case ValueType::victim:
     case ValueType::drop:
+    case ValueType::order:
       return check_rule(context, key, id);
     default:
       return check_number(context, key, id);

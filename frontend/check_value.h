@@ -29,7 +29,7 @@ CheckedValue check_pins(const CheckContext& context, const KeySpec& key, ast::Ex
 CheckedValue check_metrics(const CheckContext& context, ast::ExprId id);
 CheckedValue check_counts(const CheckContext& context, const KeySpec& key, ast::ExprId id);
 CheckedValue check_rule(const CheckContext& context, const KeySpec& key,
-                        ast::ExprId id);  ///< eviction, strategy, admit, prefetch's evict, drop
+                        ast::ExprId id);  ///< eviction, strategy, admit, prefetch's evict, drop, order
 CheckedValue check_ladder(const CheckContext& context, const KeySpec& key, ast::ExprId id);
 
 /// Warns of a condition that never changes, unless it is a plain `true` or `false`.

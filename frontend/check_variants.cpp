@@ -15,10 +15,10 @@
 namespace moe::frontend {
 namespace {
 
-constexpr std::array kCodeKeys = {ir::Key::eviction,      ir::Key::admit,          ir::Key::strategy,
-                                  ir::Key::prefetch_when, ir::Key::prefetch_admit, ir::Key::prefetch_evict,
-                                  ir::Key::mode,          ir::Key::on_miss,        ir::Key::drop,
-                                  ir::Key::gpu_time,      ir::Key::cpu_time,       ir::Key::load_time};
+constexpr std::array kCodeKeys = {
+    ir::Key::eviction,       ir::Key::admit,    ir::Key::strategy,  ir::Key::prefetch_when, ir::Key::prefetch_admit,
+    ir::Key::prefetch_evict, ir::Key::mode,     ir::Key::on_miss,   ir::Key::order,         ir::Key::drop,
+    ir::Key::gpu_time,       ir::Key::cpu_time, ir::Key::cpu_setup, ir::Key::load_time};
 
 /// The policy in use and the value of each of kCodeKeys, as a number: 0 is that policy's own.
 using Variant = std::array<uint16_t, kCodeKeys.size() + 1>;

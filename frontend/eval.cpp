@@ -19,6 +19,7 @@ using ast::ExprKind;
 
 constexpr double kMaxSamples = 4096;   // of avg_over and its kin
 constexpr double kMaxExperts = 65534;  // of a model
+constexpr size_t kMaxSuggested = 256;  // names compared with a mistaken one: mistakes times names stays small
 
 class Evaluator {
  public:
@@ -128,8 +129,8 @@ class Evaluator {
 
   Typed bound(const Expr& e, const Scope::Binding& binding) {
     if (binding.list) {
-      auto& error = context_.diagnostics.error(
-          "MOE2004", e.span, fmt::format("{} is a list, and one value is expected", quote(text(e))));
+      auto& error = context_.diagnostics.error("MOE2004", e.span,
+                                               fmt::format("{} is a list, and one value is expected", quote(text(e))));
       error.related_span = binding.span;
       error.related_message = "it is defined here";
       return {};
@@ -182,7 +183,10 @@ class Evaluator {
     }
     const size_t given = e.end_operand - e.first_operand;
     if (given < spec->num_arguments || given > size_t{spec->num_arguments} + spec->num_optional) {
-      const std::string most = spec->num_optional > 0 ? fmt::format(" or {}", spec->num_arguments + spec->num_optional) : "";
+      std::string most;
+      if (spec->num_optional > 0) {
+        most = fmt::format(" {} {}", spec->num_optional == 1 ? "or" : "to", spec->num_arguments + spec->num_optional);
+      }
       context_.diagnostics.error("MOE2021", e.span,
                                  fmt::format("{} takes {}{} argument{}, not {}", quote(spec->name), spec->num_arguments,
                                              most, spec->num_arguments == 1 && most.empty() ? "" : "s", given));
@@ -252,9 +256,9 @@ class Evaluator {
         count.number == std::trunc(count.number)) {
       return true;
     }
-    context_.diagnostics.error("MOE2005", expr(context_.exprs.operands_of(e)[1]).span,
-                               fmt::format("the number of weights that count is a whole constant number, 1 to {}",
-                                           number_text(kMaxExperts)));
+    context_.diagnostics.error(
+        "MOE2005", expr(context_.exprs.operands_of(e)[1]).span,
+        fmt::format("the number of weights that count is a whole constant number, 1 to {}", number_text(kMaxExperts)));
     return false;
   }
 
@@ -296,7 +300,10 @@ class Evaluator {
 std::vector<std::string_view> scope_names(const CheckContext& context) {
   std::vector<std::string_view> names;
   if (context.scope == nullptr) return names;
-  for (const auto& [name, binding] : context.scope->bindings) names.push_back(name);
+  for (const auto& [name, binding] : context.scope->bindings) {
+    if (names.size() == kMaxSuggested) break;
+    names.push_back(name);
+  }
   return names;
 }
 

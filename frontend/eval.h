@@ -59,7 +59,7 @@ Typed check_expression(const CheckContext& context, ast::ExprId root, Place plac
 
 /// The types and constants of every node of an expression.
 struct TypedNodes {
-  std::vector<Typed> values;  ///< of the nodes [first, root] of the AST; the root's last
+  std::vector<Typed> values;    ///< of the nodes [first, root] of the AST; the root's last
   uint8_t places = kAllPlaces;  ///< where it may stand: the places in which all its variables are known
 };
 TypedNodes check_nodes(const CheckContext& context, ast::ExprId root, Place place);

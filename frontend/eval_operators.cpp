@@ -107,6 +107,37 @@ Typed logic(const CheckContext& context, const Expr& e, const Typed& a, const Ty
   return of_type(Type::boolean);
 }
 
+// The type that all have in common.
+Type common_type(const CheckContext& context, const Expr& e, std::span<const Typed> arguments) {
+  Typed so_far = arguments[0];
+  for (const Typed& argument : arguments.subspan(1)) {
+    so_far.type = common_type(context, e.span, so_far, argument);
+    if (so_far.type == Type::unknown) {
+      mismatch(context, e.span, context.exprs.text_of(e), arguments[0], argument);
+      return Type::unknown;
+    }
+    // Only bare literals become a measure with the first that is one.
+    so_far.bare_literal = so_far.bare_literal && argument.bare_literal;
+  }
+  return so_far.type;
+}
+
+// table(i, x0, x1, ...): x_i, i without its fraction and kept within the list.
+Typed apply_table(const CheckContext& context, const Expr& e, const Typed& index, std::span<const Typed> entries) {
+  if (!is_plain(index.type)) {
+    context.diagnostics.error("MOE2014", e.span, fmt::format("the place in a table is {}", to_word(index.type)),
+                              "write a number, such as `layer`");
+    return {};
+  }
+  const Type type = common_type(context, e, entries);
+  if (type == Type::unknown) return {};
+  if (!index.constant && entries.size() > 1) return of_type(type);
+  Typed out = entries[table_place(index.number, entries.size())];
+  if (out.bare_literal) out.type = type;
+  out.bare_literal = out.fractional = false;
+  return out;
+}
+
 bool keeps_measure(Function function) {
   return function == Function::minimum || function == Function::maximum || function == Function::absolute ||
          function == Function::clamp;
@@ -148,6 +179,12 @@ ir::ExprOp to_ir(Op op) {
       break;
   }
   return ir::ExprOp::not_;
+}
+
+size_t table_place(double index, size_t size) {
+  size_t place = 0;
+  while (place + 1 < size && !(index < static_cast<double>(place + 1))) ++place;
+  return place;
 }
 
 Typed apply_unary(const CheckContext& context, const Expr& e, Typed a) {
@@ -205,14 +242,10 @@ Typed apply_function(const CheckContext& context, const Expr& e, Function functi
       return {};
     }
   }
+  if (function == Function::table) return apply_table(context, e, arguments[0], arguments.subspan(1));
   if (keeps_measure(function)) {
-    type = arguments[0].type;
-    for (const Typed& argument : arguments.subspan(1)) {
-      Typed so_far = arguments[0];
-      so_far.type = type;
-      type = common_type(context, e.span, so_far, argument);
-      if (type == Type::unknown) return mismatch(context, e.span, context.exprs.text_of(e), arguments[0], argument);
-    }
+    type = common_type(context, e, arguments);
+    if (type == Type::unknown) return {};
   }
   if (!constant) return of_type(type);
   const auto number = [&](size_t i) { return i < arguments.size() ? arguments[i].number : 0; };

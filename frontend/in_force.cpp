@@ -58,6 +58,7 @@ class Finder {
     for (const ir::Arm& arm : arms) {
       add(arm.condition);
       found_.approximates = found_.approximates || arm.action >= ir::MissAction::degrade;
+      found_.loads_behind = found_.loads_behind || arm.action == ir::MissAction::cpu_load;
     }
   }
 
@@ -68,6 +69,7 @@ class Finder {
 
   void add_prefetch(const ir::PrefetchRule& prefetch) {
     found_.strategies.push_back({&prefetch.strategy.value, prefetch.strategy.span});
+    add(prefetch.strategy.value.value);
     add(prefetch.when.value);
     add(prefetch.admit.value.condition);
     if (prefetch.evict) add(prefetch.evict->value, prefetch.evict->span);
@@ -76,9 +78,11 @@ class Finder {
   void add_schedule(const ir::ScheduleRule& schedule) {
     found_.modes.push_back({&schedule.mode.value, schedule.mode.span});
     add(schedule.on_miss.value);
+    add(schedule.order.value);
     add_drop(schedule.drop.value);
     add(schedule.gpu_time.value);
     add(schedule.cpu_time.value);
+    add(schedule.cpu_setup.value);
     add(schedule.load_time.value);
   }
 
@@ -96,6 +100,7 @@ class Finder {
   void add(const std::vector<ir::RuleAction>& actions) {
     for (const ir::RuleAction& action : actions) {
       if (action.kind == ir::RuleAction::Kind::assign) add(action.assignment);
+      found_.presses = found_.presses || action.kind == ir::RuleAction::Kind::trigger_pressure;
     }
   }
 
@@ -109,6 +114,7 @@ class Finder {
     if (const auto* rule = std::get_if<ir::AdmitRule>(&assignment.value)) add(rule->condition);
     if (const auto* chain = std::get_if<ir::StrategyChain>(&assignment.value)) {
       found_.strategies.push_back({chain, assignment.span});
+      add(chain->value);
     }
     if (const auto* mode = std::get_if<ir::ScheduleMode>(&assignment.value)) {
       found_.modes.push_back({mode, assignment.span});
@@ -131,7 +137,8 @@ bool any_is(const Places& places, const Value& value) {
 std::string_view reader_in_cache(ir::Key key, const InForce& in, const ir::Policy& policy) {
   const bool counts = in.evicts_by(ir::Eviction::lfu) || in.reads(ir::Variable::freq) || in.reads(ir::Variable::seen);
   const bool scores = in.evicts_by(ir::Eviction::score) || in.reads(ir::Variable::score);
-  const bool pressed = policy.cache.memory_threshold || in.set[static_cast<size_t>(ir::Key::memory_threshold)];
+  const bool pressed =
+      policy.cache.memory_threshold || in.presses || in.set[static_cast<size_t>(ir::Key::memory_threshold)];
   switch (key) {
     case ir::Key::frequency_decay:
     case ir::Key::decay_interval:
@@ -180,6 +187,8 @@ std::string_view reader_in_prefetch(ir::Key key, const InForce& in, const ir::Po
     case ir::Key::prefetch_when:
     case ir::Key::prefetch_admit:
     case ir::Key::prefetch_evict:
+    case ir::Key::top:
+    case ir::Key::side_buffer:
       return in.asks_any() ? "" : "strategy";
     default:
       return "";
@@ -210,8 +219,13 @@ std::string_view missing_reader(ir::Key key, const InForce& in_force, const ir::
       return in_force.runs(ir::ScheduleMode::hybrid) ? "" : "mode = hybrid";
     case ir::Key::gpu_time:
     case ir::Key::cpu_time:
+    case ir::Key::cpu_setup:
     case ir::Key::load_time:
       return in_force.runs(ir::ScheduleMode::balance) ? "" : "mode = balance";
+    case ir::Key::loads_in_order:
+      return policy.schedule.max_loads || in_force.set[static_cast<size_t>(ir::Key::max_loads)] ? "" : "max_loads";
+    case ir::Key::arrival:
+      return in_force.loads_behind || in_force.runs(ir::ScheduleMode::cpu_fallback) ? "" : "cpu_load";
     case ir::Key::approximate:
       return in_force.approximates ? "" : "an action of `on miss` that changes the output, or drop";
     default:

@@ -22,6 +22,8 @@ struct InForce {
   std::vector<const ir::Expr*> exprs;  ///< all of the policy, not empty
   std::bitset<ir::kNumKeys> set;       ///< by Key: assigned by a band, a phase or a rule
   bool approximates = false;           ///< some arm changes the model's output, or some expert is dropped
+  bool loads_behind = false;           ///< some arm is `cpu_load`
+  bool presses = false;                ///< some rule triggers memory pressure
   bool answers_misses = false;         ///< there is an `on miss`
   bool answers_always = false;         ///< the policy's own: it replaces every `mode`
 

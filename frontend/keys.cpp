@@ -47,6 +47,7 @@ constexpr std::array kCacheKeys = {
     KeySpec{"memory_budget_gb", gigabytes, kPositive, "", "16"},
     KeySpec{"expert_size_gb", gigabytes, kPositive, "", "1.2"},
     KeySpec{"protect_selected", boolean, kAny, "", "true"},
+    KeySpec{"one_by_one", boolean, kAny, "", "false"},
 };
 
 constexpr std::array kPrefetchKeys = {
@@ -59,6 +60,8 @@ constexpr std::array kPrefetchKeys = {
     KeySpec{"bandwidth", real, kPositiveFraction, "", "100%"},
     KeySpec{"cancel_stale", boolean, kAny, "", "true"},
     KeySpec{"store", integer, kWindow, "", "64"},
+    KeySpec{"top", integer, kCount32, "none", "none"},
+    KeySpec{"side_buffer", boolean, kAny, "", "false"},
     KeySpec{"profile", text, kAny, "", ""},
     KeySpec{"when", condition, kAny, "", "true"},
     KeySpec{"admit", admit, kAny, "always", "always"},
@@ -66,10 +69,8 @@ constexpr std::array kPrefetchKeys = {
 };
 
 constexpr std::array kLearnKeys = {
-    KeySpec{"window", integer, kWindow, "", "24"},
-    KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
-    KeySpec{"rate", real, kPositiveFraction, "", "0.01"},
-    KeySpec{"profile", text, kAny, "", ""},
+    KeySpec{"window", integer, kWindow, "", "24"},        KeySpec{"discount", real, kPositiveFraction, "", "0.8"},
+    KeySpec{"rate", real, kPositiveFraction, "", "0.01"}, KeySpec{"profile", text, kAny, "", ""},
     KeySpec{"freeze", boolean, kAny, "", "false"},
 };
 
@@ -80,10 +81,14 @@ constexpr std::array kScheduleKeys = {
     KeySpec{"priority_routing", boolean, kAny, "", "false"},
     KeySpec{"deadline", time_ms, kPositive, "none", "none"},
     KeySpec{"max_loads", integer, {0, kMaxU32}, "none", "none"},
+    KeySpec{"loads_in_order", boolean, kAny, "", "false"},
+    KeySpec{"arrival", integer, {0, kMaxU32}, "", "0"},
+    KeySpec{"order", order, kAny, "auto", "auto"},
     KeySpec{"approximate", boolean, kAny, "", "false"},
     KeySpec{"drop", drop, kAny, "never", "never"},
     KeySpec{"gpu_time", duration, kAny, "auto", "auto"},
     KeySpec{"cpu_time", duration, kAny, "auto", "auto"},
+    KeySpec{"cpu_setup", duration, kAny, "auto", "auto"},
     KeySpec{"load_time", duration, kAny, "auto", "auto"},
 };
 
@@ -111,12 +116,9 @@ constexpr std::array kTiersKeys = {
 };
 
 constexpr std::array kTierKeys = {
-    KeySpec{"location", word, kAny, "gpu host disk", ""},
-    KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
-    KeySpec{"capacity", capacity, kCount32, "auto", ""},
-    KeySpec{"pinned", boolean, kAny, "", ""},
-    KeySpec{"group_size", integer, kCount32, "", "128"},
-    KeySpec{"path", text, kAny, "", ""},
+    KeySpec{"location", word, kAny, "gpu host disk", ""}, KeySpec{"dtype", word, kAny, kDtypes, "as_stored"},
+    KeySpec{"capacity", capacity, kCount32, "auto", ""},  KeySpec{"pinned", boolean, kAny, "", ""},
+    KeySpec{"group_size", integer, kCount32, "", "128"},  KeySpec{"path", text, kAny, "", ""},
 };
 
 constexpr std::array kMemoryKeys = {

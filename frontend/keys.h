@@ -21,13 +21,14 @@ enum class ValueType : uint8_t {
   capacity,   ///< slots, per cent, a size or `auto`
   eviction,   ///< a word, `a | b` or least(E)
   admit,      ///< a word or when(E)
-  strategy,   ///< a word or a chain of them
+  strategy,   ///< a word, most(E), or a chain of them
   victim,     ///< an eviction word or least(E), or `cache`
   pins,       ///< a list of experts, `all`, or hottest(N)
   metrics,    ///< a list of metric names
   counts,     ///< a list of whole numbers
   condition,  ///< an expression that is true or false
   drop,       ///< when(E)
+  order,      ///< least(E) or most(E)
   duration,   ///< an expression that is a time; a number is milliseconds
   ladder,     ///< by (E) [ ... ]
 };

@@ -48,7 +48,7 @@ ir::PrefetchRule lower_prefetch(const BlockValues& values);
 ir::ScheduleRule lower_schedule(const BlockValues& values);
 ir::MonitorRule lower_monitor(const BlockValues& values);
 
-/// The `on miss` of a schedule block, if it has one.
+/// The `on miss` of a schedule block, if it has one. lower_arms of lower_rules.h reads what is in it.
 std::optional<ir::Assignment> lower_on_miss(const CheckContext& context, const ast::Block& schedule, bool approximate);
 
 /// All bands of the policy, by ascending layer, and its phases. `base`: the policy's own blocks.

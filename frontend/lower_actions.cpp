@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// key = value   block.key = value   use NAME   rebalance SIGNAL   trigger memory_pressure   signal NAME
+// key = value   block.key = value   on miss { arms }   use NAME   rebalance SIGNAL   trigger memory_pressure
+// signal NAME
 #include <fmt/format.h>
 
 #include <map>
@@ -115,12 +116,29 @@ class ActionLowering {
     return false;
   }
 
+  void lower_item(const ast::Block& block) {
+    if (block.name.text != "on" || !block.label || block.label->text != "miss") return misplaced(block.span);
+    const ir::SourceSpan span{block.name.span.begin, block.label->span.end};
+    once(&kOnMiss, span, {"on miss", span});
+    std::vector<ir::Arm> arms = lower_arms(context_, block, rules_.approximate);
+    if (arms.empty()) return;
+    ir::RuleAction action;
+    action.assignment = {ir::Key::on_miss, std::move(arms), span};
+    action.span = span;
+    actions_.push_back(std::move(action));
+  }
+
   template <class Node>
   void lower_item(const Node& node) {
-    error("MOE2020", node.span, "a rule holds actions: `key = value`, `use`, `rebalance`, `trigger` or `signal`");
+    misplaced(node.span);
+  }
+
+  void misplaced(ir::SourceSpan span) {
+    error("MOE2020", span, "a rule holds actions: `key = value`, `on miss`, `use`, `rebalance`, `trigger` or `signal`");
   }
 
   static constexpr char kUse = 0;
+  static constexpr char kOnMiss = 0;
 
   const RuleContext& rules_;
   const CheckContext& context_;

@@ -90,12 +90,14 @@ class OverrideLowering {
   // One cache for all layers has one capacity, one eviction rule, ...: what is decided expert by expert may differ.
   void check_one_cache(const std::vector<ir::Assignment>& keys) {
     for (const ir::Assignment& assignment : keys) {
-      if (assignment.key == ir::Key::admit || assignment.key == ir::Key::protect_selected) continue;
-      context_.diagnostics.error(
-          "MOE2137", assignment.span,
-          fmt::format("{} cannot differ from layer to layer in one cache for all layers",
-                      quote(ir::info_of(assignment.key).name)),
-          "write `scope = layer` in the policy's own `cache`");
+      if (assignment.key == ir::Key::admit || assignment.key == ir::Key::protect_selected ||
+          assignment.key == ir::Key::one_by_one) {
+        continue;
+      }
+      context_.diagnostics.error("MOE2137", assignment.span,
+                                 fmt::format("{} cannot differ from layer to layer in one cache for all layers",
+                                             quote(ir::info_of(assignment.key).name)),
+                                 "write `scope = layer` in the policy's own `cache`");
       return;
     }
   }
@@ -143,7 +145,8 @@ void check_pinned_layers(const ir::Band& band, const std::vector<ir::Sourced<ir:
   for (const auto& pin : pins) {
     if (too_many(diagnostics)) return;
     if (!pin.value.layers || (pin.value.layers->first <= band.last && pin.value.layers->last >= band.first)) continue;
-    diagnostics.warning("MOE2139", pin.span, fmt::format("the band {}..{} does not have this layer", band.first, band.last),
+    diagnostics.warning("MOE2139", pin.span,
+                        fmt::format("the band {}..{} does not have this layer", band.first, band.last),
                         "remove the pin, or write it in the policy's own `cache`");
   }
 }
@@ -168,8 +171,7 @@ std::vector<ir::Band> lower_bands(const CheckContext& context, const ast::Policy
   const bool layered = base.cache.scope.value == ir::Scope::layer || has_block(policy, "per_layer");
   for (const ast::Block& block : policy.blocks) {
     if (block.name.text != "layers" || too_many(context.diagnostics)) continue;
-    Overrides inner =
-        OverrideLowering(context, base, layered, "a band of layers").lower(block, *find_block("layers"));
+    Overrides inner = OverrideLowering(context, base, layered, "a band of layers").lower(block, *find_block("layers"));
     std::optional<ir::Band> band = lower_range(context, block);
     if (!band) continue;
     band->overrides = std::move(inner.keys);

@@ -22,7 +22,8 @@ ExprNode constant_node(const Typed& value, ir::SourceSpan span) {
   node.type = to_ir(value.type);
   node.number = value.number;
   if (value.type == Type::boolean) node.number = value.truth ? 1 : 0;
-  if (value.type == Type::phase) node.number = static_cast<double>(value.word == "decode" ? ir::Phase::decode : ir::Phase::prefill);
+  if (value.type == Type::phase)
+    node.number = static_cast<double>(value.word == "decode" ? ir::Phase::decode : ir::Phase::prefill);
   node.span = span;
   return node;
 }
@@ -32,15 +33,21 @@ ExprNode constant_node(const Typed& value, ir::SourceSpan span) {
 class Builder {
  public:
   Builder(const CheckContext& context, ExprId root, const TypedNodes& typed)
-      : context_(context), exprs_(context.exprs), root_(root), first_(context.exprs[root].first), typed_(typed),
-        begin_(root - first_ + 1), place_(root - first_ + 1) {}
+      : context_(context),
+        exprs_(context.exprs),
+        root_(root),
+        first_(context.exprs[root].first),
+        typed_(typed),
+        begin_(root - first_ + 1),
+        place_(root - first_ + 1) {}
 
   std::optional<ir::Expr> build() {
     for (ExprId id = first_; id <= root_; ++id) {
       begin_[id - first_] = size();
       append(id);
       place_[id - first_] = size() - 1;
-      if (out_.nodes.size() > kMaxInlinedNodes) return too_large(exprs_[id].span, "the expression has", kMaxInlinedNodes);
+      if (out_.nodes.size() > kMaxInlinedNodes || overflows_)
+        return too_large(exprs_[id].span, "the expression has", kMaxInlinedNodes);
     }
     if (context_.nodes_left != nullptr) {
       if (out_.nodes.size() > *context_.nodes_left) {
@@ -127,11 +134,7 @@ class Builder {
       out_.nodes.back().variable = find_variable(text(e))->id;
       return;
     }
-    const uint32_t offset = size();
-    for (ExprNode copy : bound->expr->nodes) {
-      for (size_t i = 0; i < ir::num_operands(copy.op); ++i) copy.operand[i] += offset;
-      out_.nodes.push_back(copy);
-    }
+    append_to(out_, bound->expr->nodes);
     out_.nodes.back().span = e.span;
   }
 
@@ -142,6 +145,7 @@ class Builder {
       out_.nodes.back().span = e.span;
       return;
     }
+    if (spec.function == Function::table) return append_table(e, id);
     if (spec.function < Function::avg_over) {
       for (size_t i = 0; i < exprs_.operands_of(e).size(); ++i) adopt(e, i, value(id).type);
       return append_operation(e, id, spec.op);
@@ -157,6 +161,76 @@ class Builder {
     out_.nodes.push_back(made);
   }
 
+  // table(i, x0, x1, x2) is `if i < 1 then x0 else if i < 2 then x1 else x2`, each with an `i` of its own.
+  void append_table(const ast::Expr& e, ExprId id) {
+    const auto operands = exprs_.operands_of(e);
+    const size_t num_entries = operands.size() - 1;
+    for (size_t i = 1; i <= num_entries; ++i) adopt(e, i, value(id).type);
+    const Typed& index = value(operands[0]);
+    ir::Expr made;
+    if (index.constant || num_entries == 1) {
+      copy_of(operands[1 + table_place(index.number, num_entries)], made);
+    } else {
+      const size_t copies = (num_entries - 1) * (size_of(operands[0]) + 3);
+      overflows_ = size() + copies > kMaxInlinedNodes;
+      if (overflows_) return;
+      append_choices(e, operands, made);
+    }
+    out_.nodes.resize(begin_[e.first - first_]);
+    append_to(out_, made.nodes);
+  }
+
+  void append_choices(const ast::Expr& e, std::span<const ExprId> operands, ir::Expr& made) const {
+    std::vector<std::pair<uint32_t, uint32_t>> choices;  // roots of each condition and what it chooses
+    for (size_t i = 1; i + 1 < operands.size(); ++i) {
+      ExprNode condition;
+      condition.op = ExprOp::lt;
+      condition.type = ir::Type::boolean;
+      condition.span = e.span;
+      condition.operand[0] = copy_of(operands[0], made);
+      made.nodes.push_back(ir::constant(static_cast<double>(i)).root());
+      made.nodes.back().span = e.span;
+      condition.operand[1] = last_of(made);
+      made.nodes.push_back(condition);
+      const uint32_t root = last_of(made);
+      choices.emplace_back(root, copy_of(operands[i], made));
+    }
+    uint32_t otherwise = copy_of(operands.back(), made);
+    for (size_t i = choices.size(); i-- > 0;) {
+      ExprNode choice;
+      choice.op = ExprOp::conditional;
+      choice.operand = {choices[i].first, choices[i].second, otherwise};
+      const ir::Type type = made.nodes[choices[i].second].type;
+      choice.type = type == made.nodes[otherwise].type ? type : ir::Type::number;
+      choice.span = e.span;
+      made.nodes.push_back(choice);
+      otherwise = last_of(made);
+    }
+  }
+
+  static uint32_t last_of(const ir::Expr& expr) { return static_cast<uint32_t>(expr.nodes.size() - 1); }
+  uint32_t start_of(ExprId id) const { return begin_[exprs_[id].first - first_]; }
+  size_t size_of(ExprId id) const { return place_[id - first_] + 1 - start_of(id); }
+
+  /// Appends a node's subtree; the place of its root.
+  uint32_t copy_of(ExprId id, ir::Expr& to) const {
+    const uint32_t start = start_of(id);
+    std::vector<ExprNode> nodes(out_.nodes.begin() + start, out_.nodes.begin() + place_[id - first_] + 1);
+    for (ExprNode& copy : nodes) {
+      for (size_t i = 0; i < ir::num_operands(copy.op); ++i) copy.operand[i] -= start;
+    }
+    append_to(to, nodes);
+    return last_of(to);
+  }
+
+  static void append_to(ir::Expr& to, const std::vector<ExprNode>& nodes) {
+    const auto offset = static_cast<uint32_t>(to.nodes.size());
+    for (ExprNode copy : nodes) {
+      for (size_t i = 0; i < ir::num_operands(copy.op); ++i) copy.operand[i] += offset;
+      to.nodes.push_back(copy);
+    }
+  }
+
   const CheckContext& context_;
   const ast::Expressions& exprs_;
   ExprId root_;
@@ -164,6 +238,7 @@ class Builder {
   const TypedNodes& typed_;
   std::vector<uint32_t> begin_;  // of each AST node: the size of `out_` before it
   std::vector<uint32_t> place_;  // its root in `out_`
+  bool overflows_ = false;       // what was left out would be too large
   ir::Expr out_;
 };
 
@@ -184,10 +259,9 @@ std::optional<ir::Expr> lower_expression(const CheckContext& context, ExprId roo
 std::optional<ir::Expr> lower_condition(const CheckContext& context, ExprId root, Place place) {
   std::optional<ir::Expr> expr = lower_expression(context, root, place);
   if (!expr || expr->type() == ir::Type::boolean) return expr;
-  context.diagnostics.error(
-      "MOE2014", context.exprs[root].span,
-      fmt::format("a condition is true or false, this is {}", to_word(type_from(expr->type()))),
-      "compare it with something");
+  context.diagnostics.error("MOE2014", context.exprs[root].span,
+                            fmt::format("a condition is true or false, this is {}", to_word(type_from(expr->type()))),
+                            "compare it with something");
   return std::nullopt;
 }
 

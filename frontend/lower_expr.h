@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions that are evaluated at run time: from the AST to ir::Expr.
 //
-// Everything is checked and typed, params and lets are filled in, what is constant is folded (ir::apply), a bare literal
-// beside a time or a size gets that type. Mistakes are reported once. No recursion; cost: linear in the nodes of the
-// result, which are at most kMaxInlinedNodes, and in all expressions of a file together at most kMaxInlinedTotal.
+// Everything is checked and typed, params and lets are filled in, what is constant is folded (ir::apply), a bare
+// literal beside a time or a size gets that type. Mistakes are reported once. No recursion; cost: linear in the nodes
+// of the result, which are at most kMaxInlinedNodes, and in all expressions of a file together at most
+// kMaxInlinedTotal.
 #pragma once
 #include <optional>
 #include <string_view>

@@ -112,7 +112,7 @@ class PolicyLowering {
   }
 
   void lower_shared_blocks(ir::Policy& out) {
-    const RuleContext rules{context_, file_.linked, lowered_.used};
+    const RuleContext rules{context_, file_.linked, lowered_.used, out.schedule.approximate.value};
     for (const ast::Block* block : later_) {
       if (too_many(diagnostics_)) return;
       const std::string_view name = block->name.text;

@@ -22,11 +22,15 @@ struct RuleContext {
   const CheckContext& context;
   const Linked& linked;
   std::vector<UsedPolicy>& used;
+  bool approximate = false;  ///< the policy consents to actions that change the output
 };
 
 /// The actions between the braces of a rule, an `on warn` or an `on shed`. Mistakes are reported; what is wrong is left
 /// out.
 std::vector<ir::RuleAction> lower_actions(const RuleContext& rules, const std::vector<ast::Item>& items);
+
+/// The arms of `on miss { ... }`. Mistakes are reported; what is wrong is left out.
+std::vector<ir::Arm> lower_arms(const CheckContext& context, const ast::Block& on_miss, bool approximate);
 
 /// Appends the block's rules and choices to `out`.
 void lower_adapt(const RuleContext& rules, const ast::Block& block, ir::Policy& out);

@@ -207,12 +207,14 @@ class ScopeBuilder {
   // The text of the value in force.
   std::string apply_setting(const ast::Param& param, Scope::Binding& binding) {
     Typed& value = binding.value;
-    std::string written = binding.list ? text_of_domain(exprs_[param.value]) : std::string(exprs_.written(exprs_[param.value]));
+    std::string written =
+        binding.list ? text_of_domain(exprs_[param.value]) : std::string(exprs_.written(exprs_[param.value]));
     for (ParsedSetting& setting : settings_) {
       if (setting.setting->name != param.name.text) continue;
       setting.used = true;
       const std::string shown = quote(setting.setting->name + "=" + setting.setting->value);
-      if (binding.list) diagnostics_.error("MOE2026", {}, fmt::format("{} is a list and cannot be set", quote(param.name.text)));
+      if (binding.list)
+        diagnostics_.error("MOE2026", {}, fmt::format("{} is a list and cannot be set", quote(param.name.text)));
       if (value.is_unknown()) continue;
       if (!same_kind(setting.value, value)) {
         diagnostics_.error("MOE2026", {},

@@ -19,7 +19,8 @@ std::optional<uint64_t> places_of(const ir::Rules& rules) {
   // One dispatch fetches for as many layers as it looks ahead, each with a cache of its own under `scope = layer`.
   const ir::StrategyChain& chain = rules.prefetch.strategy.value;
   const bool several = chain.has(ir::Strategy::lookahead) || chain.has(ir::Strategy::gate) ||
-                       chain.has(ir::Strategy::sequence) || chain.has(ir::Strategy::trajectory);
+                       chain.has(ir::Strategy::sequence) || chain.has(ir::Strategy::trajectory) ||
+                       chain.has(ir::Strategy::most);
   const uint64_t layers = rules.cache.scope.value == ir::Scope::layer && several ? rules.prefetch.lookahead.value : 1;
   return capacity.value.amount * layers;
 }

@@ -22,13 +22,11 @@ uint8_t places_of(ir::Variable variable) {
     case ir::Variable::uses:
     case ir::Variable::score:
     case ir::Variable::next_use:
+    case ir::Variable::foretold:
       return E;
     case ir::Variable::weight:
-    case ir::Variable::tokens:
-    case ir::Variable::layer:
-    case ir::Variable::expert:
-    case ir::Variable::distance:
-    case ir::Variable::size:
+    case ir::Variable::position:
+    case ir::Variable::resident:
       return EM;
     default:
       return ir::is_of_expert(variable) ? EMP : uint8_t{kAllPlaces};
@@ -48,6 +46,8 @@ constexpr std::array kFunctions = {
     FunctionSpec{"pow", Function::pow, 2, kAllPlaces, 0, ExprOp::pow},
     FunctionSpec{"clamp", Function::clamp, 3, kAllPlaces, 0, ExprOp::clamp},
     FunctionSpec{"sigmoid", Function::sigmoid, 1, kAllPlaces, 0, ExprOp::sigmoid},
+    FunctionSpec{"floor", Function::floor, 1, kAllPlaces, 0, ExprOp::floor},
+    FunctionSpec{"table", Function::table, 2, kAllPlaces, kMaxTable - 1},
     FunctionSpec{"avg_over", Function::avg_over, 2, kAllPlaces, 0, ExprOp::avg_over},
     FunctionSpec{"max_over", Function::max_over, 2, kAllPlaces, 0, ExprOp::max_over},
     FunctionSpec{"trend", Function::trend, 2, kAllPlaces, 0, ExprOp::trend},
@@ -57,7 +57,7 @@ constexpr std::array kFunctions = {
 };
 
 // Calls that are values of keys, not functions of expressions.
-constexpr std::string_view kValueForms = "least when hottest by";
+constexpr std::string_view kValueForms = "least most when hottest by";
 
 }  // namespace
 

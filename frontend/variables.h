@@ -30,8 +30,8 @@ ir::Type to_ir(Type type);
 /// Where an expression stands; decides which variables it sees. A set of these in Variable.
 enum Place : uint8_t {
   kConstantPlace = 0,  ///< a value that is fixed when the policy is compiled
-  kEvictPlace = 1,     ///< least(E), admit, ladders, moves
-  kMissPlace = 2,      ///< on miss, and what `balance` and `drop` of schedule read
+  kEvictPlace = 1,     ///< least(E), admit, ladders, moves, strategy most(E)
+  kMissPlace = 2,      ///< on miss, and what `balance`, `drop` and `order` of schedule read
   kPrefetchPlace = 4,  ///< prefetch `when`
   kAdmitPlace = 8,     ///< both `admit`: what kEvictPlace sees, and victim(x)
   kAdaptPlace = 16,    ///< adapt rules, short forms, choose, memory
@@ -60,6 +60,8 @@ enum class Function : uint8_t {
   pow,
   clamp,
   sigmoid,
+  floor,
+  table,  ///< table(i, x0, x1, ...): nested conditionals
   avg_over,
   max_over,
   trend,
@@ -73,12 +75,15 @@ struct FunctionSpec {
   Function function = Function::minimum;
   uint8_t num_arguments = 1;
   uint8_t places = kAllPlaces;
-  uint8_t num_optional = 0;  ///< arguments that may follow
-  ir::ExprOp op = ir::ExprOp::constant;  ///< of all but victim
+  uint8_t num_optional = 0;              ///< arguments that may follow
+  ir::ExprOp op = ir::ExprOp::constant;  ///< of all but table and victim
 };
 
 std::optional<Variable> find_variable(std::string_view name);
 const FunctionSpec* find_function(std::string_view name);
+
+/// As many entries of `table` print within the nesting that the language allows.
+inline constexpr uint8_t kMaxTable = 48;
 
 /// Variables seen at `place`.
 std::vector<std::string_view> variable_names(Place place);

@@ -7,7 +7,7 @@
 //   2212 lookahead beyond model (W)  2213 capacity above the model (W)    2214 capacity of 0 asked for
 //   2215 model shape out of range    2216 pressure never reached (W)      2217 pressure at one expert (W)
 //   2218 a band beyond the model     2219 capacity of a band, one cache   2220 min_capacity above the budget
-//   2221 hottest without a profile   2222 a | b with one slot             2223 an alternative of another scope
+//   2221 hottest without a profile   2222 a | b with one slot (W)         2223 an alternative of another scope
 //   2224 the profile is of another model
 #include "ir/bind.h"
 
@@ -82,11 +82,14 @@ bool check_alternatives(const BindContext& context) {
   return fine;
 }
 
-bool check_segments(const BindContext& context, uint32_t capacity) {
-  if (context.rules.cache.eviction.value.kind != Eviction::segmented || capacity >= 2) return true;
-  context.diagnostics.error("MOE2222", context.rules.cache.eviction.span,
-                            "two segments need a capacity of at least 2 slots", "raise `capacity`, or name one rule");
-  return false;
+// A capacity of one expert that the text itself writes has been warned of when it was checked.
+void warn_about_segments(const BindContext& context, uint32_t capacity) {
+  if (context.rules.cache.eviction.value.kind != Eviction::segmented || capacity >= 2) return;
+  const Capacity& written = context.rules.cache.capacity.value;
+  if (written.kind == Capacity::Kind::slots && written.amount < 2 && !context.options.capacity_slots) return;
+  context.diagnostics.warning("MOE2222", context.rules.cache.eviction.span,
+                              "a cache with one slot has no place for a second segment",
+                              "raise `capacity` to at least 2 slots, or name one rule");
 }
 
 /// Binds what one phase, band, rule or alternative puts in force, for the sake of its findings; those that the policy
@@ -129,7 +132,7 @@ class VariantCheck {
     const std::optional<uint32_t> capacity = bind_capacity(variant);
     if (capacity) {
       bind_rules(variant, *capacity, out);
-      check_segments(variant, *capacity);
+      warn_about_segments(variant, *capacity);
     }
     for (const Diagnostic& finding : found.items()) {
       if (finding.severity == Severity::error) fine_ = false;
@@ -168,11 +171,13 @@ bool bind_per_layer(const BindContext& context, BoundPolicy& bound) {
   const uint64_t layers = context.shape.num_layers;
   bound.total_budget = rule.total_budget ? rule.total_budget->value : layers * bound.capacity;
   if (!rule.capacities.value.empty() || layers * rule.min_capacity.value <= bound.total_budget) return true;
+  const uint64_t share = bound.total_budget / layers;
   context.diagnostics.error("MOE2220",
                             rule.min_capacity.span.is_default() ? context.policy.span : rule.min_capacity.span,
                             fmt::format("`min_capacity` of {} in {} layers is more than the budget of {} slots",
                                         rule.min_capacity.value, layers, bound.total_budget),
-                            fmt::format("write `min_capacity = {}` or less", bound.total_budget / layers));
+                            share > 0 ? fmt::format("write `min_capacity = {}` or less", share)
+                                      : fmt::format("raise `total_budget` to at least {}", layers));
   return false;
 }
 
@@ -298,7 +303,7 @@ std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, c
   bound.adapt = policy.adapt;
   if (policy.memory) add_memory_rules(*policy.memory, bound.adapt);
   bool fine = bind_rules(context, *capacity, bound);
-  fine = check_segments(context, *capacity) && fine;
+  warn_about_segments(context, *capacity);
   fine = check_bands(context) && fine;
   fine = check_alternatives(context) && fine;
   fine = bind_per_layer(context, bound) && fine;
@@ -310,7 +315,9 @@ std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, c
   // hybrid without a cost model is one choice, known here.
   const bool always_loads = bound.hybrid && bound.miss == MissAction::load && varies_never(policy);
   if (always_loads && bound.exactness == Exactness::exact_on_host) bound.exactness = Exactness::exact;
-  bound.timing_free = timing_free(policy);
+  Policy without_cost_model = policy;
+  if (bound.hybrid) without_cost_model.schedule.mode.value = ScheduleMode::gpu_only;
+  bound.timing_free = timing_free(without_cost_model);
   return bound;
 }
 

@@ -81,10 +81,10 @@ struct Decision {
   std::vector<ExpertDecision> experts;  ///< in order of first appearance, row by row
   std::vector<uint32_t> evicted;        ///< keys that left, in order, whatever the cause
   std::vector<uint32_t> prefetched;     ///< keys, in order
-  std::vector<uint32_t> dropped;        ///< experts that `drop` left out: no accesses
-  std::vector<TierMove> moves;
-  std::vector<uint32_t> rules_fired;  ///< places in BoundPolicy::adapt
-  std::vector<std::string> signals;
+  std::vector<uint32_t> dropped{};      ///< experts that `drop` left out: no accesses
+  std::vector<TierMove> moves{};
+  std::vector<uint32_t> rules_fired{};  ///< places in BoundPolicy::adapt
+  std::vector<std::string> signals{};
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 

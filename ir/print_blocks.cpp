@@ -56,10 +56,16 @@ void write_tier(const Tier& tier, TextWriter& writer) {
   writer.close();
 }
 
-/// The blocks that `overrides` has keys of, each once, in the order of their first.
+// A default that follows another key's value; reading the text finds it again.
+bool is_implied(const Assignment& assignment) {
+  return assignment.span.is_default() && (assignment.key == Key::budget || assignment.key == Key::memory_headroom);
+}
+
+/// The blocks that `overrides` has written keys of, each once, in the order of their first.
 std::vector<std::string_view> blocks_of(const std::vector<Assignment>& overrides) {
   std::vector<std::string_view> blocks;
   for (const Assignment& assignment : overrides) {
+    if (is_implied(assignment)) continue;
     const std::string_view block = info_of(assignment.key).block;
     if (std::find(blocks.begin(), blocks.end(), block) == blocks.end()) blocks.push_back(block);
   }
@@ -73,9 +79,7 @@ void write_overrides_and_pins(const std::vector<Assignment>& overrides, const Ba
   for (const std::string_view block : blocks) {
     writer.open(block);
     for (const Assignment& assignment : overrides) {
-      const bool is_implied =
-          assignment.span.is_default() && (assignment.key == Key::budget || assignment.key == Key::memory_headroom);
-      if (info_of(assignment.key).block == block && !is_implied) write_assignment(assignment, writer);
+      if (info_of(assignment.key).block == block && !is_implied(assignment)) write_assignment(assignment, writer);
     }
     if (pins && block == "cache") {
       if (band->pins) writer.key("pin", print(*band->pins));

@@ -71,38 +71,32 @@ std::string_view level_of(Severity severity) {
   return severity == Severity::warning ? "warning" : "note";
 }
 
-/// The results of one file.
+/// The artifacts that results are in; the same file may have been named twice, or named and imported.
+class Artifacts {
+ public:
+  enum class Role { target, imported };
+
+  size_t index_of(const SourceFile& file, Role role) {
+    const auto [known, is_new] = index_.emplace(file.name(), index_.size());
+    if (is_new) {
+      // Section 3.24.6: `resultFile` is one that holds a result and that nobody asked to have analysed.
+      json_.push_back({{"location", {{"uri", uri_of(file.name())}}},
+                       {"roles", Json::array({role == Role::target ? "analysisTarget" : "resultFile"})},
+                       {"sourceLanguage", "moe"}});
+    }
+    return known->second;
+  }
+  Json take() { return std::move(json_); }
+
+ private:
+  std::map<std::string, size_t> index_;
+  Json json_ = Json::array();
+};
+
+/// Places in one file.
 class FileRenderer {
  public:
   FileRenderer(const SourceFile& file, size_t index) : file_(file), index_(index), columns_(file) {}
-
-  Json result(const Diagnostic& finding, size_t rule_index) {
-    const std::string text = finding.hint.empty() ? finding.message : finding.message + "; " + finding.hint;
-    Json result = {{"ruleId", finding.code}, {"ruleIndex", rule_index}, {"level", level_of(finding.severity)}};
-    result["message"] = message(text);
-    result["locations"] = Json::array({location(finding.span)});
-    if (!finding.related_span.is_default()) {
-      Json related = location(finding.related_span);
-      related["message"] = message(finding.related_message);
-      result["relatedLocations"] = Json::array({std::move(related)});
-    }
-    if (const std::optional<Fix> fix = fix_for(file_, finding)) {
-      result["fixes"] = Json::array({fix_json(*fix, finding.hint)});
-    }
-    return result;
-  }
-
- private:
-  Json artifact() const { return {{"uri", uri_of(file_.name())}, {"index", index_}}; }
-
-  Json region(SourceSpan span) {
-    const LineColumn from = file_.locate(span.begin);
-    const LineColumn to = file_.locate(std::max(span.begin, span.end));
-    const uint32_t end = std::max(span.begin, span.end);
-    return {{"startLine", from.line},   {"startColumn", columns_.column(span.begin - (from.column - 1), span.begin)},
-            {"endLine", to.line},       {"endColumn", columns_.column(end - (to.column - 1), end)},
-            {"byteOffset", span.begin}, {"byteLength", end - span.begin}};
-  }
 
   /// A finding without a place is about the file.
   Json location(SourceSpan span) {
@@ -118,9 +112,59 @@ class FileRenderer {
     return {{"description", message(hint)}, {"artifactChanges", Json::array({std::move(change)})}};
   }
 
+ private:
+  Json artifact() const { return {{"uri", uri_of(file_.name())}, {"index", index_}}; }
+
+  Json region(SourceSpan span) {
+    const LineColumn from = file_.locate(span.begin);
+    const LineColumn to = file_.locate(std::max(span.begin, span.end));
+    const uint32_t end = std::max(span.begin, span.end);
+    return {{"startLine", from.line},   {"startColumn", columns_.column(span.begin - (from.column - 1), span.begin)},
+            {"endLine", to.line},       {"endColumn", columns_.column(end - (to.column - 1), end)},
+            {"byteOffset", span.begin}, {"byteLength", end - span.begin}};
+  }
+
   const SourceFile& file_;
   size_t index_;
   Columns columns_;
+};
+
+/// The results of one file and of what it imports: each is where its finding is.
+class FindingsRenderer {
+ public:
+  FindingsRenderer(const FileFindings& findings, Artifacts& artifacts) : findings_(findings), artifacts_(artifacts) {}
+
+  Json result(const Diagnostic& finding, size_t rule_index) {
+    const std::string text = finding.hint.empty() ? finding.message : finding.message + "; " + finding.hint;
+    const SourcePlace at = findings_.findings->place_of(*findings_.file, finding.span);
+    Json result = {{"ruleId", finding.code}, {"ruleIndex", rule_index}, {"level", level_of(finding.severity)}};
+    result["message"] = message(text);
+    result["locations"] = Json::array({renderer_of(*at.file).location(at.span)});
+    if (!finding.related_span.is_default()) {
+      const SourcePlace other = findings_.findings->place_of(*findings_.file, finding.related_span);
+      Json related = renderer_of(*other.file).location(other.span);
+      related["message"] = message(finding.related_message);
+      result["relatedLocations"] = Json::array({std::move(related)});
+    }
+    Diagnostic in_file = finding;
+    in_file.span = at.span;
+    if (const std::optional<Fix> fix = fix_for(*at.file, in_file)) {
+      result["fixes"] = Json::array({renderer_of(*at.file).fix_json(*fix, finding.hint)});
+    }
+    return result;
+  }
+
+ private:
+  FileRenderer& renderer_of(const SourceFile& file) {
+    const auto known = renderers_.find(&file);
+    if (known != renderers_.end()) return known->second;
+    const size_t index = artifacts_.index_of(file, Artifacts::Role::imported);
+    return renderers_.emplace(&file, FileRenderer(file, index)).first->second;
+  }
+
+  const FileFindings& findings_;
+  Artifacts& artifacts_;
+  std::map<const SourceFile*, FileRenderer> renderers_;
 };
 
 /// The paragraph after the title.
@@ -140,25 +184,6 @@ Json rule_json(const std::string& code) {
                          ".md is the same page.");
   return rule;
 }
-
-/// Distinct files; the same one may have been named twice.
-class Artifacts {
- public:
-  size_t index_of(const SourceFile& file) {
-    const auto [known, is_new] = index_.emplace(file.name(), index_.size());
-    if (is_new) {
-      json_.push_back({{"location", {{"uri", uri_of(file.name())}}},
-                       {"roles", Json::array({"analysisTarget"})},
-                       {"sourceLanguage", "moe"}});
-    }
-    return known->second;
-  }
-  Json take() { return std::move(json_); }
-
- private:
-  std::map<std::string, size_t> index_;
-  Json json_ = Json::array();
-};
 
 Json invocation_json(std::span<const std::string> failures) {
   Json invocation = {{"executionSuccessful", failures.empty()}};
@@ -181,8 +206,10 @@ std::string render_sarif(std::span<const FileFindings> files, std::span<const st
 
   Json results = Json::array();
   Artifacts artifacts;
+  // First, so that a file that is both named and imported counts as named.
+  for (const FileFindings& one : files) (void)artifacts.index_of(*one.file, Artifacts::Role::target);
   for (const FileFindings& one : files) {
-    FileRenderer renderer(*one.file, artifacts.index_of(*one.file));
+    FindingsRenderer renderer(one, artifacts);
     for (const Diagnostic& finding : one.findings->items()) {
       const auto rule = static_cast<size_t>(std::distance(codes.begin(), codes.find(finding.code)));
       results.push_back(renderer.result(finding, rule));

@@ -7,7 +7,7 @@
 //   pins        ranges run upwards, within 4096 layers of 65534 experts
 //   memory      memory_threshold and memory_headroom in (0, 1], a written headroom at most the threshold; sizes above 0
 //   eviction    least has a number, `a | b` two rules that are words or least
-//   strategy    at least one; none stands alone; no strategy twice
+//   strategy    at least one; none stands alone; no strategy twice; most has a number, and nothing else has
 //   on miss     one arm without a condition, the last
 //   expressions see verify_expr in ir/findings.h
 //   overrides   values of their key; the rules with them hold too; bands ascend, apart, within 4096 layers; a phase
@@ -55,6 +55,9 @@ void verify_chain(const StrategyChain& chain, Findings& findings) {
   findings.require(!chain.links.empty(), "the chain of strategies is empty");
   findings.require(unique.size() == chain.links.size(), "a strategy stands twice in its chain");
   findings.require(!unique.contains(Strategy::none) || chain.links.size() == 1, "`none` does not stand alone");
+  const bool by_value = unique.contains(Strategy::most);
+  findings.require(by_value || chain.value.empty(), "a chain without `most` has a value");
+  if (by_value) verify_quantity(chain.value, ExprPlace::expert, "strategy", findings);
 }
 
 void verify_prefetch(const PrefetchRule& prefetch, Findings& findings) {
@@ -67,6 +70,7 @@ void verify_prefetch(const PrefetchRule& prefetch, Findings& findings) {
   findings.share(prefetch.min_probability.value, "min_probability");
   findings.share_above_zero(prefetch.bandwidth.value, "bandwidth");
   findings.range(prefetch.store.value, 1, kMaxWindow, "store");
+  if (prefetch.top) findings.at_least_one(prefetch.top->value, "top");
   if (!prefetch.when.value.empty()) {
     verify_condition(prefetch.when.value, ExprPlace::prefetch, "prefetch.when", findings);
   }
@@ -96,6 +100,7 @@ void verify_schedule(const ScheduleRule& schedule, Findings& findings) {
   const bool approximate = !schedule.drop.value.empty() || std::any_of(arms.begin(), arms.end(), changes_output);
   findings.require(schedule.approximate.value || !approximate, "the output changes without consent");
   if (!schedule.drop.value.empty()) verify_condition(schedule.drop.value, ExprPlace::miss, "drop", findings);
+  if (!schedule.order.value.empty()) verify_quantity(schedule.order.value, ExprPlace::miss, "order", findings);
   const auto verify_time = [&](const Expr& expr, std::string_view what) {
     if (expr.empty()) return;
     verify_quantity(expr, ExprPlace::miss, what, findings);
@@ -103,6 +108,7 @@ void verify_schedule(const ScheduleRule& schedule, Findings& findings) {
   };
   verify_time(schedule.gpu_time.value, "gpu_time");
   verify_time(schedule.cpu_time.value, "cpu_time");
+  verify_time(schedule.cpu_setup.value, "cpu_setup");
   verify_time(schedule.load_time.value, "load_time");
 }
 

@@ -75,13 +75,11 @@ ExprPlace place_of(Variable v) {
     case Variable::uses:
     case Variable::score:
     case Variable::next_use:
+    case Variable::foretold:
       return ExprPlace::expert;
     case Variable::weight:
-    case Variable::tokens:
-    case Variable::layer:
-    case Variable::expert:
-    case Variable::distance:
-    case Variable::size:
+    case Variable::position:
+    case Variable::resident:
       return ExprPlace::miss;
     default:
       return is_of_expert(v) ? ExprPlace::prefetch : ExprPlace::whole_cache;

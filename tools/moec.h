@@ -28,6 +28,7 @@ struct Common {
 using Register = void (*)(CLI::App& app, const Common& common, int& exit_code);
 void register_validate(CLI::App& app, const Common& common, int& exit_code);
 void register_compile(CLI::App& app, const Common& common, int& exit_code);
+void register_lsp(CLI::App& app, const Common& common, int& exit_code);
 void register_replay(CLI::App& app, const Common& common, int& exit_code);
 void register_fmt(CLI::App& app, const Common& common, int& exit_code);
 void register_explain(CLI::App& app, const Common& common, int& exit_code);

@@ -139,8 +139,8 @@ ir::BoundPolicy random_policy(Dice& dice) {
 
 std::string to_source(const ir::BoundPolicy& policy) {
   std::string cache = fmt::format("capacity = {} scope = {} eviction = {} admit = {} protect_selected = {} pin = [{}] ",
-                                  policy.capacity, ir::to_word(policy.scope), ir::to_word(policy.eviction),
-                                  ir::to_word(policy.admit), policy.protect_selected, pin_list(policy));
+                                  policy.capacity, ir::to_word(policy.scope), ir::to_word(policy.eviction.kind),
+                                  ir::to_word(policy.admit.kind), policy.protect_selected, pin_list(policy));
   cache += fmt::format(
       "frequency_decay = {} decay_interval = {} score_ema_alpha = {} freq_threshold = {} freq_window = {} ",
       policy.frequency_decay, policy.decay_interval, policy.score_ema_alpha, policy.freq_threshold, policy.freq_window);
@@ -151,7 +151,7 @@ std::string to_source(const ir::BoundPolicy& policy) {
   }
   cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
   const std::string prefetch = fmt::format(
-      "strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}", ir::to_word(policy.strategy),
+      "strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}", ir::to_word(policy.strategy.links.front()),
       policy.budget, policy.lookahead, policy.history_window, policy.min_probability);
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";

@@ -149,7 +149,7 @@ TEST_CASE("thousands of mutated policies") {
 }
 
 TEST_CASE("white space and comments anywhere between tokens") {
-  const std::string text = moe::test::read_file("tests/golden/check/later_everything.moe");
+  const std::string text = moe::test::read_file("tests/golden/check/everything.moe");
   const auto tokens = moe::frontend::tokenize(text);
   constexpr std::string_view kGaps[] = {" ", "\n", " # a\n", "\n\n\n  # b  \n", "\r\n", "// c\r", "\t;\n\n"};
   for (size_t stride = 1; stride < 12; ++stride) {

@@ -184,3 +184,30 @@ TEST_CASE("docs/language.md: its policies have no finding, and it lists every co
     }
   }
 }
+
+TEST_CASE("docs/policylang-1.4.2.md: all 34 faults, and what it points at is there") {
+  const std::string page = moe::test::read_file("docs/policylang-1.4.2.md");
+  for (int fault = 1; fault <= 34; ++fault) {
+    CHECK_MESSAGE(page.find("\n| Q" + std::to_string(fault) + " |") != std::string::npos, fault);
+  }
+  std::string tests;  // the text of the tests named so far in a row
+  for (size_t at = page.find('`'); at != std::string::npos; at = page.find('`', at + 1)) {
+    const size_t end = page.find('`', at + 1);
+    REQUIRE(end != std::string::npos);
+    const std::string name = page.substr(at + 1, end - at - 1);
+    if (name.ends_with(".moe")) CHECK_MESSAGE(fs::exists("tests/golden/check/" + name), name);
+    if (name.starts_with("tests/") && !name.ends_with("/")) {
+      CHECK_MESSAGE(fs::exists(name), name);
+      tests += moe::test::read_file(name);
+    }
+    at = end;
+  }
+  // "name of a test case", as the named files have it.
+  for (size_t at = page.find('"'); at != std::string::npos; at = page.find('"', at + 1)) {
+    const size_t end = page.find('"', at + 1);
+    REQUIRE(end != std::string::npos);
+    const std::string name = page.substr(at, end + 1 - at);
+    CHECK_MESSAGE(tests.find("TEST_CASE(" + name) != std::string::npos, name);
+    at = end;
+  }
+}

@@ -54,7 +54,7 @@ TEST_CASE("thousands of mutated policies") {
 }
 
 TEST_CASE("every prefix of a policy that uses the whole language") {
-  const std::string text = moe::test::read_file("tests/golden/check/later_everything.moe");
+  const std::string text = moe::test::read_file("tests/golden/check/everything.moe");
   REQUIRE(text.size() > 1000);
   for (size_t length = 0; length < text.size(); length += 7) {
     INFO("length " << length);
@@ -119,8 +119,8 @@ TEST_CASE("lets inside one another, many arms, many bands") {
   }
   CHECK(compile(doubling + "cache { capacity = 8 eviction = least(a2999) } }").has("MOE2029"));
   // One large let in thousands of places: each is fine, all of them together are not.
-  std::string bands = "policy p { let a = freq" + repeat(" + freq", 4000) + " cache { capacity = 8 scope = layer } ";
-  for (int i = 0; i < 4000; ++i) {
+  std::string bands = "policy p { let a = freq" + repeat(" + freq", 1500) + " cache { capacity = 8 scope = layer } ";
+  for (int i = 0; i < 1000; ++i) {
     const std::string layer = std::to_string(i);
     bands += "layers " + layer + ".." + layer + " { cache { eviction = least(a) } } ";
   }
@@ -128,15 +128,38 @@ TEST_CASE("lets inside one another, many arms, many bands") {
   std::string small = "policy p { cache { capacity = 8 scope = layer } ";
   for (int i = 0; i < 4096; ++i) {
     const std::string layer = std::to_string(i);
-    small += "layers " + layer + ".." + layer + " { cache { eviction = least(freq) capacity = 4 pin = [0..3] } } ";
+    small += "layers " + layer + ".." + layer + " { cache { eviction = least(freq) capacity = 4 pin = [0..2] } } ";
   }
   CHECK(compile(small + "phase prefill { cache { capacity = 6 } } phase decode { cache { ttl = 9 } } }").good);
-  CHECK(compile("policy p { cache { capacity = 8 } schedule { on miss { " + repeat("when tokens > 4 -> cpu ", 9990) +
+  CHECK(compile("policy p { cache { capacity = 8 } schedule { on miss { " + repeat("when tokens > 4 -> cpu ", 3000) +
                 "else -> load } } }")
             .good);
   CHECK(compile("policy p { cache { capacity = 8 } prefetch { strategy = gate" + repeat("|gate", 30000) + "} }")
             .has("MOE2133"));
   CHECK(compile("policy p { cache { capacity = 8 preload = [0" + repeat(",0..9", 50000) + "] } }").good);
+}
+
+TEST_CASE("tables multiply their index, and are cut off") {
+  const std::string entries = ", 1" + repeat(", 2", 47);
+  const auto least = [](const std::string& lets, const std::string& value) {
+    return compile("policy p { " + lets + " cache { capacity = 8 eviction = least(" + value + ") } }");
+  };
+  CHECK(least("", "table(freq" + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 90) + entries + ")").good);
+  CHECK(least("", "table(freq" + repeat(" + freq", 110) + entries + ")").has("MOE2029"));
+  std::string tower = "let t0 = freq ";
+  for (int i = 1; i < 100; ++i) {
+    tower += "let t" + std::to_string(i) + " = table(t" + std::to_string(i - 1) + entries + ") ";
+  }
+  CHECK(least(tower, "t99").has("MOE2029"));
+  CHECK(least("", "table(" + repeat("freq, ", 9000) + "freq)").has("MOE2021"));
+  const auto order = [](const std::string& value) {
+    return compile("policy p { let a = tokens" + repeat(" + tokens", 2499) +
+                   " cache { capacity = 8 } schedule { order = " + value + " } }");
+  };
+  CHECK(order("most(a + a)").good);  // 9,999 parts, and the sign that turns it round
+  CHECK(order("least(-(a + a))").good);
+  CHECK(order("most(-(a + a))").has("MOE2029"));
 }
 
 TEST_CASE("unknown names among many known ones") {
@@ -172,7 +195,7 @@ TEST_CASE("bytes that are no text") {
 }
 
 TEST_CASE("several threads at once") {
-  const std::string text = moe::test::read_file("tests/golden/check/later_everything.moe");
+  const std::string text = moe::test::read_file("tests/golden/check/everything.moe");
   std::vector<std::thread> threads;
   std::vector<size_t> findings(4);
   for (size_t i = 0; i < findings.size(); ++i) {

@@ -115,6 +115,27 @@ TEST_CASE("expressions: rates, histories, victims, phases") {
   CHECK(nodes[3].window == 9);
 }
 
+TEST_CASE("expressions: a table is nested conditionals with an index each") {
+  CHECK(score("table(layer, 3, expert, 7)") == score("if layer < 1 then 3 else if layer < 2 then expert else 7"));
+  CHECK(score("table(uses / 2, 1, 2) + 1") == score("(if uses / 2 < 1 then 1 else 2) + 1"));
+  CHECK(score("table(i, a, 4)", "let i = floor(age) let a = freq + 1") ==
+        score("if floor(age) < 1 then freq + 1 else 4"));
+  CHECK(score("table(layer, load_ms, 5)") == score("if layer < 1 then load_ms else 5ms"));
+  CHECK(score("table(layer, score, 5, weight)") ==
+        score("if layer < 1 then score else if layer < 2 then 5 else weight"));
+  // A known place leaves its entry: without its fraction, kept within the list.
+  const std::vector<std::pair<std::string, std::string>> places = {
+      {"-2.5", "freq"}, {"0.9", "freq"}, {"1", "(age + 1)"}, {"1.99", "(age + 1)"},
+      {"2", "idle"},    {"70", "idle"},  {"k", "(age + 1)"}};
+  for (const auto& [place, entry] : places) {
+    CHECK(score("1 + table(" + place + ", freq, age + 1, idle)", "param k = 1") == score("1 + " + entry));
+  }
+  CHECK(score("table(2, 5, 6, 7)") == score("7"));
+  CHECK(score("table(layer, seen)") == score("seen"));
+  CHECK(score("floor(-2.5)").root().number == -3);
+  CHECK(score("floor(load_ms)").type() == ir::Type::number);
+}
+
 TEST_CASE("lets and params are filled in") {
   CHECK(score("worth + 1", "param k = 3 let worth = freq * k") == score("freq * 3 + 1"));
   CHECK(score("b", "let a = freq + 1 let b = a * a") == score("(freq + 1) * (freq + 1)"));
@@ -125,8 +146,9 @@ TEST_CASE("lets and params are filled in") {
 }
 
 TEST_CASE("params are kept as they are printed") {
-  const std::string text = "policy p { param n = 8 in [4, # few\n 8] param s = 25% in 10% .. 50% step 5% param h = [1, 2] "
-                           "cache { capacity = n } }";
+  const std::string text =
+      "policy p { param n = 8 in [4, # few\n 8] param s = 25% in 10% .. 50% step 5% param h = [1, 2] "
+      "cache { capacity = n } }";
   const ir::Policy policy = compile(text);
   REQUIRE(policy.params.size() == 3);
   CHECK(policy.params[0] == ir::Param{"n", "8", "[4, 8]"});
@@ -136,8 +158,10 @@ TEST_CASE("params are kept as they are printed") {
 }
 
 TEST_CASE("every eviction, segments") {
-  const auto rule = [](const std::string& text) {
-    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", {{}, true}).cache.eviction.value;
+  frontend::LowerOptions replay;
+  replay.replay = true;
+  const auto rule = [&](const std::string& text) {
+    return compile("policy p { cache { capacity = 8 eviction = " + text + " } }", replay).cache.eviction.value;
   };
   for (int i = 0; i <= static_cast<int>(ir::Eviction::belady); ++i) {
     const auto eviction = static_cast<ir::Eviction>(i);
@@ -154,8 +178,9 @@ TEST_CASE("every eviction, segments") {
 
 TEST_CASE("prefetch and schedule") {
   const ir::PrefetchRule prefetch =
-      with("prefetch { strategy = gate | affinity | trajectory lookahead = all store = 7 profile = \"a.moeprof\" "
-           "when = queue_depth < 4 admit = when(predicted > 0.5) evict = least(age) }")
+      with(
+          "prefetch { strategy = gate | affinity | trajectory lookahead = all store = 7 profile = \"a.moeprof\" "
+          "when = queue_depth < 4 admit = when(predicted > 0.5) evict = least(age) }")
           .prefetch;
   CHECK(prefetch.strategy.value.links ==
         std::vector{ir::Strategy::gate, ir::Strategy::affinity, ir::Strategy::trajectory});
@@ -168,8 +193,9 @@ TEST_CASE("prefetch and schedule") {
   CHECK(with("prefetch { strategy = gate when = true }").prefetch.when.value.empty());
 
   const ir::ScheduleRule schedule =
-      with("schedule { deadline = 2us max_loads = 0 approximate = true drop = when(weight < 5%) "
-           "on miss { when tokens > 2 -> cpu_load else -> skip } }")
+      with(
+          "schedule { deadline = 2us max_loads = 0 approximate = true drop = when(weight < 5%) "
+          "on miss { when tokens > 2 -> cpu_load else -> skip } }")
           .schedule;
   CHECK(schedule.deadline->value == 0.002);
   CHECK(schedule.max_loads->value == 0);
@@ -184,9 +210,42 @@ TEST_CASE("prefetch and schedule") {
   CHECK(balance.gpu_time.value.empty());
 }
 
+TEST_CASE("prefetch and schedule: processing order, side buffer, arrival") {
+  const ir::PrefetchRule prefetch =
+      with("prefetch { strategy = gate | most(seen - foretold) top = 3 side_buffer = true when = layer > 0 }").prefetch;
+  CHECK(prefetch.strategy.value.links == std::vector{ir::Strategy::gate, ir::Strategy::most});
+  CHECK(prefetch.strategy.value.value == score("seen - foretold"));
+  CHECK(prefetch.top->value == 3);
+  CHECK(prefetch.side_buffer.value);
+  CHECK(prefetch.when.value.nodes[0].variable == Variable::layer);
+  CHECK_FALSE(with("prefetch { strategy = gate top = none }").prefetch.top);
+
+  const auto order = [](const std::string& value) { return with("schedule { order = " + value + " }").schedule.order; };
+  CHECK(order("least(expert)").value == score("expert"));
+  CHECK(order("most(tokens + 1)").value == score("-(tokens + 1)"));  // the IR holds what rises
+  CHECK(order("most(4)").value.root().number == -4);
+  CHECK(order("auto").value.empty());
+
+  const ir::Policy policy = compile(
+      "policy p { cache { capacity = 8 one_by_one = true } schedule { mode = balance max_loads = 1 "
+      "loads_in_order = true cpu_setup = 0.79ms } layers 2..3 { schedule { on miss { else -> cpu_load } arrival = 2 "
+      "order = most(position) cpu_setup = auto } } }");
+  CHECK(policy.cache.one_by_one.value);
+  CHECK(policy.schedule.loads_in_order.value);
+  CHECK(policy.schedule.cpu_setup.value == ir::constant(0.79, ir::Type::time));
+  CHECK(policy.schedule.arrival.value == 0);
+  const auto& overrides = policy.bands.at(0).overrides;
+  REQUIRE(overrides.size() == 4);
+  CHECK(overrides[0].key == Key::on_miss);
+  CHECK(std::get<uint64_t>(overrides[1].value) == 2);
+  CHECK(std::get<ir::Expr>(overrides[2].value) == score("-position"));
+  CHECK(std::get<ir::Expr>(overrides[3].value).empty());
+}
+
 TEST_CASE("pins and preloads") {
-  const ir::CacheRule cache = compile("policy p { cache { capacity = 50 pin = [1, hottest(4)] preload = "
-                                      "[3:0..7, hottest(25%), hottest(all), all] } prefetch { profile = \"a\" } }")
+  const ir::CacheRule cache = compile(
+                                  "policy p { cache { capacity = 50 pin = [1, hottest(4)] preload = "
+                                  "[3:0..7, hottest(25%), hottest(all), all] } prefetch { profile = \"a\" } }")
                                   .cache;
   CHECK(cache.pins[1].value.hottest.amount == 4);
   REQUIRE(cache.preload.size() == 4);
@@ -244,7 +303,7 @@ TEST_CASE("bands and phases are overrides") {
 
 TEST_CASE("defaults follow what an override writes") {
   const ir::Policy policy = compile(
-      "policy p { cache { capacity = 8 } phase prefill { cache { capacity = 3 } } "
+      "policy p { cache { capacity = 8 } prefetch { strategy = history } phase prefill { cache { capacity = 3 } } "
       "phase decode { cache { memory_threshold = 0.5 } } }");
   REQUIRE(policy.phases[0].overrides.size() == 2);
   CHECK(policy.phases[0].overrides[1] == ir::Assignment{Key::budget, uint64_t{3}, {}});
@@ -256,7 +315,8 @@ TEST_CASE("what MoE-PolicyLang 1.4.2 can write is accepted") {
   for (const char* text : {
            "version 0.7; policy policy { cache { capacity = 008 } }",
            "version 0 policy p { cache { capacity = 8; eviction = lru | lfu; pin = [] } }",
-           "policy p { cache { capacity = 8 : 4 when hit_rate < .4 } prefetch { budget = 4 : 2 when hit_rate >= 5e-1 } }",
+           "policy p { cache { capacity = 8 : 4 when hit_rate < .4 } prefetch { budget = 4 : 2 when hit_rate >= 5e-1 } "
+           "}",
            "policy p { cache { capacity = 8 eviction = lru : lfu when eviction_rate != 0 } }",
            "policy p { cache { capacity = 8 eviction = lfu frequency_decay = 0.9 : 0.5 when hit_rate <= 0.5 } }",
            "policy p { cache { capacity = 8 eviction = fallback } }",
@@ -265,7 +325,8 @@ TEST_CASE("what MoE-PolicyLang 1.4.2 can write is accepted") {
            "policy p { cache { capacity = 8 eviction = frequency_threshold freq_threshold = .5 freq_window = 10 } }",
            "policy p { cache { capacity = 8 memory_threshold = 0.9 memory_headroom = 0.7 memory_budget_gb = 16.0 "
            "expert_size_gb = 1.2 ttl = 50 score_ema_alpha = 0.3 } }",
-           "policy p { cache { capacity = 8 } prefetch { strategy = affinity : history when hit_rate < 0.4 lookahead = 2 "
+           "policy p { cache { capacity = 8 } prefetch { strategy = affinity : history when hit_rate < 0.4 lookahead = "
+           "2 "
            "affinity_threshold = 0.3 history_window = 50 } }",
            "policy p { cache { capacity = 8 } prefetch { strategy = lookahead } schedule { mode = hybrid "
            "offload_threshold_ms = 12.5 overlap = true priority_routing = false } }",

@@ -197,20 +197,20 @@ TEST_CASE("messages never show the parser's own names") {
 }
 
 TEST_CASE("the printers cover the whole language") {
-  const std::string text = moe::test::read_file("tests/golden/check/later_everything.moe");
+  const std::string text = moe::test::read_file("tests/golden/check/everything.moe");
   const ast::File file = parse_good(text);
   const std::string outline = ast::print_text(file);
   for (const char* line :
-       {"policy other extends base", "  param slots = 16 in [8, 16, 32]", "  let big = slots * 2 + 1", "    on miss",
+       {"policy tiered extends other", "  param slots = 16 in [8, 16, 32]", "  let big = slots * 2 + 1", "    on miss",
         "      else -> load", "    demote fast -> slow on evict", "  layers 0..3", "  phase prefill", "    tier cold",
         "use other", "rebalance entropy", " revert",
-        "choose base, other by tokens_per_s every 100 dispatches explore 0.1", "prefetch.budget = 2"}) {
+        "choose whole, other by tokens_per_s every 100 dispatches explore 0.1", "prefetch.budget = 2"}) {
     CHECK_MESSAGE(outline.find(line) != std::string::npos, line);
   }
   const nlohmann::json json = nlohmann::json::parse(ast::print_json(file));
   CHECK(json["policies"].size() == file.policies.size());
   CHECK(json["exprs"].size() == file.exprs.nodes.size());
-  CHECK(json["imports"][0]["path"] == "std/fiddler.moe");
+  CHECK(json["imports"][0]["path"] == "imported/base.moe");
   CHECK(json["policies"][0]["blocks"][0]["items"][0]["key"]["text"] == "capacity");
 }
 

@@ -75,6 +75,23 @@ TEST_CASE("a rule with everything") {
   CHECK(rule.actions[5].name == "low");
 }
 
+TEST_CASE("a rule may say what a miss does") {
+  const std::string arms = "on miss { when tokens > 2 -> load else -> cpu_load }";
+  const ir::Policy policy = policy_of(
+      "schedule { approximate = true } memory { budget = 1GB on shed { on miss { else "
+      "-> skip } } } adapt { when stall_ms > 5ms { budget = 2 " +
+      arms +
+      " } revert }"
+      " prefetch { strategy = gate }");
+  REQUIRE(policy.adapt.at(0).actions.size() == 2);
+  const ir::Assignment& assignment = policy.adapt[0].actions[1].assignment;
+  CHECK(assignment.key == ir::Key::on_miss);
+  CHECK(assignment.value == ir::KeyValue(policy_of("schedule { " + arms + " }").schedule.on_miss.value));
+  const ir::Assignment& of_memory = policy.memory->on_shed.at(0).assignment;
+  CHECK(std::get<std::vector<ir::Arm>>(of_memory.value).at(0).action == ir::MissAction::skip);
+  CHECK(ir::exactness(policy) == ir::Exactness::approximate);
+}
+
 TEST_CASE("defaults of a rule: one dispatch, no cooldown, no revert") {
   const ir::AdaptRule rule = policy_of("adapt { when hit_rate < 0.4 { capacity = 6 } }").adapt.at(0);
   CHECK(rule.stretch.value == 1);

@@ -163,6 +163,13 @@ void check_region(const Json& region, std::string_view text) {
   CHECK(all.substr(begin, end - begin) == by_bytes);
 }
 
+/// An artifactLocation, and beside it a region of that artifact's text. `files` are the artifacts.
+void check_place(const Json& run, const Json& place, const char* region, const std::vector<SourceFile>& files) {
+  const size_t artifact = place.at("artifactLocation").at("index");
+  CHECK(run.at("artifacts").at(artifact).at("location").at("uri") == place.at("artifactLocation").at("uri"));
+  if (place.contains(region)) check_region(place.at(region), files.at(artifact).text());
+}
+
 void check_log(const Json& log, const std::vector<SourceFile>& files) {
   check_object(log, "sarifLog");
   CHECK(log.at("version") == "2.1.0");
@@ -182,18 +189,18 @@ void check_log(const Json& log, const std::vector<SourceFile>& files) {
     CHECK((level == "error" || level == "warning" || level == "note"));
     CHECK(braces_are_doubled(result.at("message").at("text")));
     REQUIRE(result.at("locations").size() == 1);
-    const Json& place = result.at("locations")[0].at("physicalLocation");
-    const size_t artifact = place.at("artifactLocation").at("index");
-    CHECK(run.at("artifacts").at(artifact).at("location").at("uri") == place.at("artifactLocation").at("uri"));
-    if (place.contains("region")) check_region(place.at("region"), files.at(artifact).text());
+    check_place(run, result.at("locations")[0].at("physicalLocation"), "region", files);
     for (const Json& related : result.value("relatedLocations", Json::array())) {
       CHECK(related.at("message").at("text") != "");
-      check_region(related.at("physicalLocation").at("region"), files.at(artifact).text());
+      check_place(run, related.at("physicalLocation"), "region", files);
     }
     for (const Json& fix : result.value("fixes", Json::array())) {
       REQUIRE(fix.at("artifactChanges").size() == 1);
-      REQUIRE(fix.at("artifactChanges")[0].at("replacements").size() == 1);
-      check_region(fix.at("artifactChanges")[0].at("replacements")[0].at("deletedRegion"), files.at(artifact).text());
+      const Json& change = fix.at("artifactChanges")[0];
+      REQUIRE(change.at("replacements").size() == 1);
+      Json place = change.at("replacements")[0];
+      place["artifactLocation"] = change.at("artifactLocation");
+      check_place(run, place, "deletedRegion", files);
     }
   }
 }
@@ -263,6 +270,73 @@ TEST_CASE("a byte order mark counts as bytes and not as a column") {
   check_log(log, files);
   const Json& region = log.at("runs")[0].at("results")[0].at("locations")[0].at("physicalLocation").at("region");
   CHECK(region.at("byteOffset") > 0);
+}
+
+TEST_CASE("findings and fixes in an imported file are there") {
+  // Longer lines and more of them than in the importing file; a face before the last finding.
+  const std::string imported =
+      "# A policy for others to extend.\n"
+      "policy base {\n"
+      "  cache { capacity = 8 }\n"
+      "}\n"
+      "policy other {\n"
+      "  cache { capacity: 8 pin = [\"\xF0\x9F\x98\x80\"]  ttl = 1 ttl = 2 }\n"
+      "}\n";
+  const SourceFile main("main.moe",
+                        "import \"a.moe\" import \"empty.moe\"\npolicy base extends other { cache { capacity: 8 } }\n");
+  moe::test::Imports imports(std::map<std::string, std::string>{{"a.moe", imported}, {"empty.moe", ""}});
+  moe::frontend::LowerOptions options;
+  options.imports = &imports;
+  Diagnostics findings;
+  (void)moe::frontend::compile_to_ir(main, options, findings);
+  const std::vector<FileFindings> files = {{&main, &findings}};
+  const Json log = Json::parse(moe::ir::render_sarif(files, {}, "1.2.3"));
+  check_log(log, {main, SourceFile("a.moe", imported), SourceFile("empty.moe", "")});
+
+  const Json& run = log.at("runs")[0];
+  CHECK(run.at("artifacts")[0].at("roles") == Json{"analysisTarget"});
+  CHECK(run.at("artifacts")[1].at("roles") == Json{"resultFile"});
+  std::map<std::string, std::vector<Json>> by_code;
+  for (const Json& result : run.at("results")) by_code[result.at("ruleId")].push_back(result);
+  const auto place = [](const Json& result) { return result.at("locations")[0].at("physicalLocation"); };
+  const auto uri = [](const Json& location) { return location.at("artifactLocation").at("uri"); };
+
+  // The same mistake in both files: each fix is in its own.
+  REQUIRE(by_code["MOE1022"].size() == 2);
+  for (const Json& colon : by_code["MOE1022"]) {
+    const std::string file = uri(place(colon));
+    CHECK(place(colon).at("region").at("startLine") == (file == "main.moe" ? 2 : 6));
+    CHECK(place(colon).at("region").at("startColumn") == (file == "main.moe" ? 45 : 19));
+    CHECK(uri(colon.at("fixes")[0].at("artifactChanges")[0]) == file);
+  }
+  CHECK(uri(place(by_code["MOE1022"][0])) != uri(place(by_code["MOE1022"][1])));
+  // Two places in one imported file, behind the face's two units; and a place here with one there.
+  REQUIRE(by_code["MOE2006"].size() == 1);
+  CHECK(place(by_code["MOE2006"][0]).at("region").at("startColumn") == 45);
+  CHECK(uri(by_code["MOE2006"][0].at("relatedLocations")[0].at("physicalLocation")) == "a.moe");
+  REQUIRE(by_code["MOE2008"].size() == 1);
+  CHECK(uri(place(by_code["MOE2008"][0])) == "main.moe");
+  CHECK(uri(by_code["MOE2008"][0].at("relatedLocations")[0].at("physicalLocation")) == "a.moe");
+  // About a file as a whole.
+  REQUIRE(by_code["MOE1029"].size() == 1);
+  CHECK(uri(place(by_code["MOE1029"][0])) == "empty.moe");
+  CHECK(!place(by_code["MOE1029"][0]).contains("region"));
+}
+
+TEST_CASE("a file that is named and imported is one artifact, the named one") {
+  const SourceFile main("main.moe", "import \"a.moe\" policy b extends a { cache { ttl = 9 } }");
+  const SourceFile imported("a.moe", "policy a { cache { capacity: 8 } }");
+  moe::test::Imports imports(std::map<std::string, std::string>{{"a.moe", std::string(imported.text())}});
+  moe::frontend::LowerOptions options;
+  options.imports = &imports;
+  Diagnostics of_main;
+  (void)moe::frontend::compile_to_ir(main, options, of_main);
+  const Diagnostics of_imported = findings_of(imported);
+  const std::vector<FileFindings> files = {{&main, &of_main}, {&imported, &of_imported}};
+  const Json log = Json::parse(moe::ir::render_sarif(files, {}, "1.2.3"));
+  check_log(log, {main, imported});
+  REQUIRE(log.at("runs")[0].at("artifacts").size() == 2);
+  CHECK(log.at("runs")[0].at("artifacts")[1].at("roles") == Json{"analysisTarget"});
 }
 
 TEST_CASE("the same file twice is one artifact, and no file none") {

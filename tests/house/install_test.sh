@@ -43,3 +43,7 @@ LD_LIBRARY_PATH=$(pkg-config --variable=libdir moe) "$work/app/by-pkg-config"
 
 for program in moec moec-run; do "$work/prefix/bin/$program" --help > /dev/null; done
 "$work/prefix/bin/moec" validate "$work/prefix/share/moe/std/lru.moe"
+echo 'import "std/lru.moe" policy mine extends lru_per_layer { cache { ttl = 1000 } }' > "$work/mine.moe"
+env -u MOE_STD "$work/prefix/bin/moec" validate "$work/mine.moe"
+cmp "$work/prefix/share/doc/moe/diagnostics/MOE2103.md" <("$work/prefix/bin/moec" explain MOE2103)
+for file in vim/syntax/moe.vim vscode/syntaxes/moe.tmLanguage.json; do test -f "$work/prefix/share/moe/editors/$file"; done

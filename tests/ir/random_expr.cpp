@@ -14,13 +14,11 @@ ExprSite site_of(Variable v) {
     case Variable::age:
     case Variable::uses:
     case Variable::score:
+    case Variable::foretold:
       return ExprSite::expert;
     case Variable::weight:
-    case Variable::tokens:
-    case Variable::layer:
-    case Variable::expert:
-    case Variable::distance:
-    case Variable::size:
+    case Variable::position:
+    case Variable::resident:
       return ExprSite::miss;
     default:
       return is_of_expert(v) ? ExprSite::prefetch : ExprSite::whole_cache;
@@ -201,14 +199,14 @@ Expr RandomExpr::arithmetic(Type type, ExprSite site, int depth) {
 }
 
 Expr RandomExpr::function(ExprSite site, int depth) {
-  const ExprOp ops[] = {ExprOp::exp, ExprOp::log, ExprOp::log2, ExprOp::sqrt, ExprOp::sigmoid};
+  const ExprOp ops[] = {ExprOp::exp, ExprOp::log, ExprOp::log2, ExprOp::sqrt, ExprOp::floor, ExprOp::sigmoid};
   const Type types[] = {Type::number, Type::ratio};
   const Type type = types[below(2)];
   if (below(4) == 0) return make(ExprOp::divide, Type::number, {leaf(Type::size, site), leaf(Type::size, site)});
   if (below(4) == 0) {
     return make(ExprOp::pow, Type::number, {node(type, site, depth - 1), operand(Type::number, site, depth - 1)});
   }
-  return make(ops[below(5)], Type::number, {node(type, site, depth - 1)});
+  return make(ops[below(6)], Type::number, {node(type, site, depth - 1)});
 }
 
 }  // namespace moe::ir::test

@@ -59,6 +59,10 @@ StrategyChain RandomIr::chain() {
   if (flip()) chain.links.push_back(Strategy::affinity);
   if (flip()) chain.links.push_back(pick({Strategy::sequence, Strategy::trajectory}));
   if (exprs_.with_learn && flip()) chain.links.push_back(Strategy::learned);
+  if (flip()) {
+    chain.links.insert(chain.links.begin() + below(static_cast<uint32_t>(chain.links.size() + 1)), Strategy::most);
+    chain.value = exprs_.quantity(ExprSite::expert);
+  }
   return chain;
 }
 
@@ -70,11 +74,16 @@ std::vector<Sourced<Pin>> RandomIr::pins() {
     pins.push_back(
         pin(in_all ? std::nullopt : std::optional(Pin::Range{layer, layer + below(3)}), {expert, expert + below(5)}));
   }
-  if (below(4) == 0) {
+  if (below(6) == 0) {
+    Pin all;
+    all.kind = Pin::Kind::all;
+    pins = {written(all)};
+  } else if (below(4) == 0) {
     Pin hottest;
     hottest.kind = Pin::Kind::hottest;
     hottest.hottest = pick({slots(1 + below(8)), ratio((1 + below(20)) / 100.0), automatic()});
-    pins = {written(hottest)};
+    if (flip()) pins.clear();
+    pins.push_back(written(hottest));
   }
   return pins;
 }
@@ -84,7 +93,8 @@ std::vector<Arm> RandomIr::arms() {
   for (uint32_t i = 0, n = below(3); i < n; ++i) {
     Arm arm;
     arm.condition = exprs_.condition(ExprSite::miss);
-    arm.action = pick({MissAction::load, MissAction::cpu, MissAction::cpu_load, MissAction::degrade, MissAction::skip});
+    arm.action = pick({MissAction::load, MissAction::cpu, MissAction::cpu_load, MissAction::degrade, MissAction::shared,
+                       MissAction::skip});
     arms.push_back(arm);
   }
   Arm last;
@@ -116,6 +126,7 @@ void RandomIr::cache(CacheRule& rule) {
   rule.memory_budget_gb = written(0.001 + 100 * share());
   if (flip()) rule.expert_size_gb = written(share());
   rule.protect_selected = written(flip());
+  rule.one_by_one = written(flip());
 }
 
 void RandomIr::prefetch(PrefetchRule& rule) {
@@ -128,6 +139,8 @@ void RandomIr::prefetch(PrefetchRule& rule) {
   rule.bandwidth = written(share());
   rule.cancel_stale = written(flip());
   rule.store = written(1 + below(4096));
+  if (flip()) rule.top = written(1 + below(16));
+  rule.side_buffer = written(flip());
   if (flip()) rule.profile = written(std::string("a b.moeprof"));
   if (flip()) rule.when = written(exprs_.condition(ExprSite::prefetch));
   rule.admit = written(admit(false));
@@ -147,10 +160,14 @@ void RandomIr::schedule(ScheduleRule& rule) {
   rule.priority_routing = written(flip());
   if (flip()) rule.deadline = written(0.001 + 10 * share());
   if (flip()) rule.max_loads = written(below(10));
+  rule.loads_in_order = written(flip());
+  rule.arrival = written(below(4));
+  if (flip()) rule.order = written(exprs_.quantity(ExprSite::miss));
   if (flip()) rule.drop = written(exprs_.condition(ExprSite::miss));
   if (rule.mode.value != ScheduleMode::balance) return;
   if (flip()) rule.gpu_time = written(exprs_.node(Type::time, ExprSite::miss, 3));
   if (flip()) rule.cpu_time = written(exprs_.node(Type::number, ExprSite::miss, 3));
+  if (flip()) rule.cpu_setup = written(exprs_.node(Type::time, ExprSite::miss, 3));
   if (flip()) rule.load_time = written(exprs_.node(Type::time, ExprSite::miss, 3));
 }
 
@@ -180,6 +197,9 @@ PerLayerRule RandomIr::per_layer() {
   rule.max_capacity = written(8 + below(64));
   rule.rebalance_interval = written(uint64_t{below(1000)});
   rule.entropy_window = written(1 + below(4096));
+  std::vector<uint32_t> capacities;
+  for (uint32_t i = 0, n = below(4); i < n; ++i) capacities.push_back(1 + below(64));
+  if (!capacities.empty()) rule.capacities = written(capacities);
   return rule;
 }
 

@@ -4,7 +4,32 @@
 
 namespace moe::ir::test {
 
-// Of the keys that nothing else is compared with.
+namespace {
+
+// Keys whose values must go with those of others.
+bool is_compared(Key key) {
+  switch (key) {
+    case Key::capacity:
+    case Key::memory_threshold:
+    case Key::memory_headroom:
+    case Key::memory_budget_gb:
+    case Key::expert_size_gb:
+    case Key::budget:
+    case Key::lookahead:
+    case Key::profile:
+    case Key::mode:
+    case Key::offload_threshold_ms:
+    case Key::overlap:
+    case Key::approximate:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// Of the keys that are not compared.
 KeyValue RandomIr::value_of(Key key) {
   switch (key) {
     case Key::eviction:
@@ -13,16 +38,27 @@ KeyValue RandomIr::value_of(Key key) {
       return admit(true);
     case Key::frequency_decay:
     case Key::score_ema_alpha:
+    case Key::freq_threshold:
+    case Key::affinity_threshold:
     case Key::min_probability:
     case Key::bandwidth:
       return share();
     case Key::decay_interval:
+    case Key::freq_window:
     case Key::history_window:
+    case Key::store:
       return uint64_t{1 + below(1000)};
+    case Key::arrival:
+      return uint64_t{below(4)};
     case Key::ttl:
+    case Key::top:
     case Key::max_loads:
       return flip() ? KeyValue() : KeyValue(uint64_t{1 + below(100)});
+    case Key::protect_selected:
+    case Key::one_by_one:
     case Key::cancel_stale:
+    case Key::side_buffer:
+    case Key::loads_in_order:
     case Key::priority_routing:
       return flip();
     case Key::strategy:
@@ -37,6 +73,13 @@ KeyValue RandomIr::value_of(Key key) {
       return arms();
     case Key::deadline:
       return flip() ? KeyValue() : KeyValue(0.5 + share());
+    case Key::order:
+      return flip() ? Expr() : exprs_.quantity(ExprSite::miss);
+    case Key::gpu_time:
+    case Key::cpu_time:
+    case Key::cpu_setup:
+    case Key::load_time:
+      return flip() ? Expr() : exprs_.node(pick({Type::time, Type::number}), ExprSite::miss, 3);
     case Key::drop:
       return flip() ? Expr() : exprs_.condition(ExprSite::miss);
     default:
@@ -46,10 +89,9 @@ KeyValue RandomIr::value_of(Key key) {
 
 std::vector<Assignment> RandomIr::overrides() {
   std::vector<Assignment> overrides;
-  for (const Key key : {Key::eviction, Key::admit, Key::frequency_decay, Key::decay_interval, Key::score_ema_alpha,
-                        Key::ttl, Key::strategy, Key::history_window, Key::min_probability, Key::bandwidth,
-                        Key::cancel_stale, Key::prefetch_when, Key::prefetch_admit, Key::prefetch_evict,
-                        Key::priority_routing, Key::on_miss, Key::deadline, Key::max_loads, Key::drop}) {
+  for (size_t k = 0; k < kNumKeys; ++k) {
+    const Key key = static_cast<Key>(k);
+    if (is_compared(key)) continue;
     if (below(4) == 0) overrides.push_back({key, value_of(key), {10, 20}});
   }
   if (overrides.empty()) overrides.push_back({Key::ttl, uint64_t{7}, {10, 20}});
@@ -59,8 +101,12 @@ std::vector<Assignment> RandomIr::overrides() {
 RuleAction RandomIr::action() {
   RuleAction action;
   action.span = {10, 20};
-  switch (below(6)) {
+  switch (below(8)) {
     case 0:
+      action.kind = RuleAction::Kind::rebalance;
+      action.allocation = pick({Allocation::entropy, Allocation::uniform, Allocation::utility});
+      return action;
+    case 2:
       action.kind = RuleAction::Kind::trigger_pressure;
       return action;
     case 1:
@@ -68,8 +114,9 @@ RuleAction RandomIr::action() {
       action.name = "look";
       return action;
     default: {
-      const Key key =
-          pick({Key::eviction, Key::ttl, Key::min_probability, Key::drop, Key::prefetch_when, Key::history_window});
+      const Key key = pick({Key::eviction, Key::ttl, Key::min_probability, Key::drop, Key::prefetch_when,
+                            Key::history_window, Key::on_miss, Key::on_miss, Key::strategy, Key::top, Key::side_buffer,
+                            Key::one_by_one, Key::arrival, Key::loads_in_order, Key::order, Key::cpu_setup});
       action.assignment = {key, value_of(key), {10, 20}};
       return action;
     }
@@ -97,9 +144,13 @@ void RandomIr::bands(Policy& policy) {
     // One cache for all layers has one rule; who is admitted may differ.
     const bool one_cache = policy.cache.scope.value == Scope::global;
     std::erase_if(band.overrides, [&](const Assignment& assignment) {
-      return one_cache && assignment.key < Key::strategy && assignment.key != Key::admit;
+      const bool by_expert =
+          assignment.key == Key::admit || assignment.key == Key::protect_selected || assignment.key == Key::one_by_one;
+      return one_cache && assignment.key < Key::strategy && !by_expert;
     });
     if (flip() || band.overrides.empty()) band.pins = {pin(std::nullopt, {7, 8})};
+    if (flip()) band.preload = pins();
+    if (below(3) == 0) band.tiers = tiers();
     layer = band.last + 1 + below(3);
     policy.bands.push_back(band);
   }

@@ -110,6 +110,13 @@ TEST_CASE("each broken part is found") {
       },
       [](Policy& p) { p.prefetch.when.value = below(Variable::freq, 1); },
       [](Policy& p) { p.prefetch.store.value = 0; },
+      [](Policy& p) { p.prefetch.top = written(0u); },
+      [](Policy& p) { p.prefetch.strategy = StrategyChain(Strategy::most); },
+      [](Policy& p) { p.prefetch.strategy.value.value = read(Variable::seen); },
+      [](Policy& p) { p.prefetch.when.value = below(Variable::position, 2); },
+      [](Policy& p) { p.schedule.order.value = below(Variable::weight, 0.1); },
+      [](Policy& p) { p.schedule.order.value = read(Variable::foretold); },
+      [](Policy& p) { p.schedule.cpu_setup.value = read(Variable::size); },
       [&](Policy& p) { p.schedule.on_miss.value = {arm(MissAction::load, rare)}; },
       [](Policy& p) {
         p.schedule.on_miss.value = {arm(MissAction::load), arm(MissAction::cpu)};

@@ -19,8 +19,10 @@ class AdapMoe : public System {
  public:
   AdapMoe(const Shape& shape, const std::vector<uint32_t>& sizes, std::vector<double> thresholds)
       : thresholds_(std::move(thresholds)), main_(shape.num_layers), buffered_(shape.num_layers) {
+    const uint32_t num_experts =
+        std::min(shape.num_experts, 8U);  // Mixtral's; a larger model's others begin on the host
     for (uint32_t layer = 0; layer < shape.num_layers; ++layer) {
-      for (uint32_t e = shape.num_experts - sizes[layer]; e < shape.num_experts; ++e) main_[layer].push_back(e);
+      for (uint32_t e = num_experts - sizes[layer]; e < num_experts; ++e) main_[layer].push_back(e);
     }
   }
 

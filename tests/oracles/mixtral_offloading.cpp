@@ -12,11 +12,13 @@
 namespace moe::oracle {
 namespace {
 
+constexpr uint32_t kMixtralExperts = 8;  // a larger model's others begin in host memory too
+
 class MixtralOffloading : public System {
  public:
   MixtralOffloading(const Shape& shape, uint32_t offload_per_layer) : groups_(shape.num_layers) {
     for (auto& group : groups_) {
-      for (uint32_t e = offload_per_layer; e < shape.num_experts; ++e) group.push_back(e);
+      for (uint32_t e = offload_per_layer; e < std::min(shape.num_experts, kMixtralExperts); ++e) group.push_back(e);
     }
   }
 

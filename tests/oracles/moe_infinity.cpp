@@ -5,7 +5,7 @@
 // One cache of all layers. A miss evicts the resident with the smallest visit count; counts survive eviction; of equals
 // the one found first when all layers of expert 0 are looked at, then of expert 1 and so on. What the layer is about to
 // use is locked. Each dispatch adds its selections to the sequence's matrix [layer][expert], finds the stored matrix
-// with the largest mean over the later layers of the cosine of rows, and predicts from it: (count + 1e-8) x (1 - (l -
+// with the largest mean over the later layers of the cosine of rows, and predicts from it: count x (1 - (l -
 // layer) / (L + 1)) for each later layer l, largest first. A prefetch takes the place of an expert of an earlier layer,
 // the most visited one first (it sorts by descending count). The first `num_ahead` absent ones are taken to arrive in
 // time. A finished sequence replaces the stored matrix that was matched least, of equals the first.
@@ -18,8 +18,6 @@ namespace moe::oracle {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
-
-constexpr double kFloor = 1e-8;  // added to a count
 
 bool found_first(const Pair& a, const Pair& b) {
   return a.expert != b.expert ? a.expert < b.expert : a.layer < b.layer;
@@ -34,7 +32,7 @@ double cosine(const std::vector<double>& a, const std::vector<double>& b) {
     aa += a[i] * a[i];
     bb += b[i] * b[i];
   }
-  return aa == 0 || bb == 0 ? 0 : dot / (std::sqrt(aa) * std::sqrt(bb));
+  return aa == 0 || bb == 0 ? 0 : dot / std::sqrt(aa * bb);
 }
 
 class MoeInfinity : public System {
@@ -130,7 +128,7 @@ class MoeInfinity : public System {
     for (uint32_t l = layer + 1; l < shape_.num_layers; ++l) {
       const double decay = 1 - static_cast<double>(l - layer) / (shape_.num_layers + 1);
       for (uint32_t e = 0; e < shape_.num_experts; ++e) {
-        if (best->matrix[l][e] > 0) list.push_back({{l, e}, (best->matrix[l][e] + kFloor) * decay});
+        if (best->matrix[l][e] > 0) list.push_back({{l, e}, best->matrix[l][e] * decay});
       }
     }
     std::stable_sort(list.begin(), list.end(),

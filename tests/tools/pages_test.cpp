@@ -14,6 +14,7 @@
 #include "compiler/driver.h"
 #include "ir/pages.h"
 #include "ir/shape.h"
+#include "tests/frontend/support.h"
 
 namespace {
 
@@ -21,13 +22,7 @@ namespace fs = std::filesystem;
 using moe::ir::DiagnosticPage;
 using moe::ir::Diagnostics;
 using moe::ir::SourceFile;
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+using moe::test::read_file;
 
 std::string repeat(std::string_view piece, size_t times) {
   std::string out;
@@ -107,7 +102,7 @@ std::set<std::string> findings_of(const std::string& text, const std::vector<std
   if (bound) {
     (void)moe::compiler::compile_to_bound(source, target, diagnostics);
   } else {
-    (void)moe::frontend::compile_to_ir(source, {target.settings}, diagnostics);
+    (void)moe::compiler::compile_to_module(source, target.settings, diagnostics);
   }
   std::set<std::string> codes;
   for (const auto& finding : diagnostics.items()) codes.insert(finding.code);
@@ -115,6 +110,17 @@ std::set<std::string> findings_of(const std::string& text, const std::vector<std
 }
 
 constexpr std::string_view kPolicy = "policy p { cache { capacity = 8 } }\n";
+
+/// A policy with thousands of parts, and some that copy it.
+std::string large_parent() { return "policy a { let long = 1" + repeat(" + 1", 1500) + " cache { capacity = 8 } }\n"; }
+
+std::string children(size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) {
+    out += "policy b" + std::to_string(i) + " extends a { cache { ttl = 9 } }\n";
+  }
+  return out;
+}
 
 /// Texts that are too large, or no text, for a page.
 std::map<std::string, std::string> large_examples() {
@@ -128,27 +134,72 @@ std::map<std::string, std::string> large_examples() {
       {"MOE1006", "policy p { cache { capacity = 1" + repeat(" + 1", 5000) + " } }"},
       {"MOE1007", "policy p { cache { " + repeat("a = *\n", 200) + "} }"},
       {"MOE1008", "policy p { cache { " + repeat("capacity = 8\n", 600) + "} }"},
+      {"MOE2142", repeat("import \"std/lru.moe\"\n", 257) + policy},
+      {"MOE2145", large_parent() + children(60)},
+      {"MOE2155",
+       "policy p { cache { capacity = 8 } adapt { " + repeat("when hit_rate < 40% { ttl = 9 }\n", 257) + "} }"},
   };
 }
 
-/// What no text can cause: the page says so, and these calls do.
+moe::ir::Policy policy_of(const std::string& text) {
+  Diagnostics none;
+  return moe::frontend::compile_to_ir(SourceFile("p.moe", text), {}, none)->policies.front();
+}
+
+void bind(const moe::ir::Policy& policy, const moe::ir::BindOptions& options, Diagnostics& diagnostics) {
+  (void)moe::ir::bind(policy, {2, 8, 2, 0}, options, diagnostics);
+}
+
+void bind_broken(Diagnostics& diagnostics) {
+  moe::ir::Policy broken = policy_of(std::string(kPolicy));
+  broken.cache.capacity.value.amount = 0;
+  bind(broken, {}, diagnostics);
+}
+
+void bind_band_of_one_cache(Diagnostics& diagnostics) {
+  moe::ir::Policy policy =
+      policy_of("policy p { cache { capacity = 8  scope = layer } layers 0..1 { cache { capacity = 4 } } }");
+  policy.cache.scope.value = moe::ir::Scope::global;
+  bind(policy, {}, diagnostics);
+}
+
+void bind_other_scope(Diagnostics& diagnostics) {
+  moe::ir::Policy policy = policy_of(
+      "policy p { cache { capacity = 4  scope = layer } adapt { when hit_rate < 40% { use b } } }"
+      "policy b { cache { capacity = 6  scope = layer } }");
+  policy.alternatives.front().cache.scope.value = moe::ir::Scope::global;
+  bind(policy, {}, diagnostics);
+}
+
+void bind_other_profile(Diagnostics& diagnostics) {
+  auto profile = std::make_shared<moe::ir::Profile>();
+  profile->num_layers = 3;
+  profile->num_experts = 8;
+  moe::ir::BindOptions options;
+  options.profile = profile;
+  bind(policy_of(std::string(kPolicy)), options, diagnostics);
+}
+
+void import_in_circle(Diagnostics& diagnostics) {
+  const std::string a = "import \"b.moe\" policy a { cache { capacity = 8 } }";
+  const std::string b = "import \"a.moe\" policy b { cache { capacity = 8 } }";
+  moe::test::Imports imports(std::map<std::string, std::string>{{"a.moe", a}, {"b.moe", b}});
+  moe::frontend::LowerOptions options;
+  options.imports = &imports;
+  (void)moe::frontend::compile_to_ir(SourceFile("a.moe", a), options, diagnostics);
+}
+
+/// What no one text can cause: the page says so, and these calls do. Each has this finding and no other.
 std::map<std::string, std::function<void(Diagnostics&)>> calls() {
-  const auto policy = [] {
-    Diagnostics none;
-    return moe::frontend::compile_to_ir(SourceFile("p.moe", std::string(kPolicy)), {}, none)->policies.front();
-  };
-  return {
-      {"MOE2200",
-       [policy](Diagnostics& diagnostics) {
-         moe::ir::Policy broken = policy();
-         broken.cache.capacity.value.amount = 0;
-         (void)moe::ir::bind(broken, {2, 8, 2, 0}, {}, diagnostics);
-       }},
-      {"MOE2215",
-       [policy](Diagnostics& d) {
-         (void)moe::ir::bind(policy(), {2, 8, 9, 0}, {}, d);
-       }},
-  };
+  return {{"MOE2141", import_in_circle},
+          {"MOE2200", bind_broken},
+          {"MOE2215",
+           [](Diagnostics& diagnostics) {
+             (void)moe::ir::bind(policy_of(std::string(kPolicy)), {2, 8, 9, 0}, {}, diagnostics);
+           }},
+          {"MOE2219", bind_band_of_one_cache},
+          {"MOE2223", bind_other_scope},
+          {"MOE2224", bind_other_profile}};
 }
 
 }  // namespace
