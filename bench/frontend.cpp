@@ -163,7 +163,8 @@ void print_memory(const Kind& kind) {
     fmt::print("1 MiB of {}: it was not compiled as expected\n", kind.name);
     return;
   }
-  const double seconds = static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) * 1e-6;
+  const double seconds =
+      static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) * 1e-6;
   fmt::print("1 MiB of {}, a fresh process: {} MB at its peak, {:.2f} s of user time\n", kind.name,
              usage.ru_maxrss * 1024 / 1000000, seconds);
 }
@@ -179,7 +180,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   for (const Kind& kind : kKinds) print_memory(kind);
-  benchmark::RegisterBenchmark("twenty_lines/parse_check_lower", parse_check_lower, text)->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("twenty_lines/parse_check_lower", parse_check_lower, text)
+      ->Unit(benchmark::kMicrosecond);
   benchmark::RegisterBenchmark("twenty_lines/parse", parse_only, text)->Unit(benchmark::kMicrosecond);
   benchmark::RegisterBenchmark("twenty_lines/check_lower", check_lower, text)->Unit(benchmark::kMicrosecond);
   for (const Kind& kind : kKinds) {

@@ -66,9 +66,10 @@ void check_round_trip(const moe::ir::Module& module, bool replay) {
   moe::ir::Diagnostics diagnostics;
   moe::frontend::LowerOptions options;
   options.replay = replay;
-  const auto again = moe::frontend::compile_to_ir(moe::ir::SourceFile("printed.moe", text), options, diagnostics);
-  require(again.has_value(), "the printed text is refused:\n" + text);
-  require(*again == module, "the IR differs after a round trip:\n" + text);
+  const moe::ir::SourceFile printed("printed.moe", text);
+  const auto again = moe::frontend::compile_to_ir(printed, options, diagnostics);
+  if (!again) require(false, "the printed text is refused:\n" + text + render_text(printed, diagnostics, false));
+  if (*again != module) require(false, "the IR differs after a round trip:\n" + text);
 }
 
 }  // namespace

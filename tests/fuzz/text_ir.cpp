@@ -8,8 +8,7 @@
 
 namespace {
 
-std::optional<moe::ir::Module> read(std::string text) {
-  moe::ir::Diagnostics diagnostics;
+std::optional<moe::ir::Module> read(std::string text, moe::ir::Diagnostics& diagnostics) {
   moe::frontend::LowerOptions options;
   options.replay = true;  // the rules that know the future are text IR too
   const moe::ir::SourceFile file("fuzzed.moe", std::move(text));
@@ -18,20 +17,27 @@ std::optional<moe::ir::Module> read(std::string text) {
   return module;
 }
 
+std::string render_errors(const std::string& text, const moe::ir::Diagnostics& diagnostics) {
+  return text + moe::ir::render_text(moe::ir::SourceFile("printed.moe", text), diagnostics, false);
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using moe::test::require;
-  const auto module = read(std::string(moe::test::as_text(data, size)));
+  moe::ir::Diagnostics diagnostics;
+  const auto module = read(std::string(moe::test::as_text(data, size)), diagnostics);
   if (!module) return 0;
   for (const moe::ir::Policy& policy : module->policies) {
     require(moe::ir::verify(policy).empty(), "the IR breaks an invariant");
   }
   const std::string text = moe::ir::print_text(*module);
-  const auto again = read(text);
-  require(again.has_value(), "the printed text is refused:\n" + text);
-  require(moe::ir::print_text(*again) == text, "the printed text prints differently:\n" + text);
-  require(moe::ir::print_json(*again) == moe::ir::print_json(*module), "the JSON differs after a round trip:\n" + text);
-  require(*again == *module, "the IR differs after a round trip:\n" + text);
+  moe::ir::Diagnostics second;
+  const auto again = read(text, second);
+  if (!again) require(false, "the printed text is refused:\n" + render_errors(text, second));
+  if (moe::ir::print_text(*again) != text) require(false, "the printed text prints differently:\n" + text);
+  if (moe::ir::print_json(*again) != moe::ir::print_json(*module))
+    require(false, "the JSON differs after a round trip:\n" + text);
+  if (*again != *module) require(false, "the IR differs after a round trip:\n" + text);
   return 0;
 }
