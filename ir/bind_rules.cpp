@@ -47,7 +47,8 @@ void bind_memory(const BindContext& context, BoundRules& out) {
 
 // Strategies that speak of several layers, one after the other.
 bool looks_in_turn(const StrategyChain& strategy) {
-  return strategy.has(Strategy::lookahead) || strategy.has(Strategy::gate) || strategy.has(Strategy::sequence);
+  return strategy.has(Strategy::lookahead) || strategy.has(Strategy::gate) || strategy.has(Strategy::sequence) ||
+         strategy.has(Strategy::trajectory) || strategy.has(Strategy::most);
 }
 
 void bind_lookahead(const BindContext& context, BoundRules& out) {
