@@ -202,7 +202,6 @@ class Completer {
         break;
       case ValueType::drop:
       case ValueType::admit:
-      case ValueType::drop:
         add_call(key.name, "when");
         break;
       case ValueType::pins:
