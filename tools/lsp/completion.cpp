@@ -200,7 +200,6 @@ class Completer {
         add_call(key.name, "least");
         add_call(key.name, "most");
         break;
-      case ValueType::drop:
       case ValueType::admit:
       case ValueType::drop:
         add_call(key.name, "when");
