@@ -200,7 +200,6 @@ class Completer {
         add_call(key.name, "least");
         add_call(key.name, "most");
         break;
-      case ValueType::drop:
       case ValueType::admit:
         add_call(key.name, "when");
         break;
