@@ -149,6 +149,7 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   }
   publish(context);
   record_use(context);
+  if (context.rules->balance) balance(context);
 }
 
 // Whether an access now would hit: it is resident, and a load behind has arrived.
@@ -176,6 +177,15 @@ void Interpreter::put_in_order(Context& context) {
     std::stable_sort(experts.begin(), experts.end(), [&](const ExpertDecision& a, const ExpertDecision& b) {
       return value[a.expert] < value[b.expert];
     });
+  }
+  if (context.rules->side_buffer) {  // hits first, then those from the buffer, then misses
+    const auto rank = [&](const ExpertDecision& expert) {
+      const uint32_t key = key_of(context.layer, expert.expert);
+      if (is_here(instance, key)) return 0;
+      return std::find(instance.side.begin(), instance.side.end(), key) != instance.side.end() ? 1 : 2;
+    };
+    std::stable_sort(experts.begin(), experts.end(),
+                     [&](const ExpertDecision& a, const ExpertDecision& b) { return rank(a) < rank(b); });
   }
   context.access.clear();
 }
@@ -335,7 +345,7 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
     context.prefetch_used += 1;
     return true;
   }
-  if (found == instance.residents.end() || !is_here(instance, key)) return false;
+  if (found == instance.residents.end() || !is_here(instance, key) || context.on_cpu.contains(key)) return false;
   Resident& state = found->second;
   state.last_use = instance.accesses;
   state.uses += 1;

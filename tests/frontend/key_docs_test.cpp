@@ -31,6 +31,11 @@ class OneFile : public ImportResolver {
   Location main_file(std::string_view) override { return {"main", "main.moe"}; }
   moe::Result<Location> locate(std::string_view path, const Location&) override {
     return Location{std::string(path), std::string(path)};
+  }
+  moe::Result<std::string> read(const Location&) override {
+    return std::string("policy imported { cache { capacity = 8 } }");
+  }
+};
 
 // The errors of a text.
 std::string errors_of(const std::string& text) {
