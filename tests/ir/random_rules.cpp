@@ -196,7 +196,7 @@ Policy RandomIr::plain(const std::string& name) {
     policy.cache.capacity = written(slots(1000));
   } else if (below(3) == 0) {
     policy.tiers = tiers();
-    policy.cache.capacity = *policy.tiers->tiers[0].capacity;  // for which the first tier stands
+    policy.cache.capacity = {};  // the first tier says it
   }
   if (flip()) policy.memory = memory();
   bands(policy);
