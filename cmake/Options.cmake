@@ -2,6 +2,7 @@
 
 option(MOE_BUILD_TESTS "Build the tests" ON)
 option(MOE_BUILD_BENCH "Build the benchmarks" ON)
+option(MOE_FUZZ "Build the libFuzzer targets of tests/fuzz and nothing else; the compiler must be clang" OFF)
 set(MOE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -34,6 +35,11 @@ endif()
 if(MOE_SANITIZE)
   add_compile_options(-fsanitize=${MOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MOE_SANITIZE})
+endif()
+
+if(MOE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  target_compile_options(moe_warnings INTERFACE -w)  # the product is GCC's; clang has other opinions on libstdc++ 12
 endif()
 
 find_program(MOE_CCACHE ccache)

@@ -76,7 +76,7 @@ class RuleChecker {
     context_.diagnostics.error("MOE2004", e.span,
                                fmt::format("{} takes `least(E)`, `most(E)` or {}, not {}", quote(key_.name),
                                            quote(key_.words), quote(context_.exprs.written(e))),
-                               fmt::format("write `{} = least({})`", key_.name, context_.exprs.written(e)));
+                               fmt::format("write `least({})`", context_.exprs.written(e)));
     return {};
   }
 

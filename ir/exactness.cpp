@@ -10,32 +10,6 @@
 namespace moe::ir {
 namespace {
 
-using Visit = std::function<void(const KeyValue&)>;
-
-void visit_overrides(const std::vector<Assignment>& overrides, Key key, const Visit& visit) {
-  for (const Assignment& assignment : overrides) {
-    if (assignment.key == key) visit(assignment.value);
-  }
-}
-
-void visit_actions(const std::vector<RuleAction>& actions, Key key, const Visit& visit) {
-  for (const RuleAction& action : actions) {
-    const bool assigns = action.kind == RuleAction::Kind::assign && action.assignment.key == key;
-    if (assigns) visit(action.assignment.value);
-  }
-}
-
-// The values that `key` can have under the policy itself.
-void visit_values(const Policy& policy, Key key, const Visit& visit) {
-  visit(get(policy.rules(), key));
-  for (const Band& band : policy.bands) visit_overrides(band.overrides, key, visit);
-  for (const PhaseRule& phase : policy.phases) visit_overrides(phase.overrides, key, visit);
-  for (const AdaptRule& rule : policy.adapt) visit_actions(rule.actions, key, visit);
-  if (!policy.memory) return;
-  visit_actions(policy.memory->on_warn, key, visit);
-  visit_actions(policy.memory->on_shed, key, visit);
-}
-
 bool can_be(const Policy& policy, Key key, const std::function<bool(const KeyValue&)>& test) {
   bool found = false;
   visit_values(policy, key, [&](const KeyValue& value) { found = found || test(value); });

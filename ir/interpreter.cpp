@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of a dispatch. interpreter_rules.cpp says which rules are in force, interpreter_schedule.cpp what a miss
-// does, interpreter_evict.cpp who leaves, interpreter_prefetch.cpp what is fetched early, interpreter_adapt.cpp what
-// changes over time.
+// The steps of a dispatch. interpreter_record.cpp counts what is used, interpreter_rules.cpp says which rules are in
+// force, interpreter_schedule.cpp what a miss does, interpreter_evict.cpp who leaves, interpreter_prefetch.cpp what is
+// fetched early, interpreter_adapt.cpp what changes over time.
 #include "ir/interpreter.h"
 
 #include <algorithm>
@@ -149,6 +149,7 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   }
   publish(context);
   record_use(context);
+  if (context.rules->balance) balance(context);
 }
 
 // Whether an access now would hit: it is resident, and a load behind has arrived.
@@ -176,6 +177,15 @@ void Interpreter::put_in_order(Context& context) {
     std::stable_sort(experts.begin(), experts.end(), [&](const ExpertDecision& a, const ExpertDecision& b) {
       return value[a.expert] < value[b.expert];
     });
+  }
+  if (context.rules->side_buffer) {  // hits first, then those from the buffer, then misses
+    const auto rank = [&](const ExpertDecision& expert) {
+      const uint32_t key = key_of(context.layer, expert.expert);
+      if (is_here(instance, key)) return 0;
+      return std::find(instance.side.begin(), instance.side.end(), key) != instance.side.end() ? 1 : 2;
+    };
+    std::stable_sort(experts.begin(), experts.end(),
+                     [&](const ExpertDecision& a, const ExpertDecision& b) { return rank(a) < rank(b); });
   }
   context.access.clear();
 }
@@ -205,61 +215,6 @@ void Interpreter::drop(Context& context) {
   }
   context.access.clear();
   experts = std::move(kept);
-}
-
-// Before the first decision of a dispatch: what is counted per dispatch of the layer.
-void Interpreter::record_use(Context& context) {
-  for (const ExpertDecision& expert : context.decision.experts) {
-    ExpertState& state = experts_[key_of(context.layer, expert.expert)];
-    state.last_dispatch = layer_dispatches_[context.layer];
-    state.request_uses += 1;
-  }
-  metrics_.add_use(context.layer, context.decision.experts);
-  if (!learner_) return;
-  Observation observation;
-  observation.layer = context.layer;
-  observation.experts = context.decision.experts;
-  observation.num_tokens = context.input->num_tokens;
-  observation.request = *request_;
-  observation.new_request = new_request_;
-  observation.probabilities = context.input->probabilities;
-  learner_->observe(observation);
-}
-
-// rate += (x - rate) / N for every expert of the layer: x is 1 or the weight for those selected, 0 for the others.
-void Interpreter::update_rates(Context& context) {
-  if (rate_keys_.empty()) return;
-  std::vector<double> weights(policy_.shape.num_experts, 0);
-  std::set<uint32_t> used;
-  for (const ExpertDecision& expert : context.decision.experts) {
-    weights[expert.expert] = expert.weight;
-    used.insert(expert.expert);
-  }
-  // The router's own probabilities know the experts that were not selected too.
-  const std::span<const float> probabilities = context.input->probabilities;
-  std::vector<double> routed = weights;
-  if (!probabilities.empty()) {
-    std::fill(routed.begin(), routed.end(), 0);
-    for (size_t i = 0; i < probabilities.size(); ++i) {
-      double& most = routed[i % routed.size()];
-      most = std::max(most, static_cast<double>(probabilities[i]));
-    }
-  }
-  std::vector<uint32_t> by_weight(routed.size());
-  for (uint32_t i = 0; i < by_weight.size(); ++i) by_weight[i] = i;
-  std::stable_sort(by_weight.begin(), by_weight.end(), [&](uint32_t a, uint32_t b) { return routed[a] > routed[b]; });
-  for (size_t r = 0; r < rate_keys_.size(); ++r) {
-    const RateKey& rate = rate_keys_[r];
-    for (size_t rank = 0; rank < by_weight.size(); ++rank) {
-      const uint32_t key = key_of(context.layer, by_weight[rank]);
-      double x = used.contains(by_weight[rank]) ? 1 : 0;
-      if (rate.op == ExprOp::weight_rate) {
-        x = rate.largest == 0 || rank < rate.largest ? routed[by_weight[rank]] : 0;
-      }
-      double& value = experts_[key].rates[r];
-      value = value + (x - value) / rate.window;
-    }
-  }
 }
 
 // Step 0.
@@ -335,7 +290,7 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
     context.prefetch_used += 1;
     return true;
   }
-  if (found == instance.residents.end() || !is_here(instance, key)) return false;
+  if (found == instance.residents.end() || !is_here(instance, key) || context.on_cpu.contains(key)) return false;
   Resident& state = found->second;
   state.last_use = instance.accesses;
   state.uses += 1;

@@ -118,8 +118,10 @@ class Interpreter {
     std::map<uint32_t, const ExpertDecision*> access;  ///< by key
     std::map<uint32_t, uint32_t> position;             ///< by key: in order of first appearance
     std::set<uint32_t> resident_at_start;              ///< of the selected
+    std::set<uint32_t> on_cpu;                         ///< of mode balance
+    uint32_t misses_seen = 0;                          ///< by the schedule, so far
     uint32_t loads_chosen = 0;                         ///< by the schedule, so far
-    uint64_t accesses = 0;  ///< processed
+    uint64_t accesses = 0;                             ///< processed
     uint64_t hits = 0;
     uint64_t prefetch_used = 0;
     Decision decision;
@@ -184,7 +186,7 @@ class Interpreter {
     MissAction action = MissAction::load;
   };
   void choose_actions(std::vector<Miss>& misses, Context& context);
-  void balance(std::vector<Miss>& misses, Context& context);
+  void balance(Context& context);
   MissAction action_of(const ExpertDecision& expert, bool may_load, Context& context);
   bool can_do(MissAction action, const ExpertDecision& expert, bool may_load, Context& context);
   Action act_on_miss(const Miss& miss, Context& context);

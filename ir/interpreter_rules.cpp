@@ -95,7 +95,8 @@ void Interpreter::shrink(Instance& instance, Context& context) {
   // What does not fit into the first segment any more goes to the second.
   const MayLeave anyone = [](uint32_t) { return true; };
   while (segment_size(instance, 0) > segment_capacity(instance, 0)) {
-    const std::optional<uint32_t> victim = choose_victim(rule_of(instance, 0), instance, 0, policy_.num_keys(), anyone, context);
+    const std::optional<uint32_t> victim =
+        choose_victim(rule_of(instance, 0), instance, 0, policy_.num_keys(), anyone, context);
     if (!victim) return;
     move_to_segment(instance, *victim, 1);
   }

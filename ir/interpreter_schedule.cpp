@@ -32,21 +32,21 @@ double Interpreter::cpu_ms(const Context& context, uint32_t tokens) const {
 
 // Actions of a dispatch's misses, in order; then max_loads, which keeps the loads of highest weight.
 void Interpreter::choose_actions(std::vector<Miss>& misses, Context& context) {
-  if (context.rules->balance) return balance(misses, context);
   const uint32_t chosen_before = context.loads_chosen;
   std::vector<Miss*> loads;
   for (Miss& miss : misses) {
-    miss.action = action_of(*miss.expert, /*may_load=*/true, context);
+    // In order the first so many misses may load, whether they need to or not.
+    const bool in_time = !context.rules->loads_in_order || context.misses_seen < context.rules->max_loads;
+    context.misses_seen += 1;
+    miss.action = action_of(*miss.expert, in_time, context);
     if (!is_load(miss.action)) continue;
     loads.push_back(&miss);
     context.loads_chosen += 1;
   }
   const uint64_t allowed = context.rules->max_loads > chosen_before ? context.rules->max_loads - chosen_before : 0;
   if (loads.size() <= allowed) return;
-  if (!context.rules->loads_in_order) {
-    std::stable_sort(loads.begin(), loads.end(),
-                     [](const Miss* a, const Miss* b) { return a->expert->weight > b->expert->weight; });
-  }
+  std::stable_sort(loads.begin(), loads.end(),
+                   [](const Miss* a, const Miss* b) { return a->expert->weight > b->expert->weight; });
   context.loads_chosen = chosen_before + static_cast<uint32_t>(allowed);
   for (size_t i = allowed; i < loads.size(); ++i) {
     loads[i]->action = action_of(*loads[i]->expert, /*may_load=*/false, context);
@@ -67,6 +67,9 @@ bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool m
 
 MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, Context& context) {
   const BoundRules& rules = *context.rules;
+  if (rules.balance) {
+    return context.on_cpu.contains(key_of(context.layer, expert.expert)) ? MissAction::cpu : MissAction::load;
+  }
   if (rules.arms.empty()) {
     MissAction action = rules.miss;
     if (rules.hybrid && context.input->measured.has_cost_model) {
@@ -86,12 +89,12 @@ MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, C
 // HybriMoE's greedy schedule: the experts of the dispatch in a list, residents first, then by falling tokens. While
 // the head's time on the GPU would end no later than the tail's on the CPU the GPU takes the head, else the CPU takes
 // the tail. A load starts when the one before has ended, and the GPU waits for it. A resident may go to the CPU too.
-void Interpreter::balance(std::vector<Miss>& misses, Context& context) {
+void Interpreter::balance(Context& context) {
   const BoundRules& rules = *context.rules;
   Instance& instance = instance_of_layer(context.layer);
   struct Job {
-    ExpertDecision* expert = nullptr;
-    Miss* miss = nullptr;  // null: resident
+    uint32_t key = 0, tokens = 0;
+    bool here = false;
     double gpu = 0, cpu = 0, load = 0;
   };
   const auto time_of = [&](const Expr& expr, uint32_t key, double otherwise) {
@@ -100,46 +103,32 @@ void Interpreter::balance(std::vector<Miss>& misses, Context& context) {
     return evaluate(expr, environment);
   };
   std::vector<Job> jobs;
-  for (ExpertDecision& expert : context.decision.experts) {
-    Job job{&expert};
-    for (Miss& miss : misses) job.miss = miss.expert == &expert ? &miss : job.miss;
-    const uint32_t key = key_of(context.layer, expert.expert);
-    job.gpu = time_of(rules.gpu_time, key, 0);
-    job.cpu = time_of(rules.cpu_time, key, cpu_ms(context, expert.num_selections));
-    job.load = time_of(rules.load_time, key, load_ms(context, 0));
+  for (const ExpertDecision& expert : context.decision.experts) {
+    Job job{key_of(context.layer, expert.expert), expert.num_selections};
+    job.here = is_here(instance, job.key);
+    job.gpu = time_of(rules.gpu_time, job.key, 0);
+    job.cpu = time_of(rules.cpu_time, job.key, cpu_ms(context, job.tokens));
+    job.load = time_of(rules.load_time, job.key, load_ms(context, 0));
     jobs.push_back(job);
   }
-  std::stable_sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
-    const bool here_a = a.miss == nullptr, here_b = b.miss == nullptr;
-    if (here_a != here_b) return here_a;
-    return a.expert->num_selections > b.expert->num_selections;
-  });
+  std::stable_sort(jobs.begin(), jobs.end(),
+                   [](const Job& a, const Job& b) { return a.here != b.here ? a.here : a.tokens > b.tokens; });
   double gpu = 0, cpu = 0, link = 0;
-  bool cpu_idle = true;
   for (size_t head = 0, tail = jobs.size(); head < tail;) {
     const Job& first = jobs[head];
     const Job& last = jobs[tail - 1];
-    const double arrival = first.miss == nullptr ? 0 : link + first.load;
+    const double arrival = first.here ? 0 : link + first.load;
     const double gpu_done = std::max(gpu, arrival) + first.gpu;
-    const double setup = cpu_idle ? time_of(rules.cpu_setup, key_of(context.layer, last.expert->expert), 0) : 0;
+    const double setup = context.on_cpu.empty() ? time_of(rules.cpu_setup, last.key, 0) : 0;
     const double cpu_done = cpu + last.cpu + setup;
     if (gpu_done <= cpu_done) {
       gpu = gpu_done;
+      if (!first.here) link = arrival;
       ++head;
-      if (first.miss == nullptr) continue;
-      link = arrival;
-      first.miss->action = MissAction::load;
-      context.loads_chosen += 1;
     } else {
       cpu = cpu_done;
-      cpu_idle = false;
+      context.on_cpu.insert(last.key);
       --tail;
-      if (last.miss != nullptr) {
-        last.miss->action = MissAction::cpu;
-      } else {
-        last.expert->action = Action::cpu;
-        context.hits -= 1;
-      }
     }
   }
 }

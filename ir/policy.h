@@ -3,7 +3,8 @@
 // Immutable value types: the frontend builds one, everything else reads it. Numbers that need a model (capacity in per
 // cent or bytes, pins of "every layer") stay as written until ir/bind.h binds them to a shape.
 //
-// Equality of all types ignores spans: two policies are equal when they say the same.
+// Equality of all types ignores spans: two policies are equal when they say the same. One file, because it is read from
+// top to bottom beside docs/language.md.
 #pragma once
 #include <array>
 #include <cstdint>

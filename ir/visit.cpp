@@ -16,6 +16,19 @@ void visit_actions(const std::vector<RuleAction>& actions, const ExprVisitor& vi
   }
 }
 
+void visit_values(const std::vector<Assignment>& overrides, Key key, const ValueVisitor& visit) {
+  for (const Assignment& assignment : overrides) {
+    if (assignment.key == key) visit(assignment.value);
+  }
+}
+
+void visit_values(const std::vector<RuleAction>& actions, Key key, const ValueVisitor& visit) {
+  for (const RuleAction& action : actions) {
+    const bool assigns = action.kind == RuleAction::Kind::assign && action.assignment.key == key;
+    if (assigns) visit(action.assignment.value);
+  }
+}
+
 void visit_tiers(const TiersRule& tiers, const ExprVisitor& visit) {
   for (const Move& move : tiers.moves) visit_one(move.condition, visit);
   if (tiers.eviction) visit_exprs(tiers.eviction->value, visit);
@@ -77,6 +90,16 @@ void visit_exprs(const Policy& policy, const ExprVisitor& visit) {
   }
   for (const Choose& choose : policy.choose) visit_one(choose.reward, visit);
   for (const Policy& other : policy.alternatives) visit_exprs(other, visit);
+}
+
+void visit_values(const Policy& policy, Key key, const ValueVisitor& visit) {
+  visit(get(policy.rules(), key));
+  for (const Band& band : policy.bands) visit_values(band.overrides, key, visit);
+  for (const PhaseRule& phase : policy.phases) visit_values(phase.overrides, key, visit);
+  for (const AdaptRule& rule : policy.adapt) visit_values(rule.actions, key, visit);
+  if (!policy.memory) return;
+  visit_values(policy.memory->on_warn, key, visit);
+  visit_values(policy.memory->on_shed, key, visit);
 }
 
 }  // namespace moe::ir

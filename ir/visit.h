@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every expression of a policy.
+// Every expression of a policy, and every value of a key.
 #pragma once
 #include <functional>
 
@@ -15,5 +15,10 @@ void visit_exprs(const BoundRules& rules, const ExprVisitor& visit);
 void visit_exprs(const Assignment& assignment, const ExprVisitor& visit);
 /// Those of bands, phases, rules, tiers and alternatives too.
 void visit_exprs(const Policy& policy, const ExprVisitor& visit);
+
+using ValueVisitor = std::function<void(const KeyValue&)>;
+
+/// The values that `key` can have under the policy itself: its own, then those of bands, phases, rules and `memory`.
+void visit_values(const Policy& policy, Key key, const ValueVisitor& visit);
 
 }  // namespace moe::ir

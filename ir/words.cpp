@@ -40,7 +40,7 @@ constexpr auto kDtypes = table<Dtype::int2>("as_stored", "f32", "bf16", "f16", "
 constexpr auto kExactnesses = table<Exactness::approximate>("exact", "exact_on_host", "approximate");
 constexpr auto kUnits = table<AdaptRule::Unit::tokens>("accesses", "dispatches", "tokens");
 constexpr auto kPhases = table<Phase::decode>("prefill", "decode");
-constexpr auto kActions = table<Action::cpu_load>("hit", "load", "stream", "cpu", "cpu_load");
+constexpr auto kActions = table<Action::skip>("hit", "load", "stream", "cpu", "cpu_load", "degrade", "shared", "skip");
 
 }  // namespace
 

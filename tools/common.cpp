@@ -46,6 +46,7 @@ int report(const Error& error) {
   std::fprintf(stderr, "moec: error: %s\n", error.message.c_str());
   switch (error.kind) {
     case Error::Kind::format:
+    case Error::Kind::unsupported:  // what the policy asks for
       return kInputErrors;
     case Error::Kind::invalid:
       return kUsage;

@@ -131,6 +131,7 @@ ir::BoundPolicy random_policy(Dice& dice) {
   policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
   policy.min_probability = dice.pick({0.0, 0.0, 0.1, 0.6});
   policy.miss = dice.pick({ir::MissAction::load, ir::MissAction::load, ir::MissAction::cpu_load, ir::MissAction::cpu});
+  policy.hybrid = policy.miss == ir::MissAction::cpu;  // how its text says it; one choice without a cost model
   policy.timing_free = policy.strategy == ir::Strategy::none;
   policy.exactness = policy.miss == ir::MissAction::load ? ir::Exactness::exact : ir::Exactness::exact_on_host;
   policy.metrics = {"hit_rate"};
@@ -150,9 +151,10 @@ std::string to_source(const ir::BoundPolicy& policy) {
         fmt::format("memory_threshold = {} memory_headroom = {} ", policy.memory_threshold, policy.memory_headroom);
   }
   cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
-  const std::string prefetch = fmt::format(
-      "strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}", ir::to_word(policy.strategy.links.front()),
-      policy.budget, policy.lookahead, policy.history_window, policy.min_probability);
+  const std::string prefetch =
+      fmt::format("strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}",
+                  ir::to_word(policy.strategy.links.front()), policy.budget, policy.lookahead, policy.history_window,
+                  policy.min_probability);
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
   if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";

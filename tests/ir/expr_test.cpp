@@ -65,6 +65,8 @@ double value_of(const Expr& expr, uint32_t place, Environment& environment) {
       return std::log2(x(0));
     case ExprOp::sqrt:
       return std::sqrt(x(0));
+    case ExprOp::floor:
+      return std::floor(x(0));
     case ExprOp::sigmoid:
       return 1 / (1 + std::exp(-x(0)));
     case ExprOp::add:

@@ -49,6 +49,7 @@ TEST_CASE("canonical text") {
     memory_budget_gb = 16
     expert_size_gb = 0.05
     protect_selected = true
+    one_by_one = false
   }
   prefetch {
     strategy = gate
@@ -60,6 +61,8 @@ TEST_CASE("canonical text") {
     bandwidth = 50%
     cancel_stale = true
     store = 64
+    top = none
+    side_buffer = false
     when = true
     admit = always
     evict = cache
@@ -71,10 +74,14 @@ TEST_CASE("canonical text") {
     priority_routing = false
     deadline = none
     max_loads = none
+    loads_in_order = false
+    arrival = 0
+    order = auto
     approximate = false
     drop = never
     gpu_time = auto
     cpu_time = auto
+    cpu_setup = auto
     load_time = auto
   }
   monitor {

@@ -75,6 +75,18 @@ expect 0 '^# MOE2103: ' "$moec" explain 2103
 expect 0 '"code": "MOE2103"' "$moec" explain 2103 --format json
 expect 2 'did you mean `MOE2103`' "$moec" explain MOE2193
 expect 2 'codes look like `MOE2103`' "$moec" explain nosuch
+expect 0 '^  Each layer has a cache of its own, which holds 50 % of its layer' "$moec" explain good.moe
+expect 0 '^  The cache has 32 slots, 8 in each layer' "$moec" explain good.moe --model 4x16x4:1000
+expect 0 '^policy `two`$' "$moec" explain two.moe
+expect 0 '^policy `two`$' "$moec" explain two.moe --policy two --model 4x16x4
+expect 0 '^  two.moe:1:33: a capacity of 4 is below the 6 experts .*\(MOE2208\); raise `capacity` to at least 6$' \
+  "$moec" explain two.moe --policy one --model 4x16x6
+expect 0 '^      "exactness": "exact",$' "$moec" explain two.moe --format json
+expect 0 '^policy `half`$' bash -c '"$1" explain - < good.moe' _ "$moec"
+expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" explain bad.moe
+expect 1 'error\[MOE2802\]: the file has no policy called `three`' "$moec" explain two.moe --policy three
+expect 3 'cannot open `missing.moe`' "$moec" explain missing.moe
+cp good.moe 2103 && expect 0 '^# MOE2103: ' "$moec" explain 2103 && expect 0 '^policy `half`$' "$moec" explain ./2103
 
 # validate
 expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
@@ -111,8 +123,8 @@ for policy in "$root"/stdlib-policies/*.moe; do
   fi
   expect 0 ': ok, ' "$moec" validate --Werror "$policy" --model "$model"
   "$moec" compile "$policy" --model "$model" -o p.so > /dev/null 2>&1 && continue
-  expect 3 'no native code is made for `' "$moec" compile "$policy" --model "$model" -o p.so
-  expect 0 '"dispatches"' "$moec" replay "$policy" --trace trace.jsonl --engine interp --format json
+  expect 1 'no native code is made for `' "$moec" compile "$policy" --model "$model" -o p.so
+  expect 0 '"dispatches"' "$moec" replay "$policy" --trace trace.jsonl --engine interp --format json --model 2x4x2:1000 --slots 4
 done
 for name in lru lfu fifo score freq_threshold lookahead cpu_fallback; do
   expect 0 '' "$moec" compile "$root/stdlib-policies/$name.moe" --model "$model" -o p.so

@@ -200,9 +200,7 @@ class Completer {
         add_call(key.name, "least");
         add_call(key.name, "most");
         break;
-      case ValueType::drop:
       case ValueType::admit:
-      case ValueType::drop:
         add_call(key.name, "when");
         break;
       case ValueType::pins:
