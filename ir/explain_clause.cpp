@@ -127,11 +127,11 @@ std::string schedule_clause(Key key, const ScheduleRule& schedule) {
       return yes_or_no(schedule.loads_in_order.value, "of too many loads the first stay",
                        "of too many loads those of the largest router weight stay");
     case Key::arrival:
-      return fmt::format("what is loaded behind can be hit after {} more of its layer",
-                         count(schedule.arrival.value, "dispatch"));
+      if (schedule.arrival.value == 0) return "what is loaded behind can be hit at once";
+      return arrives(schedule.arrival.value);
     case Key::order:
       if (schedule.order.value.empty()) return "experts are handled as they appear";
-      return fmt::format("the experts of a dispatch are handled by rising {}", code(schedule.order.value));
+      return handled(schedule.order.value);
     case Key::approximate:
       return yes_or_no(schedule.approximate.value, "the model's output may change",
                        "the model's output must not change");

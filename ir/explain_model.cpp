@@ -53,6 +53,7 @@ void slots(const BoundPolicy& policy, Sentences& out) {
   const uint64_t slots = policy.total_capacity();
   const std::string part = share(static_cast<double>(slots) / policy.num_keys());
   const std::string has = count(slots, "slot");
+  const bool moves = policy.per_layer && policy.per_layer->capacities.value.empty();
   if (policy.scope == Scope::layer && policy.shape.num_layers > 1) {
     const bool alike = slots == uint64_t{policy.capacity_of(0)} * policy.shape.num_layers;
     bool same = alike;
@@ -60,8 +61,8 @@ void slots(const BoundPolicy& policy, Sentences& out) {
       same = policy.capacity_of(layer) == policy.capacity_of(0);
     }
     const std::string where = same ? fmt::format("{} in each layer", policy.capacity_of(0)) : by_layer(policy);
-    out.push_back(sentence(fmt::format("the cache has {}{}, {}: {} of all experts fit", has,
-                                       policy.per_layer ? " at first" : "", where, part)));
+    out.push_back(sentence(
+        fmt::format("the cache has {}{}, {}: {} of all experts fit", has, moves ? " at first" : "", where, part)));
   } else {
     out.push_back(sentence(fmt::format("the cache has {}: {} of all experts fit", has, part)));
   }

@@ -36,6 +36,9 @@ std::string experts(const std::vector<Sourced<Pin>>& pins);
 std::string action(MissAction action);
 /// What happens to one miss, in one clause.
 std::string miss(const ScheduleRule& schedule);
+std::string arrives(uint32_t dispatches);
+/// "the experts of a dispatch are handled by rising `...`"
+std::string handled(const Expr& order);
 /// "what the engine's router guesses for the next layer; ..."
 std::string guesses(const PrefetchRule& prefetch);
 /// "up to 4 experts a dispatch are fetched early: ..."

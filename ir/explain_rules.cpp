@@ -117,8 +117,7 @@ void bounds(const ScheduleRule& schedule, Sentences& out) {
         schedule.loads_in_order.value ? "the first" : "those of the largest router weight", next)));
   }
   if (schedule.arrival.value > 0) {
-    out.push_back(sentence(fmt::format("what is loaded behind can be hit after {} more of its layer",
-                                       count(schedule.arrival.value, "dispatch"))));
+    out.push_back(sentence(arrives(schedule.arrival.value)));
   }
 }
 
@@ -197,6 +196,18 @@ std::string action(MissAction action) {
       break;
   }
   return "the expert is left out";
+}
+
+std::string arrives(uint32_t dispatches) {
+  const std::string when = dispatches == 1 ? "dispatch" : count(dispatches, "dispatch");
+  return fmt::format("what is loaded behind can be hit only after its layer's next {}", when);
+}
+
+std::string handled(const Expr& order) {
+  const bool falls = order.root().op == ExprOp::negate;  // `most(E)` is held as `least(-E)`
+  Expr value = order;
+  if (falls) value.nodes.resize(order.root().operand[0] + 1);  // children stand before their parents
+  return fmt::format("the experts of a dispatch are handled by {} {}", falls ? "falling" : "rising", code(value));
 }
 
 std::string miss(const ScheduleRule& schedule) {
@@ -283,8 +294,7 @@ Sentences on_miss(const Policy& policy) {
                                        code(schedule.drop.value))));
   }
   if (!schedule.order.value.empty()) {
-    out.push_back(
-        sentence(fmt::format("the experts of a dispatch are handled by rising {}", code(schedule.order.value))));
+    out.push_back(sentence(handled(schedule.order.value)));
   }
   if (schedule.priority_routing.value) out.push_back("Loads that the dispatch waits for go by router weight.");
   if (!schedule.overlap.value) out.push_back("Transfers do not run beside compute.");
@@ -303,7 +313,8 @@ Sentences early(const Policy& policy) {
     out.push_back(
         sentence(fmt::format("only the first {} of a layer are considered", count(rule.top->value, "candidate"))));
   }
-  if (!rule.when.value.empty()) out.push_back(sentence(fmt::format("only while {}", code(rule.when.value))));
+  if (!rule.when.value.empty())
+    out.push_back(sentence(fmt::format("an expert is fetched early only while {}", code(rule.when.value))));
   if (rule.admit.value.kind == Admit::when) {
     out.push_back(sentence(fmt::format("a candidate is fetched only if {}", code(rule.admit.value.condition))));
   }

@@ -84,7 +84,7 @@ expect 0 '^  two.moe:1:33: a capacity of 4 is below the 6 experts .*\(MOE2208\);
 expect 0 '^      "exactness": "exact",$' "$moec" explain two.moe --format json
 expect 0 '^policy `half`$' bash -c '"$1" explain - < good.moe' _ "$moec"
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" explain bad.moe
-expect 2 'no policy' "$moec" explain two.moe --policy three
+expect 1 'error\[MOE2802\]: the file has no policy called `three`' "$moec" explain two.moe --policy three
 expect 3 'cannot open `missing.moe`' "$moec" explain missing.moe
 cp good.moe 2103 && expect 0 '^# MOE2103: ' "$moec" explain 2103 && expect 0 '^policy `half`$' "$moec" explain ./2103
 
@@ -124,7 +124,7 @@ for policy in "$root"/stdlib-policies/*.moe; do
   expect 0 ': ok, ' "$moec" validate --Werror "$policy" --model "$model"
   "$moec" compile "$policy" --model "$model" -o p.so > /dev/null 2>&1 && continue
   expect 3 'no native code is made for `' "$moec" compile "$policy" --model "$model" -o p.so
-  expect 0 '"dispatches"' "$moec" replay "$policy" --trace trace.jsonl --engine interp --format json
+  expect 0 '"dispatches"' "$moec" replay "$policy" --trace trace.jsonl --engine interp --format json --model 2x4x2:1000
 done
 for name in lru lfu fifo score freq_threshold lookahead cpu_fallback; do
   expect 0 '' "$moec" compile "$root/stdlib-policies/$name.moe" --model "$model" -o p.so

@@ -139,9 +139,9 @@ TEST_CASE("adaptive: guesses more when the engine waits, nothing when loads queu
   waiting.stall_ms = 500;
   moe::ir::MeasuredInputs queued;
   queued.queue_depth = 9;
-  CHECK(most_fetched(40, calm) == 2);
-  CHECK(most_fetched(24, waiting) == 2);  // 48 dispatches: not long enough
-  CHECK(most_fetched(40, waiting) == 4);
+  CHECK(most_fetched(40, calm) == 1);
+  CHECK(most_fetched(24, waiting) == 1);  // 48 dispatches: not long enough
+  CHECK(most_fetched(40, waiting) == 2);
   most_fetched(1, queued);
   CHECK(most_fetched(10, queued) == 0);
 }

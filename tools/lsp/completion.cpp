@@ -201,7 +201,6 @@ class Completer {
         add_call(key.name, "most");
         break;
       case ValueType::admit:
-      case ValueType::drop:
         add_call(key.name, "when");
         break;
       case ValueType::pins:
