@@ -7,6 +7,7 @@
 set -uo pipefail
 root=$(cd "$1" && pwd) || exit 3
 export PATH=$2:$PATH
+export MOE_STD=$root/stdlib-policies
 work=$(mktemp -d) || exit 3
 trap 'rm -rf "$work"' EXIT
 bad=0
