@@ -172,6 +172,7 @@ class Interpreter {
   bool is_here(const Instance& instance, uint32_t key) const;
   void record_use(Context& context);
   void update_rates(Context& context);
+  Observation observation_of(const Context& context) const;  ///< borrows from the context
   void leave_dropped(std::span<const uint32_t> dropped, Context& context);
   void decide_together(Context& context);
   void decide_one_by_one(Context& context);
@@ -223,6 +224,7 @@ class Interpreter {
   bool admits(const AdmitRule& rule, Instance& instance, uint32_t key, const Place& place, Context& context);
 
   // Pressure and time to live.
+  double expert_bytes(const BoundRules& rules) const;  ///< the model's own, else what the policy says
   double memory_used(const BoundRules& rules) const;
   void relieve_pressure(Context& context, bool asked_for);
   bool relieve_instance(Instance& instance, bool spare_selected, Context& context);

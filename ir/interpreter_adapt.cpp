@@ -13,8 +13,7 @@ namespace moe::ir {
 
 double Interpreter::metric(Variable v, const Context& context) const {
   const Instance& instance = instance_of_layer(context.layer);
-  const double bytes = policy_.shape.expert_bytes != 0 ? static_cast<double>(policy_.shape.expert_bytes)
-                                                       : context.rules->expert_size_gb * 1e9;
+  const double bytes = expert_bytes(*context.rules);
   size_t num_resident = 0;
   uint64_t slots = 0;
   for (const Instance& each : instances_) {

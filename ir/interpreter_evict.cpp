@@ -215,6 +215,10 @@ void Interpreter::leave_below_threshold(Context& context) {
 
 // ---- Memory pressure and TTL ----------------------------------------------------------------------------------------
 
+double Interpreter::expert_bytes(const BoundRules& rules) const {
+  return policy_.shape.expert_bytes != 0 ? static_cast<double>(policy_.shape.expert_bytes) : rules.expert_size_gb * 1e9;
+}
+
 double Interpreter::memory_used(const BoundRules& rules) const {
   size_t num_resident = 0;
   for (const Instance& instance : instances_) num_resident += instance.residents.size();

@@ -66,13 +66,7 @@ Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
 
 void Interpreter::observe(Context& context) {
   for (const Strategy strategy : context.rules->strategy.links) (void)predictor(strategy, *context.rules);
-  Observation observation;
-  observation.layer = context.layer;
-  observation.experts = context.decision.experts;
-  observation.num_tokens = context.input->num_tokens;
-  observation.request = *request_;
-  observation.new_request = new_request_;
-  observation.probabilities = context.input->probabilities;
+  const Observation observation = observation_of(context);
   for (auto& [strategy, source] : predictors_) source->observe(observation);
 }
 

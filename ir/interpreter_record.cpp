@@ -15,14 +15,7 @@ void Interpreter::record_use(Context& context) {
   }
   metrics_.add_use(context.layer, context.decision.experts);
   if (!learner_) return;
-  Observation observation;
-  observation.layer = context.layer;
-  observation.experts = context.decision.experts;
-  observation.num_tokens = context.input->num_tokens;
-  observation.request = *request_;
-  observation.new_request = new_request_;
-  observation.probabilities = context.input->probabilities;
-  learner_->observe(observation);
+  learner_->observe(observation_of(context));
 }
 
 // rate += (x - rate) / N for every expert of the layer: x is 1 or the weight for those selected, 0 for the others.
@@ -59,6 +52,17 @@ void Interpreter::update_rates(Context& context) {
       value = value + (x - value) / rate.window;
     }
   }
+}
+
+Observation Interpreter::observation_of(const Context& context) const {
+  Observation observation;
+  observation.layer = context.layer;
+  observation.experts = context.decision.experts;
+  observation.num_tokens = context.input->num_tokens;
+  observation.request = *request_;
+  observation.new_request = new_request_;
+  observation.probabilities = context.input->probabilities;
+  return observation;
 }
 
 }  // namespace moe::ir

@@ -5,28 +5,14 @@
 #include <numeric>
 #include <optional>
 
+#include "ir/cosine.h"
 #include "ir/predictor.h"
-#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
 
 /// Selections of every expert in one request, [layer * num_experts + expert].
 using Matrix = std::vector<uint64_t>;
-
-// Of two rows of counts; 0 when one of them is zero. Every sum is a whole number, so its order does not matter.
-double cosine(const uint64_t* a, const uint64_t* b, size_t size) {
-  double dot = 0, norm_a = 0, norm_b = 0;
-  for (size_t i = 0; i < size; ++i) {
-    const auto x = static_cast<double>(a[i]);
-    const auto y = static_cast<double>(b[i]);
-    dot += x * y;
-    norm_a += x * x;
-    norm_b += y * y;
-  }
-  if (norm_a == 0 || norm_b == 0) return 0;
-  return dot / math::sqrt(norm_a * norm_b);
-}
 
 class Sequence final : public Predictor {
  public:

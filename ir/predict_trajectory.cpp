@@ -5,28 +5,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ir/cosine.h"
 #include "ir/predictor.h"
-#include "runtime/base/math.h"
 
 namespace moe::ir {
 namespace {
 
 /// Router probabilities of one token, [layer * num_experts + expert]; layers that have not run: 0.
 using Map = std::vector<float>;
-
-// Of the first `size` numbers, summed in order; 0 when one side is zero.
-double cosine(const Map& a, const Map& b, size_t size) {
-  double dot = 0, norm_a = 0, norm_b = 0;
-  for (size_t i = 0; i < size; ++i) {
-    const auto x = static_cast<double>(a[i]);
-    const auto y = static_cast<double>(b[i]);
-    dot += x * y;
-    norm_a += x * x;
-    norm_b += y * y;
-  }
-  if (norm_a == 0 || norm_b == 0) return 0;
-  return dot / math::sqrt(norm_a * norm_b);
-}
 
 class Trajectory final : public Predictor {
  public:
@@ -87,9 +73,9 @@ class Trajectory final : public Predictor {
 
   // The first of the most similar. Requires a store that is not empty.
   Match most_similar(const Map& map, size_t size) const {
-    Match best{0, cosine(map, store_[0], size)};
+    Match best{0, cosine(map.data(), store_[0].data(), size)};
     for (size_t i = 1; i < store_.size(); ++i) {
-      const double similarity = cosine(map, store_[i], size);
+      const double similarity = cosine(map.data(), store_[i].data(), size);
       if (similarity > best.similarity) best = {i, similarity};
     }
     return best;
