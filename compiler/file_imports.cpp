@@ -99,7 +99,7 @@ Result<std::string> FileImports::read(const Location& file) {
   // Opening a pipe would wait for its other end.
   const int descriptor = open(file.id.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return failure(std::strerror(errno));
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor);
     return failure("it is no regular file");

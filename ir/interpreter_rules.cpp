@@ -86,8 +86,8 @@ void Interpreter::adopt_eviction(Instance& instance, const BoundRules& rules) {
 // Capacity that shrinks evicts by the rule in force.
 void Interpreter::shrink(Instance& instance, Context& context) {
   while (instance.residents.size() > instance.capacity) {
-    const std::optional<uint32_t> victim = victim_of_cache(
-        instance, [&](uint32_t key) { return !instance.residents.at(key).pinned; }, context);
+    const std::optional<uint32_t> victim =
+        victim_of_cache(instance, [&](uint32_t key) { return !instance.residents.at(key).pinned; }, context);
     if (!victim) return;
     leave(*victim, /*as_victim=*/true, context);
   }

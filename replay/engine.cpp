@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/engine.h"
 
-
 namespace moe::replay {
 namespace {
 

@@ -19,8 +19,8 @@ class TraceFuture final : public ir::Future {
   double next_use(uint32_t key, uint64_t done) const override;
 
  private:
-  std::vector<std::vector<uint64_t>> uses_;   ///< by key, ascending access numbers
-  std::vector<uint64_t> first_access_;        ///< by dispatch
+  std::vector<std::vector<uint64_t>> uses_;  ///< by key, ascending access numbers
+  std::vector<uint64_t> first_access_;       ///< by dispatch
   size_t num_begun_ = 0;
 };
 

@@ -20,9 +20,9 @@ struct Counts {
   uint64_t accesses = 0;    ///< unique experts of dispatches
   uint64_t selections = 0;  ///< (token, k) pairs
   uint64_t hits = 0;
-  uint64_t loads = 0;    ///< demand loads that stay, in front of or behind the computation
-  uint64_t streams = 0;  ///< demand loads that pass through
-  uint64_t cpu = 0;      ///< misses computed on the host, with or without a load behind
+  uint64_t loads = 0;       ///< demand loads that stay, in front of or behind the computation
+  uint64_t streams = 0;     ///< demand loads that pass through
+  uint64_t cpu = 0;         ///< misses computed on the host, with or without a load behind
   uint64_t degraded = 0;    ///< misses served by a lower-precision copy, with the full one loaded behind
   uint64_t shared = 0;      ///< misses that the shared expert stood in for
   uint64_t skipped = 0;     ///< misses left out

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs the tests. The last line is "N passed, N failed"; the exit code is 1 when something failed.
-#   scripts/test.sh         the quick suites, in build/release
+#   scripts/test.sh         the quick suites in build/release, ten seconds of each fuzzer
 #   scripts/test.sh --all   also the slow suites, everything again under ASan+UBSan and TSan, a minute of each fuzzer
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,8 +12,8 @@ case "${1:-}" in
   *) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
 esac
 
-presets=(release)
-[[ $all == yes ]] && presets+=(asan tsan fuzz)
+presets=(release fuzz)
+[[ $all == yes ]] && presets+=(asan tsan)
 scripts/setup.sh "${presets[@]}" || exit $?
 
 passed=0 failed=0 skipped=0
@@ -45,6 +45,7 @@ if [[ $all == yes ]]; then
   run_suite fuzz -R "_minute\$"
 else
   run_suite release -LE slow
+  run_suite fuzz -LE slow
 fi
 ((skipped == 0)) || echo "$skipped skipped: what they need is not on this machine"
 echo "$passed passed, $failed failed"

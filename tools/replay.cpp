@@ -57,7 +57,8 @@ void print_result(const replay::ReplayResult& result) {
   fmt::print("  loads       {:>8}    streams {}, on the host {}\n", n.loads, n.streams, n.cpu);
   fmt::print("  evictions   {:>8}\n", n.evictions);
   if (n.degraded + n.shared + n.skipped + n.dropped != 0) {
-    fmt::print("  degraded    {:>8}    shared {}, skipped {}, dropped {}\n", n.degraded, n.shared, n.skipped, n.dropped);
+    fmt::print("  degraded    {:>8}    shared {}, skipped {}, dropped {}\n", n.degraded, n.shared, n.skipped,
+               n.dropped);
   }
   if (n.tier_moves != 0) fmt::print("  tier moves  {:>8}\n", n.tier_moves);
   for (size_t i = 0; i < result.rules_fired.size(); ++i) {
@@ -121,7 +122,8 @@ void register_replay(CLI::App& app, const Common& common, int& exit_code) {
   command->add_option("--decisions", options->decisions, "write every decision as JSON Lines; - is stdout")
       ->type_name("OUT");
   command
-      ->add_option("--engine", options->engine, "who decides: jit (native code) or interp (the reference interpreter); by default native code where "
+      ->add_option("--engine", options->engine,
+                   "who decides: jit (native code) or interp (the reference interpreter); by default native code where "
                    "there is a kernel for all of the policy")
       ->check(CLI::IsMember({"jit", "interp"}));
   command->add_option("--format", options->format, "text or json")->check(CLI::IsMember({"text", "json"}));

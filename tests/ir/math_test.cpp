@@ -118,18 +118,14 @@ void compare(const char* name, Function function, Judge judge, double low, doubl
 }
 
 TEST_CASE("exp, log, log2 and sigmoid") {
-  compare(
-      "exp", math::exp, [](long double x) { return std::exp(x); }, -750, 715);
-  compare(
-      "log", math::log, [](long double x) { return std::log(x); }, 0, 4);
-  compare(
-      "log2", math::log2, [](long double x) { return std::log2(x); }, 0, 4);
+  compare("exp", math::exp, [](long double x) { return std::exp(x); }, -750, 715);
+  compare("log", math::log, [](long double x) { return std::log(x); }, 0, 4);
+  compare("log2", math::log2, [](long double x) { return std::log2(x); }, 0, 4);
   // Where 1 + exp(-x) would round a small exp(x) away, the other form of the same quotient keeps it.
   compare(
       "sigmoid", math::sigmoid,
       [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }, -750, 50);
-  compare(
-      "sqrt", math::sqrt, [](long double x) { return std::sqrt(x); }, 0, 4);
+  compare("sqrt", math::sqrt, [](long double x) { return std::sqrt(x); }, 0, 4);
 }
 
 TEST_CASE("log2 of a power of two is its exponent") {

@@ -33,8 +33,7 @@ class Records : public QueueRule {
   size_t count(Where where) const {
     return std::count_if(records_.begin(), records_.end(), [&](const auto& r) { return r.second.where == where; });
   }
-  std::optional<uint32_t> oldest(
-      Where where, const Pick& pick = [](uint32_t) { return true; }) const {
+  std::optional<uint32_t> oldest(Where where, const Pick& pick = [](uint32_t) { return true; }) const {
     std::optional<uint32_t> best;
     for (const auto& [key, record] : records_) {
       if (record.where != where || !pick(key)) continue;

@@ -96,18 +96,12 @@ TEST_CASE("each broken part is found") {
   const Expr rare = below(Variable::hit_rate, 0.5);
   const std::vector<std::function<void(Policy&)>> damages = {
       [](Policy& p) { p.cache.eviction.value.kind = Eviction::segmented; },
-      [](Policy& p) {
-        p.cache.eviction.value.segments = {Eviction::lru, Eviction::lfu};
-      },
+      [](Policy& p) { p.cache.eviction.value.segments = {Eviction::lru, Eviction::lfu}; },
       [](Policy& p) { p.cache.admit.value.kind = Admit::when; },
       [](Policy& p) { p.cache.admit = AdmitRule(Admit::when), p.cache.admit.value.condition = read(Variable::freq); },
       [](Policy& p) { p.prefetch.strategy.value.links.clear(); },
-      [](Policy& p) {
-        p.prefetch.strategy.value.links = {Strategy::gate, Strategy::none};
-      },
-      [](Policy& p) {
-        p.prefetch.strategy.value.links = {Strategy::gate, Strategy::gate};
-      },
+      [](Policy& p) { p.prefetch.strategy.value.links = {Strategy::gate, Strategy::none}; },
+      [](Policy& p) { p.prefetch.strategy.value.links = {Strategy::gate, Strategy::gate}; },
       [](Policy& p) { p.prefetch.when.value = below(Variable::freq, 1); },
       [](Policy& p) { p.prefetch.store.value = 0; },
       [](Policy& p) { p.prefetch.top = written(0u); },
@@ -118,9 +112,7 @@ TEST_CASE("each broken part is found") {
       [](Policy& p) { p.schedule.order.value = read(Variable::foretold); },
       [](Policy& p) { p.schedule.cpu_setup.value = read(Variable::size); },
       [&](Policy& p) { p.schedule.on_miss.value = {arm(MissAction::load, rare)}; },
-      [](Policy& p) {
-        p.schedule.on_miss.value = {arm(MissAction::load), arm(MissAction::cpu)};
-      },
+      [](Policy& p) { p.schedule.on_miss.value = {arm(MissAction::load), arm(MissAction::cpu)}; },
       [](Policy& p) { p.schedule.on_miss.value = {arm(MissAction::skip)}; },
       [](Policy& p) { p.schedule.drop.value = below(Variable::weight, 0.1); },
       [](Policy& p) { p.schedule.gpu_time.value = read(Variable::size); },
@@ -129,21 +121,11 @@ TEST_CASE("each broken part is found") {
       [](Policy& p) { p.per_layer.emplace().min_capacity.value = 65; },
       [](Policy& p) { p.tiers.emplace(); },
       [](Policy& p) { p.memory.emplace().warn.value = 0; },
-      [](Policy& p) {
-        p.bands = {{3, 2, {}, {}, {}, {}, {}}};
-      },
-      [](Policy& p) {
-        p.bands = {{0, 2, {}, {}, {}, {}, {}}, {2, 3, {}, {}, {}, {}, {}}};
-      },
-      [](Policy& p) {
-        p.bands = {{0, 2, {{Key::ttl, true, {}}}, {}, {}, {}, {}}};
-      },
-      [](Policy& p) {
-        p.bands = {{0, 2, {{Key::ttl, uint64_t{0}, {}}}, {}, {}, {}, {}}};
-      },
-      [](Policy& p) {
-        p.phases = {{Phase::decode, {}, {}}, {Phase::decode, {}, {}}};
-      },
+      [](Policy& p) { p.bands = {{3, 2, {}, {}, {}, {}, {}}}; },
+      [](Policy& p) { p.bands = {{0, 2, {}, {}, {}, {}, {}}, {2, 3, {}, {}, {}, {}, {}}}; },
+      [](Policy& p) { p.bands = {{0, 2, {{Key::ttl, true, {}}}, {}, {}, {}, {}}}; },
+      [](Policy& p) { p.bands = {{0, 2, {{Key::ttl, uint64_t{0}, {}}}, {}, {}, {}, {}}}; },
+      [](Policy& p) { p.phases = {{Phase::decode, {}, {}}, {Phase::decode, {}, {}}}; },
       [&](Policy& p) { p.adapt = {rule_of(rare, set(Key::capacity, slots(0)))}; },
       [&](Policy& p) { p.adapt = {rule_of(rare, {})}; },
       [&](Policy& p) { p.adapt = {rule_of({}, set(Key::capacity, slots(2)))}; },
@@ -154,9 +136,7 @@ TEST_CASE("each broken part is found") {
         p.adapt[0].actions[0].name = "nobody";
       },
       [](Policy& p) { p.choose.emplace_back().reward = read(Variable::hit_rate); },
-      [](Policy& p) {
-        p.alternatives = {base(), base()};
-      },
+      [](Policy& p) { p.alternatives = {base(), base()}; },
   };
   CHECK(verify(base()).empty());
   for (size_t i = 0; i < damages.size(); ++i) {
