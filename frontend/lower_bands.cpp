@@ -39,6 +39,7 @@ class OverrideLowering {
       seen.push_back(inner);
     }
     std::stable_sort(out_.keys.begin(), out_.keys.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+    if (out_.tiers) check_capacity_beside_tiers();
     return std::move(out_);
   }
 
@@ -58,6 +59,7 @@ class OverrideLowering {
     const std::string_view name = inner.name.text;
     if (name == "tiers") {
       out_.tiers = lower_tiers(context_, inner);
+      if (!layered_) error_one_cache("tiers", inner.name.span);
       return;
     }
     const BlockValues values = check_block(context_, inner, *find_block(name), override_of_);
@@ -87,6 +89,17 @@ class OverrideLowering {
     }
   }
 
+  // As in the policy itself: one of the two says how large the fastest tier is.
+  void check_capacity_beside_tiers() {
+    for (const ir::Assignment& assignment : out_.keys) {
+      if (assignment.key != ir::Key::capacity) continue;
+      auto& error = context_.diagnostics.error("MOE2165", assignment.span, "`tiers` says how large the fastest tier is",
+                                               "remove `capacity` here, and set that of the first tier");
+      error.related_span = out_.tiers->span;
+      error.related_message = "`tiers` is here";
+    }
+  }
+
   // One cache for all layers has one capacity, one eviction rule, ...: what is decided expert by expert may differ.
   void check_one_cache(const std::vector<ir::Assignment>& keys) {
     for (const ir::Assignment& assignment : keys) {
@@ -94,12 +107,15 @@ class OverrideLowering {
           assignment.key == ir::Key::one_by_one) {
         continue;
       }
-      context_.diagnostics.error("MOE2137", assignment.span,
-                                 fmt::format("{} cannot differ from layer to layer in one cache for all layers",
-                                             quote(ir::info_of(assignment.key).name)),
-                                 "write `scope = layer` in the policy's own `cache`");
+      error_one_cache(ir::info_of(assignment.key).name, assignment.span);
       return;
     }
+  }
+
+  void error_one_cache(std::string_view what, ir::SourceSpan span) {
+    context_.diagnostics.error(
+        "MOE2137", span, fmt::format("{} cannot differ from layer to layer in one cache for all layers", quote(what)),
+        "write `scope = layer` in the policy's own `cache`");
   }
 
   const CheckContext& context_;

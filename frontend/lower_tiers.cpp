@@ -10,13 +10,13 @@
 #include "frontend/lower_expr.h"
 #include "frontend/lower_shared.h"
 #include "frontend/text.h"
+#include "ir/print_value.h"
 
 namespace moe::frontend {
 namespace {
 
 constexpr size_t kMaxTiers = 16;
 constexpr int kNumLocations = static_cast<int>(ir::Location::disk) + 1;
-constexpr int kNumDtypes = static_cast<int>(ir::Dtype::int2) + 1;
 
 bool is_grouped(ir::Dtype dtype) {
   return dtype == ir::Dtype::int8 || dtype == ir::Dtype::int4 || dtype == ir::Dtype::int2;
@@ -63,10 +63,18 @@ class TiersLowering {
     values.read("direct", out_.direct);
     if (const auto* eviction = values.get<ir::EvictionRule>("eviction")) {
       out_.eviction = {*eviction, values.find("eviction")->span};
+      check_lower_eviction(*out_.eviction);
     }
     if (const auto* ladder = values.get<ir::Ladder>("precision")) {
       out_.precision = {*ladder, values.find("precision")->span};
     }
+  }
+
+  // Scores, shares and segments are kept of what the cache holds.
+  void check_lower_eviction(const ir::Sourced<ir::EvictionRule>& rule) {
+    if (ir::rules_lower_tiers(rule.value)) return;
+    error("MOE2172", rule.span, fmt::format("the tiers below the first cannot go by {}", quote(ir::print(rule.value))),
+          "write `lru`, `lfu`, `fifo`, a queue rule such as `s3_fifo`, or `least(E)`");
   }
 
   void lower_tier(const ast::Block& block) {
@@ -78,7 +86,7 @@ class TiersLowering {
       tier.name = {block.label->text, block.label->span};
     }
     values.read_word("location", tier.location, kNumLocations);
-    values.read_word("dtype", tier.dtype, kNumDtypes);
+    values.read_word("dtype", tier.dtype, ir::kNumDtypes);
     if (const auto* capacity = values.get<ir::Capacity>("capacity")) {
       tier.capacity = {*capacity, values.find("capacity")->span};
     }

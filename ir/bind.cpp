@@ -8,7 +8,8 @@
 //   2215 model shape out of range    2216 pressure never reached (W)      2217 pressure at one expert (W)
 //   2218 a band beyond the model     2219 capacity of a band, one cache   2220 min_capacity above the budget
 //   2221 hottest without a profile   2222 a | b with one slot (W)         2223 an alternative of another scope
-//   2224 the profile is of another model
+//   2224 the profile is of another model              2225 the profile's weights are of another window (W)
+//   2226 the learner is too large
 #include "ir/bind.h"
 
 #include <fmt/format.h>
@@ -19,6 +20,7 @@
 #include "ir/allocate.h"
 #include "ir/bind_capacity.h"
 #include "ir/keys.h"
+#include "ir/predictor.h"
 #include "ir/shape.h"
 
 namespace moe::ir {
@@ -82,6 +84,45 @@ bool check_alternatives(const BindContext& context) {
   return fine;
 }
 
+// Weights of another window, or none, would start the learner from zero without a word.
+void warn_about_weights(const BindContext& context) {
+  const std::optional<LearnRule>& learn = context.policy.learn;
+  const Profile* profile = context.options.profile.get();
+  if (!learn || profile == nullptr) return;
+  const bool named = !learn->profile.value.empty();
+  const SourceSpan span = named ? learn->profile.span : learn->window.span;
+  if (profile->learned.empty()) {
+    if (!named) return;
+    context.diagnostics.warning("MOE2225", span, "the profile has no weights of a learner, which starts from zero",
+                                "remove `profile`, or fit weights with `moec profile`");
+    return;
+  }
+  const uint64_t wanted = Learner::num_weights(context.shape.num_experts, learn->window.value);
+  const uint64_t given = profile->learned.front().size();
+  if (given == wanted) return;
+  context.diagnostics.warning(
+      "MOE2225", span,
+      fmt::format("the profile has {} weights for each layer, a window of {} takes {}: the learner starts from zero",
+                  given, learn->window.value, wanted),
+      "give `window` the value that the profile was made with");
+}
+
+bool check_learner(const BindContext& context) {
+  constexpr double kMostBytes = 0x1p32;  // far above what pays: the default window on 61 layers of 256 takes 1.5 GB
+  if (!context.policy.learn) return true;
+  const LearnRule& learn = *context.policy.learn;
+  const auto weights = static_cast<double>(Learner::num_weights(context.shape.num_experts, learn.window.value));
+  const double bytes = weights * sizeof(double) * context.shape.num_layers;
+  if (bytes <= kMostBytes) return true;
+  context.diagnostics.error(
+      "MOE2226", learn.window.span,
+      fmt::format("a learner that looks back on {} dispatches takes {:.1f} GB on this model, more than {:.1f}",
+                  learn.window.value, bytes * 1e-9, kMostBytes * 1e-9),
+      fmt::format("write `window = {}` or less",
+                  std::max<uint64_t>(1, static_cast<uint64_t>(learn.window.value * kMostBytes / bytes))));
+  return false;
+}
+
 // A capacity of one expert that the text itself writes has been warned of when it was checked.
 void warn_about_segments(const BindContext& context, uint32_t capacity) {
   if (context.rules.cache.eviction.value.kind != Eviction::segmented || capacity >= 2) return;
@@ -99,7 +140,7 @@ class VariantCheck {
   explicit VariantCheck(const BindContext& context) : context_(context) {}
 
   bool all() {
-    for (const Band& band : context_.policy.bands) check(context_.rules, band.overrides);
+    for (const Band& band : context_.policy.bands) check(rules_of(context_.policy, band), {});
     for (const PhaseRule& phase : context_.policy.phases) check(context_.rules, phase.overrides);
     for (const AdaptRule& rule : context_.policy.adapt) check_actions(rule.actions);
     if (context_.policy.memory) {
@@ -109,7 +150,7 @@ class VariantCheck {
     for (const Policy& other : context_.policy.alternatives) {
       const Rules rules = rules_of(other);
       check(rules, {});
-      for (const Band& band : other.bands) check(rules, band.overrides);
+      for (const Band& band : other.bands) check(rules_of(other, band), {});
       for (const PhaseRule& phase : other.phases) check(rules, phase.overrides);
     }
     return fine_;
@@ -306,6 +347,8 @@ std::optional<BoundPolicy> bind(const Policy& policy, const ModelShape& shape, c
   warn_about_segments(context, *capacity);
   fine = check_bands(context) && fine;
   fine = check_alternatives(context) && fine;
+  fine = check_learner(context) && fine;
+  warn_about_weights(context);
   fine = bind_per_layer(context, bound) && fine;
   if (fine) fine = VariantCheck(context).all();
   if (!fine || !bind_experts(context, bound)) return std::nullopt;

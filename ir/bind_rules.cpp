@@ -131,22 +131,26 @@ void bind_schedule(const ScheduleRule& rule, BoundRules& out) {
   out.priority_routing = rule.priority_routing.value;
 }
 
-const Band* band_of(const Policy& policy, uint32_t layer) {
-  for (const Band& band : policy.bands) {
-    if (band.first <= layer && layer <= band.last) return &band;
-  }
-  return nullptr;
+void take_fastest(const std::optional<TiersRule>& tiers, Rules& rules) {
+  if (!tiers || tiers->tiers.empty()) return;
+  const Tier& fastest = tiers->tiers.front();
+  Capacity whatever_fits;
+  whatever_fits.kind = Capacity::Kind::automatic;
+  rules.cache.capacity = fastest.capacity.value_or(Sourced<Capacity>(whatever_fits, fastest.span));
 }
 
 }  // namespace
 
 Rules rules_of(const Policy& policy) {
   Rules rules = policy.rules();
-  if (!policy.tiers || policy.tiers->tiers.empty()) return rules;
-  const Tier& fastest = policy.tiers->tiers.front();
-  Capacity whatever_fits;
-  whatever_fits.kind = Capacity::Kind::automatic;
-  rules.cache.capacity = fastest.capacity.value_or(Sourced<Capacity>(whatever_fits, fastest.span));
+  take_fastest(policy.tiers, rules);
+  return rules;
+}
+
+Rules rules_of(const Policy& policy, const Band& band) {
+  Rules rules = rules_of(policy);
+  take_fastest(band.tiers, rules);
+  for (const Assignment& assignment : band.overrides) assign(rules, assignment);
   return rules;
 }
 
@@ -161,10 +165,8 @@ bool bind_rules(const BindContext& context, uint32_t capacity, BoundRules& out) 
 BoundRules rules_in_force(const BoundPolicy& policy, const RulesQuery& query) {
   if (policy.source == nullptr) return policy;
   const Policy& whole = query.alternative ? policy.source->alternatives[*query.alternative] : *policy.source;
-  Rules rules = rules_of(whole);
-  if (const Band* band = band_of(whole, query.layer)) {
-    for (const Assignment& assignment : band->overrides) assign(rules, assignment);
-  }
+  const Band* band = whole.band_of(query.layer);
+  Rules rules = band != nullptr ? rules_of(whole, *band) : rules_of(whole);
   for (const PhaseRule& phase : whole.phases) {
     if (phase.phase != query.phase) continue;
     for (const Assignment& assignment : phase.overrides) assign(rules, assignment);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/expr.h"
+#include "ir/policy.h"
 
 namespace moe::ir {
 
@@ -76,6 +77,14 @@ struct TierMove {
   friend bool operator==(const TierMove&, const TierMove&) = default;
 };
 
+/// With `precision = by (E) [...]`: which copy of an expert the first tier holds from now on.
+struct PrecisionChoice {
+  uint32_t key = 0;
+  Dtype dtype = Dtype::as_stored;
+  bool raised = false;  ///< it was there in a lower precision, and stays usable in that until this copy has arrived
+  friend bool operator==(const PrecisionChoice&, const PrecisionChoice&) = default;
+};
+
 /// Everything that one dispatch decided. Keys are layer * num_experts + expert.
 struct Decision {
   std::vector<ExpertDecision> experts;  ///< in order of first appearance, row by row
@@ -83,6 +92,7 @@ struct Decision {
   std::vector<uint32_t> prefetched;     ///< keys, in order
   std::vector<uint32_t> dropped{};      ///< experts that `drop` left out: no accesses
   std::vector<TierMove> moves{};
+  std::vector<PrecisionChoice> precisions{};
   std::vector<uint32_t> rules_fired{};  ///< places in BoundPolicy::adapt
   std::vector<std::string> signals{};
   friend bool operator==(const Decision&, const Decision&) = default;

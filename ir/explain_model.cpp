@@ -78,15 +78,22 @@ void slots(const BoundPolicy& policy, Sentences& out) {
   out.push_back(sentence(memory));
 }
 
-// What copies in another precision take depends on how the model is stored, which its shape does not say.
+// A shape says how large an expert is, not in which precision it is stored: taken as 16 bits a weight.
 void other_tiers(const BoundPolicy& policy, Sentences& out) {
   if (policy.source == nullptr || !policy.source->tiers) return;
   const std::vector<Tier>& tiers = policy.source->tiers->tiers;
   for (size_t i = 1; i < tiers.size(); ++i) {
-    if (tiers[i].location.value != Location::gpu) continue;
-    out.push_back(sentence(fmt::format(
-        "copies in `{}` come on top, {} each", tiers[i].name.value,
-        tiers[i].dtype.value == Dtype::as_stored ? "as large" : fmt::format("in {}", to_word(tiers[i].dtype.value)))));
+    const Tier& tier = tiers[i];
+    if (tier.location.value != Location::gpu) continue;
+    const bool converted = tier.dtype.value != Dtype::as_stored;
+    const std::string how = converted ? fmt::format("in {}", to_word(tier.dtype.value)) : "as large";
+    std::string text = fmt::format("copies in `{}` come on top, {}", tier.name.value, how);
+    if (policy.shape.expert_bytes != 0) {
+      const double part = bits_per_weight(tier.dtype.value, tier.group_size.value) / 16;
+      text += fmt::format(": {} each{}", size(static_cast<double>(policy.shape.expert_bytes) * part),
+                          converted ? " if the model is stored in 16 bits" : "");
+    }
+    out.push_back(sentence(text));
   }
 }
 

@@ -23,12 +23,12 @@ Interpreter::Interpreter(const BoundPolicy& policy)
       arms_(policy.options.seed, 2),
       metrics_(policy.shape.num_layers, policy.monitor_window,
                policy.per_layer ? policy.per_layer->entropy_window.value : PerLayerRule{}.entropy_window.value) {
+  place_tiers();
   collect_rates();
   if (policy_.learn) {
     learner_ = std::make_unique<Learner>(policy_.shape.num_layers, policy_.shape.num_experts, *policy_.learn,
                                          policy_.options.profile.get());
   }
-  if (policy_.source && policy_.source->tiers) tiers_ = std::make_unique<TierModel>(*policy_.source->tiers, policy_);
   Context start;
   for (uint32_t i = 0; i < instances_.size(); ++i) {
     if (policy_.per_layer) instances_[i].capacity = policy_.capacity_of(i);
@@ -40,9 +40,10 @@ Interpreter::Interpreter(const BoundPolicy& policy)
     state.pinned = pinned;
     Instance& instance = instance_of_key(key);
     if (is_segmented(instance) && segment_size(instance, 0) >= segment_capacity(instance, 0)) state.segment = 1;
+    start.rules = instance.rules;
+    enter_first_tier(key, state, start);
     if (instance.order[state.segment]) instance.order[state.segment]->insert(key);
     instance.residents[key] = state;
-    if (tiers_) tiers_->load(key, start.decision.moves);
   };
   for (const uint32_t key : policy_.pins) load_at_start(key, true);
   for (const uint32_t key : policy_.preload) load_at_start(key, false);

@@ -66,6 +66,7 @@ class Interpreter {
 
  private:
   friend class ExpertEnvironment;
+  using Keys = std::vector<uint32_t>;
 
   /// State of a resident, kept under every rule.
   struct Resident {
@@ -81,6 +82,7 @@ class Interpreter {
     uint8_t segment = 0;           ///< of a | b
     double foretold = 0;           ///< the last prediction about it since it was loaded
     uint64_t arrives = 0;          ///< dispatch of its layer from which it can be hit
+    size_t rung = 0;               ///< of the ladder: the precision that it is held in
   };
   /// A cache instance: the whole cache, or one layer's.
   struct Instance {
@@ -142,7 +144,6 @@ class Interpreter {
     size_t arm = 0;
     uint64_t since = 0;  ///< dispatches of this arm
   };
-  using Keys = std::vector<uint32_t>;
 
   // Identity.
   uint32_t key_of(uint32_t layer, uint32_t expert) const { return layer * policy_.shape.num_experts + expert; }
@@ -241,6 +242,17 @@ class Interpreter {
   void try_prefetch(const Candidate& candidate, Context& context);
   double predicted_of(uint32_t key) const;
 
+  // Tiers (interpreter_tiers.cpp).
+  void place_tiers();
+  TierModel* tiers_of_layer(uint32_t layer) const { return tiers_[layer]; }
+  TierModel::Answers answers(Context& context);
+  uint32_t victim_of_tier(const EvictionRule& rule, const Keys& held, Context& context);
+  size_t rung_of(uint32_t key, Context& context);
+  void enter_first_tier(uint32_t key, Resident& state, Context& context);
+  void pass_through(uint32_t key, Context& context);
+  void leave_first_tier(uint32_t key, Context& context);
+  void move_between_tiers(Context& context);
+
   // What changes over time (interpreter_adapt.cpp).
   void rebalance(Allocation allocation, Context& context);
   std::vector<double> entropy_signal() const;
@@ -281,7 +293,8 @@ class Interpreter {
   std::optional<size_t> alternative_;
   Pcg32 arms_;
   Metrics metrics_;
-  std::unique_ptr<TierModel> tiers_;
+  std::vector<std::unique_ptr<TierModel>> tier_models_;  ///< the policy's and its bands'
+  std::vector<TierModel*> tiers_;                        ///< per layer; null: no tiers there
 };
 
 }  // namespace moe::ir

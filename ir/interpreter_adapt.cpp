@@ -58,18 +58,7 @@ double Interpreter::metric(Variable v, const Context& context) const {
 
 // Step 5, after pressure and time to live: counters, then slots, then rules in order of text, then policies.
 void Interpreter::end_dispatch(Context& context) {
-  if (tiers_) {
-    for (const ExpertDecision& expert : context.decision.experts) {
-      const uint32_t subject = key_of(context.layer, expert.expert);
-      tiers_->access(
-          subject,
-          [&](const Expr& condition, uint32_t key) {
-            ExpertEnvironment environment(*this, context, instance_of_key(key), key);
-            return evaluate(condition, environment) != 0;
-          },
-          context.decision.moves);
-    }
-  }
+  move_between_tiers(context);
   Metrics::Sample sample;
   sample.accesses = context.decision.experts.size();
   sample.hits = context.hits;

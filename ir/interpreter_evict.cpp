@@ -14,7 +14,7 @@ void Interpreter::leave(uint32_t key, bool as_victim, Context& context) {
   if (instance.order[found->second.segment]) instance.order[found->second.segment]->leave(key, as_victim);
   instance.residents.erase(found);
   context.decision.evicted.push_back(key);
-  if (tiers_) tiers_->evict(key, context.decision.moves);
+  leave_first_tier(key, context);
   if (!policy_.per_layer || !as_victim) return;
   instance.ghosts.push_front(key);
   if (instance.ghosts.size() > policy_.per_layer->max_capacity.value) instance.ghosts.pop_back();
@@ -174,9 +174,9 @@ Interpreter::Place Interpreter::find_place(Instance& instance, uint32_t newcomer
 void Interpreter::take_place(Instance& instance, const Place& place, uint32_t key, Resident state, Context& context) {
   if (place.leaver) leave(*place.leaver, /*as_victim=*/true, context);
   if (place.demoted) move_to_segment(instance, *place.demoted, 1);
+  enter_first_tier(key, state, context);
   instance.residents[key] = state;
   if (instance.order[0]) instance.order[0]->insert(key);
-  if (tiers_) tiers_->load(key, context.decision.moves);
 }
 
 bool Interpreter::admits(const AdmitRule& rule, Instance& instance, uint32_t key, const Place& place,

@@ -20,6 +20,8 @@ void Interpreter::collect_rates() {
   };
   visit_exprs(static_cast<const BoundRules&>(policy_), collect);
   if (policy_.source) visit_exprs(*policy_.source, collect);
+  reads_seen_ = reads_seen_ || std::any_of(tier_models_.begin(), tier_models_.end(),
+                                           [](const auto& tiers) { return tiers->eviction().kind == Eviction::lfu; });
   for (ExpertState& state : experts_) state.rates.assign(rate_keys_.size(), 0);
 }
 

@@ -62,7 +62,8 @@ bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool m
   const double deadline = context.rules->deadline_ms;
   if (deadline > 0 && load_ms(context, context.loads_chosen) > deadline) return false;
   if (action != MissAction::degrade) return true;
-  return tiers_ && tiers_->has_lower_copy(key_of(context.layer, expert.expert));
+  const TierModel* tiers = tiers_of_layer(context.layer);
+  return tiers != nullptr && tiers->has_lower_copy(key_of(context.layer, expert.expert));
 }
 
 MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, Context& context) {
@@ -143,7 +144,9 @@ Action Interpreter::act_on_miss(const Miss& miss, Context& context) {
     case MissAction::skip:
       return Action::skip;
     case MissAction::load:
-      return try_load(*miss.expert, miss.access_number, context) ? Action::load : Action::stream;
+      if (try_load(*miss.expert, miss.access_number, context)) return Action::load;
+      pass_through(key_of(context.layer, miss.expert->expert), context);
+      return Action::stream;
     case MissAction::cpu_load:
       return try_load(*miss.expert, miss.access_number, context, context.rules->arrival != 0) ? Action::cpu_load
                                                                                               : Action::cpu;

@@ -43,6 +43,7 @@ enum class MissAction : uint8_t { load, cpu, cpu_load, degrade, shared, skip };
 enum class Allocation : uint8_t { entropy, uniform, utility };
 enum class Location : uint8_t { gpu, host, disk };
 enum class Dtype : uint8_t { as_stored, f32, bf16, f16, f8_e4m3, int8, int4, int2 };
+inline constexpr size_t kNumDtypes = 8;
 
 /// The word of the language for a value, as it is written in a policy. `least` and `segmented` have none of their own.
 std::string_view to_word(Eviction);
@@ -370,6 +371,10 @@ struct Move {
   }
 };
 
+/// Bits that a weight takes, scales included: int8, int4 and int2 share a bf16 scale and shift among `group_size`
+/// weights. as_stored counts as bf16, which checkpoints mostly are.
+double bits_per_weight(Dtype dtype, uint64_t group_size);
+
 /// precision = by (E) [ bf16 >= 0.5, int4 ]
 struct Ladder {
   struct Rung {
@@ -381,6 +386,9 @@ struct Ladder {
   std::vector<Rung> rungs;  ///< thresholds fall; the last takes the rest
   friend bool operator==(const Ladder&, const Ladder&) = default;
 };
+
+/// Whether tiers below the first can let go by it: score, freq_threshold and a | b need what only a cache counts.
+bool rules_lower_tiers(const EvictionRule& rule);
 
 /// Where weights can live, fastest first (`tiers { ... }`).
 struct TiersRule {
@@ -462,6 +470,8 @@ struct Policy {
   SourceSpan span;                   ///< the whole policy
 
   Rules rules() const { return {cache, prefetch, schedule}; }
+  /// The band of a layer; null: none has it.
+  const Band* band_of(uint32_t layer) const;
   friend bool operator==(const Policy& a, const Policy& b);
 };
 

@@ -7,29 +7,11 @@
 namespace moe::ir {
 namespace {
 
-// Bits of a weight; as_stored counts as bf16, what checkpoints mostly are.
-uint32_t bits_of(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::f32:
-      return 32;
-    case Dtype::f8_e4m3:
-    case Dtype::int8:
-      return 8;
-    case Dtype::int4:
-      return 4;
-    case Dtype::int2:
-      return 2;
-    default:
-      return 16;
-  }
-}
-
 // Experts that a tier holds: sizes scale with the bits of its weights.
-uint64_t experts_in(const Tier& tier, const BoundPolicy& policy) {
-  const uint64_t all = policy.num_keys();
+uint64_t experts_in(const Tier& tier, const BoundPolicy& policy, uint64_t all) {
   if (!tier.capacity) return all;
   const Capacity& capacity = tier.capacity->value;
-  const double bytes = policy.expert_size_gb * 1e9 * bits_of(tier.dtype.value) / 16.0;
+  const double bytes = policy.expert_size_gb * 1e9 * bits_per_weight(tier.dtype.value, tier.group_size.value) / 16;
   switch (capacity.kind) {
     case Capacity::Kind::slots:
       return std::min(capacity.amount, all);
@@ -45,8 +27,22 @@ uint64_t experts_in(const Tier& tier, const BoundPolicy& policy) {
 
 }  // namespace
 
-TierModel::TierModel(const TiersRule& rule, const BoundPolicy& policy) : rule_(rule), num_keys_(policy.num_keys()) {
-  for (const Tier& tier : rule_.tiers) levels_.push_back({&tier, experts_in(tier, policy), false, {}});
+EvictionRule lower_eviction(const TiersRule& tiers, const EvictionRule& of_cache) {
+  const EvictionRule& rule = tiers.eviction ? tiers.eviction->value : of_cache;
+  return rules_lower_tiers(rule) ? rule : EvictionRule{};
+}
+
+TierModel::TierModel(const TiersRule& rule, const EvictionRule& of_cache, const BoundPolicy& policy,
+                     uint32_t num_layers)
+    : rule_(rule), eviction_(lower_eviction(rule, of_cache)) {
+  const uint64_t all = uint64_t{num_layers} * policy.shape.num_experts;
+  for (const Tier& tier : rule_.tiers) {
+    Level level;
+    level.tier = &tier;
+    level.capacity = experts_in(tier, policy, all);
+    level.queue = make_queue_rule(eviction_.kind, static_cast<uint32_t>(level.capacity));
+    levels_.push_back(std::move(level));
+  }
   levels_.back().holds_all = levels_.size() > 1;
 }
 
@@ -63,33 +59,43 @@ bool TierModel::holds(uint32_t tier, uint32_t key) const {
 }
 
 void TierModel::touch(uint32_t tier, uint32_t key) {
-  std::vector<uint32_t>& order = levels_[tier].order;
-  const auto found = std::find(order.begin(), order.end(), key);
-  if (found != order.end()) std::rotate(found, found + 1, order.end());
+  Level& level = levels_[tier];
+  const auto found = std::find(level.order.begin(), level.order.end(), key);
+  if (found == level.order.end()) return;
+  if (level.queue) level.queue->hit(key);
+  if (eviction_.kind != Eviction::fifo) std::rotate(found, found + 1, level.order.end());
 }
 
-void TierModel::put(uint32_t tier, uint32_t key, uint32_t from, std::vector<TierMove>& moves) {
+void TierModel::drop(Level& level, uint32_t key, bool as_victim) {
+  level.order.erase(std::find(level.order.begin(), level.order.end(), key));
+  if (level.queue) level.queue->leave(key, as_victim);
+}
+
+void TierModel::put(uint32_t tier, uint32_t key, uint32_t from, const Answers& answers, std::vector<TierMove>& moves) {
   Level& level = levels_[tier];
   if (level.holds_all || level.capacity == 0) return;
   if (holds(tier, key)) return touch(tier, key);
+  if (level.queue) level.queue->miss(key);
   if (level.order.size() >= level.capacity) {
-    const uint32_t oldest = level.order.front();
-    level.order.erase(level.order.begin());
-    moves.push_back({oldest, tier, tier});
+    const auto anybody = [](uint32_t) { return true; };
+    const uint32_t victim =
+        level.queue ? level.queue->victim(key, anybody).value() : answers.victim(eviction_, level.order);
+    drop(level, victim, /*as_victim=*/true);
+    moves.push_back({victim, tier, tier});
   }
   level.order.push_back(key);
+  if (level.queue) level.queue->insert(key);
   moves.push_back({key, from, tier});
 }
 
 void TierModel::take(uint32_t tier, uint32_t key, std::vector<TierMove>& moves) {
-  std::vector<uint32_t>& order = levels_[tier].order;
-  const auto found = std::find(order.begin(), order.end(), key);
-  if (found == order.end()) return;
-  order.erase(found);
+  Level& level = levels_[tier];
+  if (level.holds_all || !holds(tier, key)) return;
+  drop(level, key, /*as_victim=*/false);
   moves.push_back({key, tier, tier});
 }
 
-void TierModel::load(uint32_t key, std::vector<TierMove>& moves) {
+void TierModel::load(uint32_t key, const Answers& answers, std::vector<TierMove>& moves) {
   uint32_t source = 1;
   while (source < levels_.size() && !holds(source, key)) ++source;
   if (source >= levels_.size()) return;
@@ -97,7 +103,7 @@ void TierModel::load(uint32_t key, std::vector<TierMove>& moves) {
   if (from_disk && !rule_.direct.value) {
     for (uint32_t i = 1; i < source; ++i) {
       if (levels_[i].tier->location.value != Location::host) continue;
-      put(i, key, source, moves);
+      put(i, key, source, answers, moves);
       if (!rule_.inclusive.value) take(i, key, moves);
       source = i;
       break;
@@ -110,41 +116,31 @@ void TierModel::load(uint32_t key, std::vector<TierMove>& moves) {
   }
 }
 
-void TierModel::evict(uint32_t key, std::vector<TierMove>& moves) {
+void TierModel::evict(uint32_t key, const Answers& answers, std::vector<TierMove>& moves) {
   for (const Move& move : rule_.moves) {
     if (move.promote || !move.condition.empty() || find(move.from.value) != 0) continue;
-    if (const std::optional<uint32_t> to = find(move.to.value)) put(*to, key, 0, moves);
+    if (const std::optional<uint32_t> to = find(move.to.value)) put(*to, key, 0, answers, moves);
   }
 }
 
-void TierModel::access(uint32_t key, const Holds& holds_now, std::vector<TierMove>& moves) {
+void TierModel::access(uint32_t key, const Answers& answers, std::vector<TierMove>& moves) {
   for (const Move& move : rule_.moves) {
     const std::optional<uint32_t> from = find(move.from.value);
     const std::optional<uint32_t> to = find(move.to.value);
     if (move.condition.empty() || !from || !to || *from == 0 || *to == 0) continue;
-    if (!holds(*from, key) || !holds_now(move.condition, key)) continue;
-    put(*to, key, *from, moves);
-    if (!move.promote && !levels_[*from].holds_all) take(*from, key, moves);
+    if (!holds(*from, key) || !answers.holds(move.condition, key)) continue;
+    put(*to, key, *from, answers, moves);
+    if (!move.promote) take(*from, key, moves);
   }
 }
 
 bool TierModel::has_lower_copy(uint32_t key) const {
-  const uint32_t full = bits_of(levels_[0].tier->dtype.value);
+  const auto bits = [](const Tier& tier) { return bits_per_weight(tier.dtype.value, tier.group_size.value); };
   for (uint32_t i = 1; i < levels_.size(); ++i) {
     const Tier& tier = *levels_[i].tier;
-    if (tier.location.value == Location::gpu && bits_of(tier.dtype.value) < full && holds(i, key)) return true;
+    if (tier.location.value == Location::gpu && bits(tier) < bits(*levels_[0].tier) && holds(i, key)) return true;
   }
   return false;
-}
-
-std::vector<uint32_t> TierModel::held(uint32_t tier) const {
-  std::vector<uint32_t> keys = levels_[tier].order;
-  if (levels_[tier].holds_all) {
-    keys.clear();
-    for (uint32_t key = 0; key < num_keys_; ++key) keys.push_back(key);
-  }
-  std::sort(keys.begin(), keys.end());
-  return keys;
 }
 
 }  // namespace moe::ir

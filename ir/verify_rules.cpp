@@ -156,7 +156,10 @@ void verify_tiers(const TiersRule& tiers, Findings& findings) {
     findings.require(move.from.value != move.to.value, "a move goes nowhere");
     if (!move.condition.empty()) verify_condition(move.condition, ExprPlace::expert, "a move", findings);
   }
-  if (tiers.eviction) verify_eviction(tiers.eviction->value, true, "tiers.eviction", findings);
+  if (tiers.eviction) {
+    verify_eviction(tiers.eviction->value, true, "tiers.eviction", findings);
+    findings.require(rules_lower_tiers(tiers.eviction->value), "a rule of the lower tiers that only a cache can go by");
+  }
   if (tiers.precision) verify_ladder(tiers.precision->value, findings);
 }
 

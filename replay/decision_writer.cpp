@@ -76,6 +76,17 @@ void append_decision(std::string& out, uint64_t dispatch, uint64_t token, uint32
       out += ']';
     });
   }
+  if (!decision.precisions.empty()) {
+    append_list(out, "copies", decision.precisions, [&](const ir::PrecisionChoice& choice) {
+      out += '[';
+      append_number(out, choice.key / num_experts);
+      out += ',';
+      append_number(out, choice.key % num_experts);
+      out += ",\"";
+      out += to_word(choice.dtype);
+      out += choice.raised ? "\",\"raised\"]" : "\"]";
+    });
+  }
   if (!decision.signals.empty()) {
     append_list(out, "signal", decision.signals, [&](const std::string& name) { out += '"' + name + '"'; });
   }

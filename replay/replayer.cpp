@@ -142,6 +142,10 @@ class Replay {
       counts->dropped += decision.dropped.size();
       counts->tier_moves += decision.moves.size();
     }
+    for (const ir::PrecisionChoice& choice : decision.precisions) {
+      result_.copies[static_cast<size_t>(choice.dtype)] += 1;
+      result_.raised += choice.raised ? 1 : 0;
+    }
     for (const uint32_t rule : decision.rules_fired) result_.rules_fired[rule] += 1;
     const auto count_keys = [&](const std::vector<uint32_t>& keys, uint64_t Counts::* field) {
       result_.total.*field += keys.size();

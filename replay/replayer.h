@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a trace through a decision engine and counts.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -55,6 +56,9 @@ struct ReplayResult {
   Counts total;
   std::vector<Counts> layers;
   std::vector<uint64_t> rules_fired;  ///< by place in BoundPolicy::adapt
+  /// With `precision = by (E) [...]`: copies that came into the first tier, by their dtype.
+  std::array<uint64_t, ir::kNumDtypes> copies{};
+  uint64_t raised = 0;  ///< of these, in place of a lower copy
 };
 
 /// Replays: each step (a token, or the tokens of equal `steps`) is one dispatch per layer, layers in order. Before

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "replay/replayer.h"
@@ -33,10 +34,23 @@ Json counts_json(const Counts& counts, uint64_t expert_bytes) {
           {"bytes_loaded", expert_bytes != 0 ? Json(counts.transfers() * expert_bytes) : Json(nullptr)}};
 }
 
+// Only where precision is decided expert by expert.
+bool has_ladder(const ReplayResult& result) {
+  return std::any_of(result.copies.begin(), result.copies.end(), [](uint64_t n) { return n != 0; });
+}
+
 Json result_json(const ReplayResult& result) {
   Json json = {{"policy", result.policy}, {"tokens", result.tokens}};
   json.update(counts_json(result.total, result.expert_bytes));
   json["rules_fired"] = result.rules_fired;
+  if (has_ladder(result)) {
+    Json copies = Json::object();
+    for (size_t i = 0; i < result.copies.size(); ++i) {
+      if (result.copies[i] != 0) copies[std::string(to_word(static_cast<ir::Dtype>(i)))] = result.copies[i];
+    }
+    json["copies"] = std::move(copies);
+    json["raised"] = result.raised;
+  }
   json["layers"] = Json::array();
   for (size_t layer = 0; layer < result.layers.size(); ++layer) {
     Json entry = {{"layer", layer}};

@@ -61,6 +61,11 @@ void print_result(const replay::ReplayResult& result) {
                n.dropped);
   }
   if (n.tier_moves != 0) fmt::print("  tier moves  {:>8}\n", n.tier_moves);
+  for (size_t i = 0; i < result.copies.size(); ++i) {
+    if (result.copies[i] == 0) continue;
+    fmt::print("  in {:<9}{:>8}\n", to_word(static_cast<ir::Dtype>(i)), result.copies[i]);
+  }
+  if (result.raised != 0) fmt::print("  raised      {:>8}\n", result.raised);
   for (size_t i = 0; i < result.rules_fired.size(); ++i) {
     if (result.rules_fired[i] != 0) fmt::print("  rule {:<6} {:>8} times\n", i + 1, result.rules_fired[i]);
   }

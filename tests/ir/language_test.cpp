@@ -230,6 +230,100 @@ TEST_CASE("degrade needs a lower copy, and loads behind") {
   CHECK(run.step(0, {1}) == "1 hit");
 }
 
+std::string copies(const Decision& decision) {
+  std::string out;
+  for (const PrecisionChoice& choice : decision.precisions) {
+    if (!out.empty()) out += ", ";
+    out += std::to_string(choice.key) + " " + std::string(to_word(choice.dtype)) + (choice.raised ? " raised" : "");
+  }
+  return out;
+}
+
+TEST_CASE("a ladder gives each expert a precision, and raises it") {
+  Run run(R"(policy p {
+    cache { scope = layer }
+    tiers {
+      tier fast { location = gpu  capacity = 2 }
+      tier ram  { location = host }
+      precision = by (seen) [bf16 >= 3, int8 >= 2, int4]
+    }
+    schedule { approximate = true }
+  })",
+          {1, 8, 1, 1000});
+  CHECK(run.step(0, {1}) == "1 load");  // its first use: seen is 1
+  CHECK(copies(run.last) == "1 int4");
+  CHECK(run.step(0, {1}) == "1 hit");
+  CHECK(copies(run.last) == "1 int8 raised");
+  CHECK(run.step(0, {1}) == "1 hit");
+  CHECK(copies(run.last) == "1 bf16 raised");
+  CHECK(run.step(0, {1}) == "1 hit");
+  CHECK(copies(run.last).empty());
+  CHECK(run.step(0, {2}) == "2 load");
+  CHECK(run.step(0, {3}) == "3 load; left 0:1");
+  CHECK(copies(run.last) == "3 int4");
+  CHECK(run.step(0, {1}) == "1 load; left 0:2");  // it comes as what it has become
+  CHECK(copies(run.last) == "1 bf16");
+}
+
+TEST_CASE("what only passes through comes in the ladder's precision too") {
+  Run run(R"(policy p {
+    cache { admit = never }
+    tiers { tier fast { location = gpu  capacity = 2 } tier ram { location = host }
+            precision = by (weight) [bf16 >= 0.5, int4] }
+    schedule { approximate = true }
+  })",
+          {1, 8, 2, 1000});
+  CHECK(run.step(0, {1, 2}, {0.7F, 0.3F}) == "1 stream, 2 stream");
+  CHECK(copies(run.last) == "1 bf16, 2 int4");
+}
+
+// The fast tier holds one expert; what it lets go enters `slow`, which holds three. Who leaves slow, in order.
+std::string moves_of(const std::string& eviction, const std::vector<int32_t>& experts) {
+  Run run(
+      "policy p { cache { eviction = lru } tiers { tier fast { location = gpu  capacity = 1 } "
+      "tier slow { location = host  capacity = 3 } tier cold { location = disk } "
+      "demote fast -> slow on evict  direct = true  eviction = " +
+          eviction + " } }",
+      {1, 8, 1, 1000});
+  std::string out;
+  for (const int32_t expert : experts) {
+    (void)run.step(0, {expert});
+    for (const TierMove& move : run.last.moves) {
+      if (move.from == move.to) out += std::to_string(move.key) + " ";
+    }
+  }
+  return out;
+}
+
+TEST_CASE("the tiers below let go by a rule of their own") {
+  // 1, 2, 3 enter slow; 1 is loaded from there, and comes back; 4 and 5 enter.
+  const std::vector<int32_t> experts = {1, 2, 3, 1, 4, 5, 6};
+  CHECK(moves_of("lru", experts) == "2 3 ");
+  CHECK(moves_of("fifo", experts) == "1 2 ");
+  // seen: 1 twice, the others once; equal ones by recency.
+  CHECK(moves_of("lfu", experts) == "2 3 ");
+  CHECK(moves_of("least(expert)", experts) == "1 2 ");
+  CHECK(moves_of("least(0 - expert)", experts) == "3 4 ");
+  // A load from slow sets the visited bit, which saves 1 once.
+  CHECK(moves_of("sieve", experts) == "2 3 ");
+}
+
+TEST_CASE("a band has tiers of its own") {
+  Run run(R"(policy p {
+    cache { scope = layer  capacity = 4 }
+    layers 1..1 { tiers { tier fast { location = gpu  capacity = 1 } tier ram { location = host  capacity = 2 }
+                          tier cold { location = disk } } }
+  })",
+          {2, 8, 1, 1000});
+  CHECK(run->capacity(0) == 4);
+  CHECK(run->capacity(1) == 1);
+  CHECK(run.step(0, {1}) == "1 load");
+  CHECK(run.last.moves.empty());
+  CHECK(run.step(1, {1}) == "1 load");
+  CHECK(run.last.moves == std::vector<TierMove>{{9, 2, 1}});  // from disk through the host
+  CHECK(run.step(1, {2}) == "2 load; left 1:1");
+}
+
 TEST_CASE("memory's rules see residents and keys and values together") {
   Run run(R"(policy p {
     cache { capacity = 4 }
