@@ -322,7 +322,8 @@ FAULTS
 self=no
 [[ ${1:-} == --self-test ]] && self=yes && shift
 root=$(cd "$1" && pwd) || exit 3
-export PATH=$2:$PATH
+programs=$(cd "$2" && pwd) || exit 3
+export PATH=$programs:$PATH
 export MOE_STD=$root/stdlib-policies
 if [[ $self == yes ]]; then
   self_test "$root"
