@@ -27,9 +27,8 @@ constexpr std::array kBlocks = {
              "per_layer { allocation = utility  rebalance_interval = 500 }"},
     BlockDoc{"tiers",
              "Where weights can live, fastest first, and when they move. It stands in place of `cache.capacity`.",
-             "tiers { tier fast { location = gpu  capacity = 25% }  tier slow { location = host }  promote slow -> "
-             "fast when "
-             "uses >= 2 }"},
+             "tiers { tier fast { location = gpu  capacity = 25% }  tier slow { location = host }  demote fast -> slow "
+             "on evict }"},
     BlockDoc{"tier", "One place where weights can live.", "tier fast { location = gpu  capacity = 25% }"},
     BlockDoc{"memory", "What experts and the KV cache share, and what happens when it gets tight.",
              "memory { budget = 24GB  kv_reserve = 4GB  on shed { trigger memory_pressure } }"},

@@ -7,9 +7,12 @@
 namespace moe::frontend {
 namespace {
 
-constexpr std::string_view kExpert = "rules about one expert: `least`, `admit`, ladders, moves";
-constexpr std::string_view kExpertMiss = "rules about one expert, `on miss`";
-constexpr std::string_view kExpertMissPrefetch = "rules about one expert, `on miss`, prefetch's `when`";
+constexpr std::string_view kExpert =
+    "rules about one expert: `eviction`, `strategy = most(E)`, `admit`, ladders, moves";
+constexpr std::string_view kExpertMiss =
+    "rules about one expert, `on miss`, `order`, `drop` and the times of `balance`";
+constexpr std::string_view kExpertMissPrefetch =
+    "rules about one expert, `on miss`, `order`, `drop`, the times of `balance` and prefetch's `when`";
 constexpr std::string_view kEverywhere = "every run-time expression";
 
 constexpr std::array kVariables = {
@@ -37,7 +40,8 @@ constexpr std::array kVariables = {
     NameDoc{"expert", "expert", "number", kExpertMissPrefetch, "The expert's id in its layer, from 0.",
             "least(expert)"},
     NameDoc{"distance", "distance", "number", kExpertMissPrefetch,
-            "Layers until the expert's layer runs next, 0 to the number of layers - 1.",
+            "Layers until the expert's layer runs next: 0 for the next one, the number of layers - 1 for the one in "
+            "progress.",
             "least(use_rate(32) - 0.08 * distance / num_layers)"},
     NameDoc{"size", "size", "size", kExpertMissPrefetch, "Bytes that the expert takes in this tier.",
             "least(value / size)"},
@@ -136,7 +140,8 @@ constexpr std::array kFunctions = {
         "survives eviction; a policy may use at most 8 different N.",
         "least(use_rate(24) - 0.07 * log(1 + idle))"},
     NameDoc{"weight_rate", "weight_rate(N[, P])", "ratio", kExpertMissPrefetch,
-            "As `use_rate`, of router weights: each use counts with its weight (to the power of P, 1 if left out).",
+            "As `use_rate`, of router weights: each use counts with its weight; with P only the P largest of a "
+            "dispatch count.",
             "least(weight_rate(24))"},
     NameDoc{"victim", "victim(x)", "as x", "`admit`",
             "The variable x of the expert that would have to leave; 0 if a slot is free.",

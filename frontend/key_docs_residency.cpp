@@ -36,8 +36,8 @@ constexpr std::array kDocs = {
            "to skip the cold start when the popular experts are known.",
            "list of experts, `hottest(N)`, or `all`", "", "[]", "preload = [0..7]", ""},
     KeyDoc{"cache", "frequency_decay",
-           "Every `decay_interval` accesses all frequencies are multiplied by this. Smaller forgets faster; `lfu` "
-           "reads it.",
+           "Every `decay_interval` accesses all frequencies are multiplied by this. Smaller forgets faster; `lfu`, "
+           "`affinity`, `freq` and `seen` read it.",
            "number", "above 0, at most 1", "0.95", "frequency_decay = 0.9", "lfu_decay"},
     KeyDoc{"cache", "decay_interval", "How many accesses pass between two decays of the frequencies.", "accesses",
            "at least 1", "100", "decay_interval = 500", ""},
@@ -99,8 +99,8 @@ constexpr std::array kDocs = {
            "Whether a tier keeps its copy of an expert that moved to a faster one. `false` saves memory and makes "
            "evictions move data.",
            "`true` or `false`", "", "true", "inclusive = false", ""},
-    KeyDoc{"tiers", "eviction", "Who leaves a tier when it is full.", "word, `a | b`, or `least(E)`", "",
-           "the cache's rule", "eviction = lru", ""},
+    KeyDoc{"tiers", "eviction", "Who leaves a tier below the first when it is full.", "word, `a | b`, or `least(E)`",
+           "", "the cache's rule", "eviction = lru", ""},
     KeyDoc{"tiers", "direct", "Reads from disk go straight to the device instead of through host memory.",
            "`true` or `false`", "", "false", "direct = true", ""},
     KeyDoc{"tiers", "precision",
@@ -123,10 +123,10 @@ constexpr std::array kDocs = {
            "budget = 24GB", ""},
     KeyDoc{"memory", "kv_reserve", "The part of the budget that is kept for the KV cache.", "size", "at least 0", "",
            "kv_reserve = 4GB", ""},
-    KeyDoc{"memory", "warn", "At this share of the budget `on warn { ... }` runs.", "share", "above 0, at most `shed`",
-           "80%", "warn = 75%", ""},
-    KeyDoc{"memory", "shed", "At this share of the budget `on shed { ... }` runs.", "share", "above 0, at most 1",
-           "92%", "shed = 90%", ""},
+    KeyDoc{"memory", "warn", "From this share of the budget on the actions of `on warn { ... }` hold.", "share",
+           "above 0, below `shed`", "80%", "warn = 75%", ""},
+    KeyDoc{"memory", "shed", "From this share of the budget on the actions of `on shed { ... }` hold.", "share",
+           "above 0, at most 1", "92%", "shed = 90%", ""},
 };
 
 }  // namespace

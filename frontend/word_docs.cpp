@@ -51,17 +51,14 @@ constexpr std::array kDocs = {
             "`hottest(N)`, `hottest(P%)` or `hottest(all)`: the most used experts by the profile; `all` is as many as "
             "the cache "
             "holds."},
-    WordDoc{"ttl memory_threshold deadline max_loads", "none", "There is no such bound."},
-    WordDoc{"drop", "never", "Nothing is left out."},
-    WordDoc{"evict", "cache", "As the cache's own rule says."},
-    WordDoc{"gpu_time cpu_time cpu_setup load_time", "auto", "As the cost model says."},
     WordDoc{"capacity", "auto", "What the memory budget given when the policy is bound holds."},
     WordDoc{"pin preload lookahead hottest", "all", "Every one there is: experts, or layers ahead."},
 
     WordDoc{"ttl memory_threshold top deadline max_loads", "none", "No such limit."},
     WordDoc{"drop", "never", "No selection is left out."},
     WordDoc{"order", "auto", "The experts of a dispatch are handled as they appear."},
-    WordDoc{"gpu_time cpu_time cpu_setup load_time", "auto", "What is measured, or 0 where nothing is."},
+    WordDoc{"gpu_time cpu_time cpu_setup load_time", "auto",
+            "As the cost model says; 0 for `gpu_time` and `cpu_setup`."},
     WordDoc{"evict", "cache", "As the cache's own rule says."},
 
     WordDoc{"strategy", "none", "Nothing is fetched ahead."},
@@ -90,8 +87,8 @@ constexpr std::array kDocs = {
     WordDoc{"mode", "cpu_fallback", "A miss is computed on the host now and loaded behind."},
     WordDoc{"mode", "hybrid", "Each miss takes the cheaper of a transfer and host compute, by the cost model."},
     WordDoc{"mode", "balance",
-            "The misses of a dispatch are shared between the device's queue and the host's, each to whichever would "
-            "finish it first, as in HybriMoE."},
+            "The experts of a dispatch, residents too, are shared between the device and the host, each to whichever "
+            "would finish it first, as in HybriMoE."},
 
     WordDoc{"miss", "load", "Copy the expert to the device and wait for it."},
     WordDoc{"miss", "cpu", "Compute the expert on the host; the cache does not change."},
