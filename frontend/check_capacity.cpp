@@ -61,7 +61,8 @@ class CapacityChecker {
       return wrong(is_share ? fmt::format("write `{}%` for a share of all experts", number_text(value.number * 100))
                             : std::string("write a whole number"));
     }
-    if (!(value.number >= key_.range.low && value.number <= key_.range.high)) return out_of_range(describe(key_.range));
+    if (!(value.number >= key_.range.low && value.number <= key_.range.high))
+      return out_of_range("at least 1 and at most 4294967295");
     return ir::Capacity{ir::Capacity::Kind::slots, static_cast<uint64_t>(value.number), 0};
   }
 

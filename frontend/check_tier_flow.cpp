@@ -75,6 +75,16 @@ void check_reached(const ir::TiersRule& tiers, ir::Diagnostics& diagnostics) {
   }
 }
 
+// The slowest tier is where every expert comes from.
+void check_slowest(const ir::TiersRule& tiers, ir::Diagnostics& diagnostics) {
+  const ir::Tier& slowest = tiers.tiers.back();
+  if (tiers.tiers.size() < 2 || !slowest.capacity) return;
+  diagnostics.warning(
+      "MOE2022", slowest.capacity->span,
+      fmt::format("nothing reads `capacity` of {}: the slowest tier holds every expert", quote(slowest.name.value)),
+      "remove it, or add a slower tier");
+}
+
 void check_precision(const ir::TiersRule& tiers, ir::Diagnostics& diagnostics) {
   if (!tiers.precision) return;
   const ir::Tier& fastest = tiers.tiers.front();
@@ -105,6 +115,7 @@ void check_precision(const ir::TiersRule& tiers, ir::Diagnostics& diagnostics) {
 void check_tier_flow(const ir::TiersRule& tiers, ir::Diagnostics& diagnostics) {
   if (tiers.tiers.empty()) return;
   check_reached(tiers, diagnostics);
+  check_slowest(tiers, diagnostics);
   check_precision(tiers, diagnostics);
 }
 

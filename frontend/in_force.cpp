@@ -148,6 +148,7 @@ std::string_view reader_in_cache(ir::Key key, const InForce& in, const ir::Polic
     case ir::Key::freq_threshold:
     case ir::Key::freq_window:
       return in.evicts_by(ir::Eviction::freq_threshold) ? "" : "eviction = freq_threshold";
+    case ir::Key::memory_budget_gb:
     case ir::Key::memory_headroom:
       return pressed ? "" : "memory_threshold";
     default:
@@ -155,7 +156,7 @@ std::string_view reader_in_cache(ir::Key key, const InForce& in, const ir::Polic
   }
 }
 
-// Preloading, `pin = hottest(...)`, predictors and `learn` read a profile.
+// Preloading, `pin = hottest(...)`, affinity and the learner read a profile.
 bool reads_profile(const InForce& in, const ir::Policy& policy) {
   const auto hottest = [](const std::vector<ir::Sourced<ir::Pin>>& pins) {
     return std::any_of(pins.begin(), pins.end(),
@@ -164,9 +165,15 @@ bool reads_profile(const InForce& in, const ir::Policy& policy) {
   const auto in_band = [&](const ir::Band& band) {
     return (band.pins && hottest(*band.pins)) || (band.preload && hottest(*band.preload));
   };
-  return in.asks(ir::Strategy::affinity) || in.asks(ir::Strategy::learned) || in.asks(ir::Strategy::sequence) ||
-         in.asks(ir::Strategy::trajectory) || hottest(policy.cache.pins) || hottest(policy.cache.preload) ||
+  return in.asks(ir::Strategy::affinity) || hottest(policy.cache.pins) || hottest(policy.cache.preload) ||
          std::any_of(policy.bands.begin(), policy.bands.end(), in_band) || policy.learn;
+}
+
+// affinity and learned name the next layer.
+bool looks_ahead(const InForce& in) {
+  using ir::Strategy;
+  return in.asks(Strategy::history) || in.asks(Strategy::lookahead) || in.asks(Strategy::gate) ||
+         in.asks(Strategy::sequence) || in.asks(Strategy::trajectory) || in.asks(Strategy::most);
 }
 
 std::string_view reader_in_prefetch(ir::Key key, const InForce& in, const ir::Policy& policy) {
@@ -179,14 +186,19 @@ std::string_view reader_in_prefetch(ir::Key key, const InForce& in, const ir::Po
       return in.asks(ir::Strategy::sequence) || in.asks(ir::Strategy::trajectory) ? "" : "strategy = sequence";
     case ir::Key::profile:
       return reads_profile(in, policy) ? "" : "strategy = affinity";
-    case ir::Key::budget:
     case ir::Key::lookahead:
+      return looks_ahead(in) ? "" : "strategy = lookahead";
+    case ir::Key::prefetch_evict:
+      if (!in.asks_any()) return "strategy";
+      return policy.prefetch.side_buffer.value && !in.set[static_cast<size_t>(ir::Key::side_buffer)]
+                 ? "side_buffer = false"
+                 : "";
+    case ir::Key::budget:
     case ir::Key::min_probability:
     case ir::Key::bandwidth:
     case ir::Key::cancel_stale:
     case ir::Key::prefetch_when:
     case ir::Key::prefetch_admit:
-    case ir::Key::prefetch_evict:
     case ir::Key::top:
     case ir::Key::side_buffer:
       return in.asks_any() ? "" : "strategy";

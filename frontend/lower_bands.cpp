@@ -59,7 +59,8 @@ class OverrideLowering {
     const std::string_view name = inner.name.text;
     if (name == "tiers") {
       out_.tiers = lower_tiers(context_, inner);
-      if (!layered_) error_one_cache("tiers", inner.name.span);
+      const bool sized = !out_.tiers->tiers.empty() && out_.tiers->tiers.front().capacity;
+      if (!layered_ && sized) error_one_cache("capacity", out_.tiers->tiers.front().capacity->span);
       return;
     }
     const BlockValues values = check_block(context_, inner, *find_block(name), override_of_);

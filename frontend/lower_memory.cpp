@@ -38,10 +38,33 @@ void check_reserve(const ir::MemoryRule& memory, ir::Diagnostics& diagnostics) {
   error.related_message = "`budget` is set here";
 }
 
+// A threshold and its event need each other, and both need a budget to be a share of.
+void check_events(const ir::MemoryRule& memory, const ast::Block& block, ir::Diagnostics& diagnostics) {
+  const bool has_event = std::any_of(block.items.begin(), block.items.end(), [](const ast::Item& item) {
+    const auto* event = std::get_if<ast::Block>(&item.node);
+    return event != nullptr && event->name.text == "on";
+  });
+  const auto check = [&](const ir::Sourced<double>& share, std::string_view name,
+                         const std::vector<ir::RuleAction>& actions) {
+    if (!has_event && !share.span.is_default()) {
+      diagnostics.warning("MOE2022", share.span,
+                          fmt::format("nothing reads {}: there is no `on {}`", quote(name), name),
+                          fmt::format("remove it, or write `on {} {{ ... }}`", name));
+    }
+    if (actions.empty() || memory.budget || block.broken) return;
+    diagnostics.warning("MOE2150", actions.front().span,
+                        fmt::format("`on {}` never acts: there is no `budget` to be a share of", name),
+                        "write `budget = 16GB`");
+  };
+  check(memory.warn, "warn", memory.on_warn);
+  check(memory.shed, "shed", memory.on_shed);
+}
+
 }  // namespace
 
 ir::MemoryRule lower_memory(const RuleContext& rules, const ast::Block& block) {
   ir::Diagnostics& diagnostics = rules.context.diagnostics;
+  const size_t errors_before = diagnostics.num_errors();
   const BlockValues values = check_block(rules.context, block, *find_block("memory"));
   ir::MemoryRule memory;
   if (values.get<Typed>("budget") != nullptr) values.read("budget", memory.budget.emplace());
@@ -72,6 +95,7 @@ ir::MemoryRule lower_memory(const RuleContext& rules, const ast::Block& block) {
     }
     (name == "warn" ? memory.on_warn : memory.on_shed) = lower_actions(rules, event->items);
   }
+  if (diagnostics.num_errors() == errors_before) check_events(memory, block, diagnostics);
   return memory;
 }
 

@@ -41,7 +41,7 @@ std::optional<std::vector<uint32_t>> bind_preload(const BindContext& context, co
 /// The three blocks of `policy` as binding reads them: the first tier's capacity is the cache's.
 Rules rules_of(const Policy& policy);
 
-/// Those of a band of layers, in place of the policy's own.
+/// Those of a band of layers, in place of the policy's own. Its first tier may leave the capacity as it is.
 Rules rules_of(const Policy& policy, const Band& band);
 
 /// Everything of `context.rules` but the capacity, which is given. False after an error.

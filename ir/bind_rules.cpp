@@ -55,7 +55,10 @@ void bind_lookahead(const BindContext& context, BoundRules& out) {
   const Sourced<uint32_t>& lookahead = context.rules.prefetch.lookahead;
   out.lookahead = lookahead.value;
   if (lookahead.value == kAllLayers) {
-    out.lookahead = context.shape.num_layers;
+    // trajectory names all layers from there on: from the next one.
+    const std::vector<Strategy>& links = out.strategy.links;
+    const bool only_trajectory = links.size() == 1 && links.front() == Strategy::trajectory;
+    out.lookahead = only_trajectory ? 1 : context.shape.num_layers;
   } else if (looks_in_turn(out.strategy) && out.lookahead > context.shape.num_layers) {
     context.diagnostics.warning(
         "MOE2212", lookahead.span,
@@ -149,7 +152,8 @@ Rules rules_of(const Policy& policy) {
 
 Rules rules_of(const Policy& policy, const Band& band) {
   Rules rules = rules_of(policy);
-  take_fastest(band.tiers, rules);
+  const bool sized = band.tiers && !band.tiers->tiers.empty() && band.tiers->tiers.front().capacity;
+  if (sized) take_fastest(band.tiers, rules);
   for (const Assignment& assignment : band.overrides) assign(rules, assignment);
   return rules;
 }

@@ -246,6 +246,7 @@ class Interpreter {
   void place_tiers();
   TierModel* tiers_of_layer(uint32_t layer) const { return tiers_[layer]; }
   TierModel::Answers answers(Context& context);
+  void promote_to_first(uint32_t key, Context& context);
   uint32_t victim_of_tier(const EvictionRule& rule, const Keys& held, Context& context);
   size_t rung_of(uint32_t key, Context& context);
   void enter_first_tier(uint32_t key, Resident& state, Context& context);

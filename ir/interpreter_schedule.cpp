@@ -122,7 +122,7 @@ void Interpreter::balance(Context& context) {
     const double gpu_done = std::max(gpu, arrival) + first.gpu;
     const double setup = context.on_cpu.empty() ? time_of(rules.cpu_setup, last.key, 0) : 0;
     const double cpu_done = cpu + last.cpu + setup;
-    if (gpu_done <= cpu_done) {
+    if (!(gpu_done > cpu_done)) {  // a time that nobody knows sends nothing to the host
       gpu = gpu_done;
       if (!first.here) link = arrival;
       ++head;

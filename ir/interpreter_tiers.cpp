@@ -30,11 +30,36 @@ void Interpreter::place_tiers() {
 }
 
 TierModel::Answers Interpreter::answers(Context& context) {
-  return {[&](const Expr& condition, uint32_t key) {
-            ExpertEnvironment environment(*this, context, instance_of_key(key), key);
-            return evaluate(condition, environment) != 0;
-          },
-          [&](const EvictionRule& rule, const Keys& held) { return victim_of_tier(rule, held, context); }};
+  TierModel::Answers answers;
+  answers.in_first = [&](uint32_t key) { return is_resident(key); };
+  answers.enter_first = [&](uint32_t key) { promote_to_first(key, context); };
+  answers.leave_first = [&](uint32_t key) {
+    if (instance_of_key(key).residents.at(key).pinned) return false;
+    leave(key, /*as_victim=*/false, context);
+    return true;
+  };
+  answers.holds = [&](const Expr& condition, uint32_t key) {
+    ExpertEnvironment environment(*this, context, instance_of_key(key), key);
+    return evaluate(condition, environment) != 0;
+  };
+  answers.victim = [&](const EvictionRule& rule, const Keys& held) { return victim_of_tier(rule, held, context); };
+  return answers;
+}
+
+// As a prefetch, of an expert that has just been used from elsewhere.
+void Interpreter::promote_to_first(uint32_t key, Context& context) {
+  Instance& instance = instance_of_key(key);
+  if (instance.order[0]) instance.order[0]->miss(key);
+  const Place place = find_place(instance, key, nullptr, unprotected(instance, context), context);
+  if (!place.found) return;
+  Resident state;
+  state.load_number = ++num_loads_;
+  state.last_use = instance.accesses;
+  state.loaded_at = instance.accesses;
+  state.ema = context.access.at(key)->weight;
+  state.unused_prefetch = true;
+  take_place(instance, place, key, state, context);
+  context.decision.prefetched.push_back(key);
 }
 
 // Who leaves a tier below the first. Ties: the least recently loaded or used.

@@ -127,10 +127,16 @@ void TierModel::access(uint32_t key, const Answers& answers, std::vector<TierMov
   for (const Move& move : rule_.moves) {
     const std::optional<uint32_t> from = find(move.from.value);
     const std::optional<uint32_t> to = find(move.to.value);
-    if (move.condition.empty() || !from || !to || *from == 0 || *to == 0) continue;
-    if (!holds(*from, key) || !answers.holds(move.condition, key)) continue;
+    if (move.condition.empty() || !from || !to) continue;
+    if (!(*from == 0 ? answers.in_first(key) : holds(*from, key))) continue;
+    if ((*to == 0 && answers.in_first(key)) || !answers.holds(move.condition, key)) continue;
+    if (*to == 0) {
+      answers.enter_first(key);  // which comes back as load()
+      continue;
+    }
+    if (*from == 0 && !answers.leave_first(key)) continue;
     put(*to, key, *from, answers, moves);
-    if (!move.promote) take(*from, key, moves);
+    if (!move.promote && *from != 0) take(*from, key, moves);
   }
 }
 

@@ -21,8 +21,14 @@ EvictionRule lower_eviction(const TiersRule& tiers, const EvictionRule& of_cache
 /// Of the layers that one `tiers` block is in force for.
 class TierModel {
  public:
-  /// What the model asks of the interpreter.
+  /// What the model asks of the interpreter, and has it do.
   struct Answers {
+    /// Whether the first tier holds an expert.
+    std::function<bool(uint32_t key)> in_first;
+    /// Gives it a place there, if there is one.
+    std::function<void(uint32_t key)> enter_first;
+    /// Takes its place away. False: it is pinned.
+    std::function<bool(uint32_t key)> leave_first;
     /// Whether a move's condition holds for an expert now.
     std::function<bool(const Expr& condition, uint32_t key)> holds;
     /// Who of `held` lets go by `rule`, which is not a queue's. Least recently loaded or used first; under fifo least
@@ -33,7 +39,7 @@ class TierModel {
   /// The lowest tier holds every expert from the start, whatever capacity it is given; the others are empty.
   TierModel(const TiersRule& rule, const EvictionRule& of_cache, const BoundPolicy& policy, uint32_t num_layers);
 
-  /// An expert was accessed: moves `promote A -> B when E` between lower tiers, and `demote A -> B when E`.
+  /// An expert was accessed: moves `promote A -> B when E` and `demote A -> B when E`.
   void access(uint32_t key, const Answers& answers, std::vector<TierMove>& moves);
   /// The expert enters the first tier: from the fastest tier that has it, through a host tier unless `direct`. Under
   /// inclusive = false it leaves the tier that it came from.

@@ -116,7 +116,11 @@ void verify_overrides(const Policy& policy, Findings& findings) {
     verify_assignments(policy, band.overrides, "a band", findings);
     if (band.pins) verify_pins(*band.pins, findings);
     if (band.preload) verify_pins(*band.preload, findings);
-    if (band.tiers) verify_tiers(*band.tiers, findings);
+    if (!band.tiers) continue;
+    verify_tiers(*band.tiers, findings);
+    const bool sized = !band.tiers->tiers.empty() && band.tiers->tiers.front().capacity;
+    const bool one_cache = policy.cache.scope.value == Scope::global && !policy.per_layer;
+    findings.require(!(sized && one_cache), "a band's tiers size the one cache of all layers");
   }
   std::set<Phase> phases;
   for (const PhaseRule& phase : policy.phases) {

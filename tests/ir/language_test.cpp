@@ -308,6 +308,25 @@ TEST_CASE("the tiers below let go by a rule of their own") {
   CHECK(moves_of("sieve", experts) == "2 3 ");
 }
 
+TEST_CASE("conditional moves of the first tier") {
+  Run run(R"(policy p {
+    cache { admit = never }
+    tiers {
+      tier fast { location = gpu  capacity = 1 }
+      tier slow { location = host }
+      promote slow -> fast when request_uses >= 2
+      demote fast -> slow when weight < 0.1
+    }
+  })",
+          {1, 8, 1, 1000});
+  CHECK(run.step(0, {1}) == "1 stream");
+  CHECK(run.step(0, {1}) == "1 stream; ahead 0:1");
+  CHECK(run.step(0, {1}) == "1 hit");
+  CHECK(run.step(0, {2}) == "2 stream");
+  CHECK(run.step(0, {2}) == "2 stream; left 0:1; ahead 0:2");
+  CHECK(run.step(0, {2}, {0.05F}) == "2 hit; left 0:2");
+}
+
 TEST_CASE("a band has tiers of its own") {
   Run run(R"(policy p {
     cache { scope = layer  capacity = 4 }

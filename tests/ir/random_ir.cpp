@@ -231,7 +231,8 @@ TiersRule RandomIr::tiers() {
     rule.moves.push_back(down);
   }
   rule.inclusive = written(flip());
-  if (flip()) rule.eviction = written(eviction(true));
+  if (flip()) rule.eviction = written(eviction(false));
+  if (rule.eviction && !rules_lower_tiers(rule.eviction->value)) rule.eviction->value.kind = Eviction::fifo;
   rule.direct = written(flip());
   if (flip()) {
     Ladder ladder;

@@ -151,6 +151,8 @@ void RandomIr::bands(Policy& policy) {
     if (flip() || band.overrides.empty()) band.pins = {pin(std::nullopt, {7, 8})};
     if (flip()) band.preload = pins();
     if (below(3) == 0) band.tiers = tiers();
+    if (one_cache && band.tiers) band.tiers->tiers.front().capacity.reset();
+    if (band.tiers) std::erase_if(band.overrides, [](const Assignment& a) { return a.key == Key::capacity; });
     layer = band.last + 1 + below(3);
     policy.bands.push_back(band);
   }

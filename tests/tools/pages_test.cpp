@@ -195,6 +195,17 @@ void bind_other_profile(Diagnostics& diagnostics) {
   bind(policy_of(std::string(kPolicy)), options, diagnostics);
 }
 
+void bind_other_window(Diagnostics& diagnostics) {
+  auto profile = std::make_shared<moe::ir::Profile>();
+  profile->num_layers = 2;
+  profile->num_experts = 8;
+  profile->learned = {std::vector<double>(10), std::vector<double>(10)};
+  moe::ir::BindOptions options;
+  options.profile = profile;
+  bind(policy_of("policy p { cache { capacity = 8  eviction = least(value) } learn { profile = \"p.moeprof\" } }"),
+       options, diagnostics);
+}
+
 void import_in_circle(Diagnostics& diagnostics) {
   const std::string a = "import \"b.moe\" policy a { cache { capacity = 8 } }";
   const std::string b = "import \"a.moe\" policy b { cache { capacity = 8 } }";
@@ -214,7 +225,8 @@ std::map<std::string, std::function<void(Diagnostics&)>> calls() {
            }},
           {"MOE2219", bind_band_of_one_cache},
           {"MOE2223", bind_other_scope},
-          {"MOE2224", bind_other_profile}};
+          {"MOE2224", bind_other_profile},
+          {"MOE2225", bind_other_window}};
 }
 
 }  // namespace
