@@ -4,8 +4,6 @@
 namespace moe::frontend {
 namespace {
 
-using Kind = ParserStep::Kind;
-
 /// The tokens that may be read next, from one step on; what follows a rule is what follows it anywhere.
 class Look {
  public:
@@ -17,19 +15,19 @@ class Look {
     seen_[number] = true;
     const ParserStep& step = table_.steps[number];
     switch (step.kind) {
-      case Kind::match:
+      case ParserStep::Kind::match:
         tokens |= table_.sets[step.operand];
         return true;
-      case Kind::call:
+      case ParserStep::Kind::call:
         return from(step.operand);  // every rule reads something
-      case Kind::wrap:
+      case ParserStep::Kind::wrap:
         return false;
-      case Kind::choose:
+      case ParserStep::Kind::choose:
         for (const uint16_t way : table_.decisions[step.operand].alternatives) {
           if (!from(way)) return false;
         }
         return true;
-      case Kind::finish:
+      case ParserStep::Kind::finish:
         return after(step.rule);
     }
     return false;
@@ -40,7 +38,7 @@ class Look {
  private:
   bool after(Rule rule) {
     for (const ParserStep& step : table_.steps) {
-      if (step.kind == Kind::call && step.rule == rule && !from(step.next)) return false;
+      if (step.kind == ParserStep::Kind::call && step.rule == rule && !from(step.next)) return false;
     }
     return true;
   }

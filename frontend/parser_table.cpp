@@ -170,8 +170,10 @@ class StepReader {
   int max_precedence_ = 0;
 };
 
-class Parser {
+class Predictor {
  public:
+  Predictor() { simulator_.setPredictionMode(antlr4::atn::PredictionMode::SLL); }
+
   ParserTable& table() { return table_; }
 
   Prediction ask(size_t decision, uint8_t precedence, const Tokens& tokens, size_t at) {
@@ -200,12 +202,11 @@ class Parser {
   }
 
   uint8_t predict(size_t decision, uint8_t precedence, const Tokens& tokens, size_t at) {
-    stream_.read(tokens, at);
     parser_.reset();
+    stream_.read(tokens, at);
     if (table_.decisions[decision].by_precedence) {
       parser_.enterRecursionRule(&context_, 0, atn_.getDecisionState(decision)->ruleIndex, precedence);
     }
-    stream_.read(tokens, at);
     try {
       return static_cast<uint8_t>(simulator_.adaptivePredict(&stream_, decision, &context_));
     } catch (const antlr4::NoViableAltException&) {
@@ -222,7 +223,9 @@ class Parser {
     size_t token = at;
     while (true) {
       const TokenKind kind = tokens[token].kind;
-      const AntlrState* to = from->edges.at(symbol_of(kind));
+      const auto edge = from->edges.find(symbol_of(kind));
+      if (edge == from->edges.end()) return {alternative, token};  // the simulator keeps all of them
+      const AntlrState* to = edge->second;
       const bool is_error = to == antlr4::atn::ATNSimulator::ERROR.get();
       // Predicates that all fail are the first token's fault: a row that says so would blame this one.
       if (!is_error && to->isAcceptState && alternative == 0) return {0, at};
@@ -262,22 +265,19 @@ class Parser {
   std::deque<PredictionState> states_;
   std::map<std::pair<const AntlrState*, uint8_t>, PredictionState*> known_;
   std::map<uint8_t, PredictionState*> decided_;
-
- public:
-  Parser() { simulator_.setPredictionMode(antlr4::atn::PredictionMode::SLL); }
 };
 
-Parser& parser() {
-  static Parser instance;
+Predictor& predictor() {
+  static Predictor instance;
   return instance;
 }
 
 }  // namespace
 
-ParserTable& parser_table() { return parser().table(); }
+ParserTable& parser_table() { return predictor().table(); }
 
 Prediction ask_parser(size_t decision, uint8_t precedence, const Tokens& tokens, size_t at) {
-  return parser().ask(decision, precedence, tokens, at);
+  return predictor().ask(decision, precedence, tokens, at);
 }
 
 }  // namespace moe::frontend
