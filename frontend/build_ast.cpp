@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <ranges>
+
 #include "frontend/limits.h"
 #include "frontend/text.h"
 
@@ -11,6 +13,11 @@ namespace {
 
 using ast::ExprId;
 using ast::Name;
+
+auto nodes_of(const ParseTree& tree, const TreeNode& node) {
+  return tree.children_of(node) | std::views::filter([](const TreeChild& child) { return !child.is_token; }) |
+         std::views::transform([&tree](const TreeChild& child) { return &tree.nodes[child.index]; });
+}
 
 class FileBuilder {
  public:
@@ -22,9 +29,9 @@ class FileBuilder {
   ast::File build() {
     const TreeNode& root = source_.tree.nodes.back();
     file_.broken = root.broken;
-    for (const TreeNode* item : nodes_of(root)) {
+    for (const TreeNode* item : nodes_of(source_.tree, root)) {
       file_.broken = file_.broken || item->broken;
-      for (const TreeNode* node : nodes_of(*item)) add_file_item(*node);
+      for (const TreeNode* node : nodes_of(source_.tree, *item)) add_file_item(*node);
     }
     return std::move(file_);
   }
@@ -32,16 +39,8 @@ class FileBuilder {
  private:
   // ---- walking the tree
 
-  std::vector<const TreeNode*> nodes_of(const TreeNode& node) const {
-    std::vector<const TreeNode*> out;
-    for (const TreeChild& child : source_.tree.children_of(node)) {
-      if (!child.is_token) out.push_back(&source_.tree.nodes[child.index]);
-    }
-    return out;
-  }
-
   const TreeNode* find(const TreeNode& node, Rule rule) const {
-    for (const TreeNode* child : nodes_of(node)) {
+    for (const TreeNode* child : nodes_of(source_.tree, node)) {
       if (child->rule == rule) return child;
     }
     return nullptr;
@@ -56,7 +55,7 @@ class FileBuilder {
 
   std::vector<Name> names_of(const TreeNode& node) const {
     std::vector<Name> names;
-    for (const TreeNode* child : nodes_of(node)) {
+    for (const TreeNode* child : nodes_of(source_.tree, node)) {
       if (child->rule == Rule::name) names.push_back(name(source_.tokens[child->first_token]));
     }
     return names;
@@ -64,7 +63,7 @@ class FileBuilder {
 
   std::vector<ExprId> exprs_of(const TreeNode& node) const {
     std::vector<ExprId> exprs;
-    for (const TreeNode* child : nodes_of(node)) {
+    for (const TreeNode* child : nodes_of(source_.tree, node)) {
       const ExprId id = of_node_[static_cast<size_t>(child - source_.tree.nodes.data())];
       if (id != BuiltExpressions::kNone) exprs.push_back(id);
     }
@@ -135,10 +134,10 @@ class FileBuilder {
     if (names.size() > 1) policy.base = names[1];
     policy.span = source_.span_of(node);
     policy.broken = node.broken || body->broken;
-    for (const TreeNode* member : nodes_of(*body)) {
+    for (const TreeNode* member : nodes_of(source_.tree, *body)) {
       policy.broken = policy.broken || member->broken;
       if (member->broken) continue;
-      for (const TreeNode* child : nodes_of(*member)) add_member(*child, policy);
+      for (const TreeNode* child : nodes_of(source_.tree, *member)) add_member(*child, policy);
     }
     file_.policies.push_back(std::move(policy));
   }
@@ -181,10 +180,10 @@ class FileBuilder {
 
   void add_items(const TreeNode& body, std::vector<ast::Item>& items, bool& broken) {
     broken = body.broken;
-    for (const TreeNode* item : nodes_of(body)) {
+    for (const TreeNode* item : nodes_of(source_.tree, body)) {
       broken = broken || item->broken;
       if (item->broken) continue;
-      for (const TreeNode* node : nodes_of(*item)) add_item(*node, items, broken);
+      for (const TreeNode* node : nodes_of(source_.tree, *item)) add_item(*node, items, broken);
     }
   }
 

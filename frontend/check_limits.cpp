@@ -11,8 +11,8 @@ bool is_operator(TokenKind kind) {
          kind == TokenKind::not_ || kind == TokenKind::if_;
 }
 
-/// Counts how deep the parser would go, from the tokens alone: it has no guard of its own against overflowing the
-/// stack. Within a bracket, `-` nests until its operand, `not` until `and` or `or`, `if` until the expression ends.
+/// Counts how deep things stand inside one another, from the tokens alone: what deep nesting costs is not paid first.
+/// Within a bracket, `-` nests until its operand, `not` until `and` or `or`, `if` until the expression ends.
 class NestingCounter {
  public:
   /// Depth at `token`, itself included.

@@ -2,8 +2,8 @@
 // The front end: source text -> AST -> checked PolicyIR.
 //
 // Input is untrusted: whatever the text is, these functions return, in time and memory linear in its size, and throw
-// nothing but std::bad_alloc. Findings go to `diagnostics`, all of a file in one run. Safe from several threads at once
-// (parses take turns).
+// nothing but std::bad_alloc. Findings go to `diagnostics`, all of a file in one run. Safe from several threads at
+// once; parses wait for one another only where a text has a turn of phrase that no text of the process had before.
 #pragma once
 #include <optional>
 #include <string>

@@ -169,6 +169,14 @@ const KeySpec* find_by_name(const BlockSpec& block, std::string_view name) {
   return found == block.keys.end() ? nullptr : &*found;
 }
 
+// The first of words with a space between them; `words` keeps the others.
+std::string_view take_word(std::string_view& words) {
+  const size_t space = std::min(words.find(' '), words.size());
+  const std::string_view word = words.substr(0, space);
+  words.remove_prefix(std::min(space + 1, words.size()));
+  return word;
+}
+
 }  // namespace
 
 const BlockSpec* find_block(std::string_view name) {
@@ -218,17 +226,15 @@ std::vector<std::string_view> action_key_names() {
 
 std::vector<std::string_view> split_words(std::string_view words) {
   std::vector<std::string_view> out;
-  while (!words.empty()) {
-    const size_t space = std::min(words.find(' '), words.size());
-    out.push_back(words.substr(0, space));
-    words.remove_prefix(std::min(space + 1, words.size()));
-  }
+  while (!words.empty()) out.push_back(take_word(words));
   return out;
 }
 
 bool contains_word(std::string_view words, std::string_view word) {
-  const std::vector<std::string_view> all = split_words(words);
-  return std::find(all.begin(), all.end(), word) != all.end();
+  while (!words.empty()) {
+    if (take_word(words) == word) return true;
+  }
+  return false;
 }
 
 bool is_enum_word(std::string_view name) {

@@ -1,124 +1,172 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/parse_tree.h"
 
-#include <memory>
-#include <mutex>
-#include <string>
-#include <typeinfo>
+#include <algorithm>
 #include <utility>
 
-#include "MoePolicyLexer.h"
-#include "MoePolicyParser.h"
-#include "antlr4-runtime.h"
+#include "frontend/grammar_tables.h"
 
 namespace moe::frontend {
 namespace {
 
-using generated::MoePolicyLexer;
-using generated::MoePolicyParser;
-
-template <class E>
-constexpr size_t number_of(E e) {
-  return static_cast<size_t>(e);
+bool recovers(Rule rule) {
+  return rule == Rule::item || rule == Rule::member || rule == Rule::file_item || rule == Rule::file;
 }
 
-static_assert(number_of(TokenKind::version) == MoePolicyParser::VERSION);
-static_assert(number_of(TokenKind::for_) == MoePolicyParser::FOR);
-static_assert(number_of(TokenKind::signal) == MoePolicyParser::SIGNAL);
-static_assert(number_of(TokenKind::name) == MoePolicyParser::NAME);
-static_assert(number_of(TokenKind::unterminated) == MoePolicyParser::UNTERMINATED);
-static_assert(number_of(TokenKind::right_paren) == MoePolicyParser::RPAREN);
-static_assert(number_of(TokenKind::percent) == MoePolicyParser::PERCENT);
-static_assert(number_of(TokenKind::other) == MoePolicyParser::OTHER);
-static_assert(number_of(TokenKind::missing) == MoePolicyParser::MISSING);
-static_assert(number_of(Rule::file) == MoePolicyParser::RuleFile);
-static_assert(number_of(Rule::let) == MoePolicyParser::RuleLet);
-static_assert(number_of(Rule::item) == MoePolicyParser::RuleItem);
-static_assert(number_of(Rule::key) == MoePolicyParser::RuleKey);
-static_assert(number_of(Rule::command) == MoePolicyParser::RuleCommand);
-static_assert(number_of(Rule::list) == MoePolicyParser::RuleList);
-static_assert(number_of(Rule::expr) == MoePolicyParser::RuleExpr);
-static_assert(number_of(Rule::callee) == MoePolicyParser::RuleCallee);
+bool is_repetition(Rule rule) { return rule == Rule::body || rule == Rule::policy_body || rule == Rule::file; }
 
-// ANTLR's simulators fill shared tables while they predict, and release 4.9 reads some of them without a lock.
-constinit std::mutex antlr_mutex;
-
-// One character per byte, so that ANTLR's positions are byte offsets.
-std::string bytes_as_latin1(std::string_view text) {
-  std::string utf8;
-  utf8.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      utf8 += c;
-    } else {
-      utf8 += static_cast<char>(0xC0U | (byte >> 6U));
-      utf8 += static_cast<char>(0x80U | (byte & 0x3FU));
-    }
-  }
-  return utf8;
-}
-
-// How much of a NUMBER token is the number: the lexer takes the `..` of `0..3` and the divisor of `16GB/size` along.
-size_t number_length(std::string_view text) {
-  if (text.ends_with("..")) return text.size() - 2;
-  const size_t slash = text.find('/');
-  return slash == std::string_view::npos || text.substr(slash) == "/s" ? text.size() : slash;
-}
-
-/// Panic mode: an error unwinds to the item (or member, or policy) that it is in, skips to the next one and goes on.
-class ItemErrorStrategy : public antlr4::ANTLRErrorStrategy {
+/// Follows the steps of the grammar and writes the tree, with a stack of its own. After an error it is in panic: it
+/// leaves rules up to the item (or member, or policy) that the error is in, skips to the next one and goes on.
+class Parser {
  public:
-  ItemErrorStrategy(std::string_view text, const Tokens& tokens) : text_(text), tokens_(tokens) {}
-
-  std::vector<SyntaxError> take_errors() { return std::move(errors_); }
-
-  void reset(antlr4::Parser*) override { recovering_ = false; }
-  bool inErrorRecoveryMode(antlr4::Parser*) override { return recovering_; }
-  void reportMatch(antlr4::Parser*) override { recovering_ = false; }
-
-  antlr4::Token* recoverInline(antlr4::Parser* parser) override { throw antlr4::InputMismatchException(parser); }
-
-  void reportError(antlr4::Parser* parser, const antlr4::RecognitionException& e) override {
-    if (recovering_) return;  // on the way up from an error that has been reported
-    const antlr4::Token* offending = e.getOffendingToken();
-    report(parser, offending != nullptr ? offending->getTokenIndex() : parser->getCurrentToken()->getTokenIndex());
+  Parser(std::string_view text, const Tokens& tokens) : text_(text), tokens_(tokens), table_(parser_table()) {
+    frames_.reserve(64);
+    pending_.reserve(256);
+    outcome_.tree.nodes.reserve(tokens.size() * 4);
+    outcome_.tree.children.reserve(tokens.size() * 5);
   }
 
-  void recover(antlr4::Parser* parser, std::exception_ptr e) override {
-    const auto rule = static_cast<Rule>(parser->getContext()->getRuleIndex());
-    if (rule != Rule::item && rule != Rule::member && rule != Rule::file_item && rule != Rule::file) {
-      std::rethrow_exception(std::move(e));
-    }
-    const bool stuck = parser->getCurrentToken() == parser->getContext()->getStart();
-    skip_to_next(parser, rule == Rule::file_item || rule == Rule::file, stuck);
-    recovering_ = false;
-  }
-
-  /// Called at every turn of a loop: what can begin no item is reported and skipped here, without leaving the loop.
-  void sync(antlr4::Parser* parser) override {
-    const auto rule = static_cast<Rule>(parser->getContext()->getRuleIndex());
-    if (rule != Rule::body && rule != Rule::policy_body && rule != Rule::file) return;
-    const bool in_file = rule == Rule::file;
-    while (!fits(static_cast<TokenKind>(parser->getInputStream()->LA(1) & 0xFFU), in_file)) {
-      recovering_ = true;  // what is skipped goes into the tree as error nodes
-      report(parser, parser->getCurrentToken()->getTokenIndex());
-      skip_to_next(parser, in_file, true);
-      recovering_ = false;
-    }
+  ParseOutcome run() {
+    step_ = table_.first_step;
+    frames_.push_back({});
+    while (!frames_.empty() && !outcome_.gave_up) take(table_.steps[step_]);
+    if (outcome_.gave_up) outcome_.tree = {};
+    return std::move(outcome_);
   }
 
  private:
-  static bool fits(TokenKind kind, bool in_file) {
-    if (kind == TokenKind::end || static_cast<uint8_t>(kind) == 0xFF) return true;
-    if (!in_file) return is_word(kind) || kind == TokenKind::right_brace;
-    return kind == TokenKind::version || kind == TokenKind::import || kind == TokenKind::policy;
+  /// A rule at work.
+  struct Frame {
+    Rule rule = Rule::file;
+    bool broken = false;
+    uint8_t precedence = 0;
+    uint16_t next_step = 0;  // once it is finished
+    uint32_t first_token = 0;
+    uint32_t first_pending = 0;  // its children are pending_[first_pending...] as long as it is the innermost
+  };
+
+  void take(const ParserStep& step) {
+    switch (step.kind) {
+      case ParserStep::Kind::match:
+        if (!table_.sets[step.operand][static_cast<size_t>(kind_here())]) return recover(at_);
+        consume();
+        step_ = step.next;
+        break;
+      case ParserStep::Kind::call:
+        frames_.push_back({step.rule, false, step.precedence, step.next, at_, static_cast<uint32_t>(pending_.size())});
+        step_ = step.operand;
+        break;
+      case ParserStep::Kind::wrap:
+        wrap();
+        if (step.precedence < frames_.back().precedence) return recover(at_);
+        step_ = step.next;
+        break;
+      case ParserStep::Kind::choose:
+        choose(step.operand);
+        break;
+      case ParserStep::Kind::finish:
+        finish();
+        break;
+    }
   }
 
-  void report(antlr4::Parser* parser, size_t token) {
-    recovering_ = true;
-    errors_.push_back({static_cast<Rule>(parser->getContext()->getRuleIndex()), static_cast<uint32_t>(token)});
-    if (errors_.size() > kMaxSyntaxErrors) throw antlr4::ParseCancellationException();
+  void choose(size_t number) {
+    if (is_repetition(frames_.back().rule)) skip_what_begins_nothing();
+    if (outcome_.gave_up) return;
+    const Prediction prediction = predict(number);
+    if (prediction.alternative == 0) return recover(prediction.token);
+    step_ = table_.decisions[number].alternatives[prediction.alternative - 1];
+  }
+
+  Prediction predict(size_t number) const {
+    const Decision& decision = table_.decisions[number];
+    const uint8_t precedence = decision.by_precedence ? frames_.back().precedence : 0;
+    const PredictionState* state = decision.starts[precedence].load(std::memory_order_acquire);
+    for (size_t token = at_; state != nullptr;) {
+      const TokenKind kind = tokens_[token].kind;
+      state = state->next[static_cast<size_t>(kind)].load(std::memory_order_acquire);
+      if (state != nullptr && state->is_decided) return {state->alternative, token};
+      if (kind != TokenKind::end) ++token;
+    }
+    return ask_parser(number, precedence, tokens_, at_);
+  }
+
+  // ---- the tree
+
+  TokenKind kind_here() const { return tokens_[at_].kind; }
+
+  void consume() {
+    pending_.push_back({at_, true});
+    if (kind_here() != TokenKind::end) ++at_;
+  }
+
+  void write_node() {
+    const Frame& frame = frames_.back();
+    ParseTree& tree = outcome_.tree;
+    TreeNode node;
+    node.rule = frame.rule;
+    node.broken = frame.broken;
+    node.first_token = frame.first_token;
+    node.end_token = frame.first_token;
+    if (pending_.size() > frame.first_pending) {
+      const TreeChild last = pending_.back();
+      node.end_token = last.is_token ? last.index + 1 : tree.nodes[last.index].end_token;
+    }
+    node.first_child = static_cast<uint32_t>(tree.children.size());
+    tree.children.insert(tree.children.end(), pending_.begin() + frame.first_pending, pending_.end());
+    node.end_child = static_cast<uint32_t>(tree.children.size());
+    pending_.resize(frame.first_pending);
+    pending_.push_back({static_cast<uint32_t>(tree.nodes.size()), false});
+    tree.nodes.push_back(node);
+  }
+
+  void finish() {
+    write_node();
+    step_ = frames_.back().next_step;
+    frames_.pop_back();
+  }
+
+  void wrap() {
+    write_node();
+    frames_.back().broken = false;
+  }
+
+  // ---- errors
+
+  void report(size_t token) {
+    outcome_.errors.push_back({frames_.back().rule, static_cast<uint32_t>(token)});
+    outcome_.gave_up = outcome_.errors.size() > kMaxSyntaxErrors;
+  }
+
+  void recover(size_t token) {
+    report(token);
+    if (outcome_.gave_up) return;
+    frames_.back().broken = true;
+    while (!recovers(frames_.back().rule)) {
+      finish();
+      frames_.back().broken = true;
+    }
+    const Rule rule = frames_.back().rule;
+    const bool stuck = at_ == frames_.back().first_token;
+    skip_to_next(rule == Rule::file_item || rule == Rule::file, stuck);
+    finish();
+  }
+
+  /// At every turn of a loop over items: what can begin none is reported and skipped here, without leaving the loop.
+  void skip_what_begins_nothing() {
+    const bool in_file = frames_.back().rule == Rule::file;
+    while (!fits(kind_here(), in_file)) {
+      report(at_);
+      if (outcome_.gave_up) return;
+      frames_.back().broken = true;
+      skip_to_next(in_file, true);
+    }
+  }
+
+  static bool fits(TokenKind kind, bool in_file) {
+    if (kind == TokenKind::end) return true;
+    if (!in_file) return is_word(kind) || kind == TokenKind::right_brace;
+    return kind == TokenKind::version || kind == TokenKind::import || kind == TokenKind::policy;
   }
 
   bool begins_line(size_t index) const {
@@ -134,136 +182,31 @@ class ItemErrorStrategy : public antlr4::ANTLRErrorStrategy {
     return next == TokenKind::assign || next == TokenKind::left_brace || begins_line(index);
   }
 
-  void skip_to_next(antlr4::Parser* parser, bool in_file, bool at_least_one) const {
-    const auto here = [parser] { return parser->getCurrentToken()->getTokenIndex(); };
-    const auto consume_bracketed = [&] {
-      const size_t index = here();
-      const size_t last = is_opener(tokens_[index].kind) ? tokens_[index].partner : index;
-      while (here() <= last && tokens_[here()].kind != TokenKind::end) parser->consume();
-    };
-    if (at_least_one && tokens_[here()].kind != TokenKind::end) consume_bracketed();
-    while (tokens_[here()].kind != TokenKind::end && !begins_item(here(), in_file)) {
-      if (!in_file && tokens_[here()].kind == TokenKind::right_brace) return;
-      consume_bracketed();
+  void skip_bracketed() {
+    const size_t last = is_opener(kind_here()) ? tokens_[at_].partner : at_;
+    while (at_ <= last && kind_here() != TokenKind::end) consume();
+  }
+
+  void skip_to_next(bool in_file, bool at_least_one) {
+    if (at_least_one && kind_here() != TokenKind::end) skip_bracketed();
+    while (kind_here() != TokenKind::end && !begins_item(at_, in_file)) {
+      if (!in_file && kind_here() == TokenKind::right_brace) return;
+      skip_bracketed();
     }
   }
 
   std::string_view text_;
   const Tokens& tokens_;
-  std::vector<SyntaxError> errors_;
-  bool recovering_ = false;
-};
-
-std::vector<std::unique_ptr<antlr4::Token>> antlr_tokens(const Tokens& tokens) {
-  std::vector<std::unique_ptr<antlr4::Token>> out;
-  out.reserve(tokens.size());
-  for (const Token& token : tokens) {
-    const bool is_end = token.kind == TokenKind::end;
-    out.push_back(std::make_unique<antlr4::CommonToken>(is_end ? antlr4::Token::EOF : number_of(token.kind)));
-  }
-  return out;
-}
-
-/// Copies ANTLR's tree, children first, without recursion: left-leaning expressions are deep.
-class TreeCopier {
- public:
-  ParseTree copy(antlr4::ParserRuleContext* root) {
-    stack_.push_back({root, 0, {}});
-    while (!stack_.empty()) {
-      Frame& top = stack_.back();
-      if (top.next < top.context->children.size()) {
-        visit(top, top.context->children[top.next++]);
-      } else {
-        finish();
-      }
-    }
-    return std::move(tree_);
-  }
-
- private:
-  struct Frame {
-    antlr4::ParserRuleContext* context;
-    size_t next;
-    std::vector<TreeChild> children;
-  };
-
-  void visit(Frame& top, antlr4::tree::ParseTree* child) {
-    // There are two kinds of leaf. Asking by dynamic_cast costs as much as the rest of the copy.
-    const std::type_info& type = typeid(*child);
-    const bool is_error = type == typeid(antlr4::tree::ErrorNodeImpl);
-    if (is_error || type == typeid(antlr4::tree::TerminalNodeImpl)) {
-      if (is_error) top.context->exception = cancelled_;
-      top.children.push_back({static_cast<uint32_t>(child->getSourceInterval().a), true});
-    } else {
-      stack_.push_back({static_cast<antlr4::ParserRuleContext*>(child), 0, {}});
-    }
-  }
-
-  void finish() {
-    Frame done = std::move(stack_.back());
-    stack_.pop_back();
-    TreeNode node;
-    node.rule = static_cast<Rule>(done.context->getRuleIndex());
-    node.broken = done.context->exception != nullptr;
-    node.first_token = static_cast<uint32_t>(done.context->getStart()->getTokenIndex());
-    node.end_token = node.first_token;
-    for (const TreeChild& child : done.children) {
-      node.end_token = std::max(node.end_token, child.is_token ? child.index + 1 : tree_.nodes[child.index].end_token);
-    }
-    node.first_child = static_cast<uint32_t>(tree_.children.size());
-    tree_.children.insert(tree_.children.end(), done.children.begin(), done.children.end());
-    node.end_child = static_cast<uint32_t>(tree_.children.size());
-    if (!stack_.empty()) stack_.back().children.push_back({static_cast<uint32_t>(tree_.nodes.size()), false});
-    tree_.nodes.push_back(node);
-  }
-
-  ParseTree tree_;
-  std::vector<Frame> stack_;
-  const std::exception_ptr cancelled_ = std::make_exception_ptr(antlr4::ParseCancellationException());
+  const ParserTable& table_;
+  uint32_t at_ = 0;    // the token to read next
+  uint16_t step_ = 0;  // the step to take next
+  std::vector<Frame> frames_;
+  std::vector<TreeChild> pending_;
+  ParseOutcome outcome_;
 };
 
 }  // namespace
 
-Tokens tokenize(std::string_view text) {
-  const std::lock_guard lock(antlr_mutex);
-  antlr4::ANTLRInputStream input(bytes_as_latin1(text));
-  MoePolicyLexer lexer(&input);
-  lexer.removeErrorListeners();  // `other` matches any byte: there is nothing to report
-  Tokens tokens;
-  const auto length = static_cast<uint32_t>(text.size());
-  while (true) {
-    const std::unique_ptr<antlr4::Token> token = lexer.nextToken();
-    if (token->getType() == antlr4::Token::EOF) break;
-    const auto begin = static_cast<uint32_t>(token->getStartIndex());
-    uint32_t end = std::min(length, static_cast<uint32_t>(token->getStopIndex()) + 1);
-    if (token->getType() == MoePolicyLexer::NUMBER) {
-      end = begin + static_cast<uint32_t>(number_length(text.substr(begin, end - begin)));
-      input.seek(end);
-      lexer.hitEOF = end == length;
-    }
-    tokens.push_back({static_cast<TokenKind>(token->getType()), begin, end, 0});
-  }
-  tokens.push_back({TokenKind::end, length, length, 0});
-  return tokens;
-}
-
-ParseOutcome parse_tokens(std::string_view text, const Tokens& tokens) {
-  const std::lock_guard lock(antlr_mutex);
-  antlr4::ListTokenSource source(antlr_tokens(tokens));
-  antlr4::CommonTokenStream stream(&source);
-  MoePolicyParser parser(&stream);
-  parser.removeErrorListeners();
-  parser.getInterpreter<antlr4::atn::ParserATNSimulator>()->setPredictionMode(antlr4::atn::PredictionMode::SLL);
-  const auto strategy = std::make_shared<ItemErrorStrategy>(text, tokens);
-  parser.setErrorHandler(strategy);
-  ParseOutcome outcome;
-  try {
-    outcome.tree = TreeCopier().copy(parser.file());
-  } catch (const antlr4::ParseCancellationException&) {
-    outcome.gave_up = true;
-  }
-  outcome.errors = strategy->take_errors();
-  return outcome;
-}
+ParseOutcome parse_tokens(std::string_view text, const Tokens& tokens) { return Parser(text, tokens).run(); }
 
 }  // namespace moe::frontend

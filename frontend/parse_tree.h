@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fence around ANTLR: text -> tokens, and tokens -> a plain parse tree. Only parse_tree.cpp knows the generated
-// code; no exception leaves it.
+// Text -> tokens, and tokens -> a plain parse tree, by the tables of grammar_tables.h. The work is linear and needs no
+// stack of the thread's.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace moe::frontend {
 
-/// The rules of grammar/MoePolicy.g4, in its order: parse_tree.cpp asserts that the numbers agree.
+/// The rules of grammar/MoePolicy.g4, in its order: parser_table.cpp asserts that the numbers agree.
 enum class Rule : uint8_t {
   file,
   file_item,
@@ -96,8 +96,7 @@ inline constexpr size_t kMaxSyntaxErrors = 100;
 /// Splits any bytes into tokens; what is no token of the language is `foreign` or `other`. Linear. Thread-safe.
 Tokens tokenize(std::string_view text);
 
-/// Parses balanced tokens (see repair.h). After an error it goes on with the next item. Thread-safe: parses take turns,
-/// because ANTLR's prediction tables are shared and filled on the way.
+/// Parses balanced tokens (see repair.h). After an error it goes on with the next item. Thread-safe.
 ParseOutcome parse_tokens(std::string_view text, const Tokens& tokens);
 
 }  // namespace moe::frontend

@@ -9,7 +9,7 @@
 
 namespace moe::frontend {
 
-/// The kinds of grammar/MoePolicy.g4, in its order: parse_tree.cpp asserts that the numbers agree.
+/// The kinds of grammar/MoePolicy.g4, in its order: lexer_table.cpp asserts that the numbers agree.
 enum class TokenKind : uint8_t {
   end,
   // Words. All but `name` open some construct; `is_word` covers them all.

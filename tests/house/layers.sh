@@ -54,7 +54,7 @@ check_all() {
   local bad=0
   check_project_includes "$1" || bad=1
   check_private "$1" 'llvm/|lld/' 'codegen/' LLVM || bad=1
-  check_private "$1" 'antlr4|MoePolicy(Lexer|Parser|Base|Visitor)' 'frontend/parse_tree\.cpp' "generated ANTLR headers" || bad=1
+  check_private "$1" 'antlr4|MoePolicy(Lexer|Parser|Base|Visitor)' 'frontend/(lexer|parser)_table\.cpp' "generated ANTLR headers" || bad=1
   check_private "$1" 'cuda' 'runtime/cuda/' CUDA || bad=1
   return $bad
 }
