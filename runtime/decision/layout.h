@@ -13,7 +13,10 @@ struct Header {
   uint64_t load_counter;  ///< loads so far, prefetches and pins included
   uint64_t epoch;         ///< dispatches tried so far; stamps compare with it
   uint32_t num_resident;
-  uint32_t num_exempt;  ///< residents flagged kExempt
+  uint32_t num_exempt;     ///< residents flagged kExempt
+  uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
+  uint32_t request;
+  uint32_t reserved;
 };
 
 struct Instance {
@@ -45,19 +48,29 @@ struct Link {
 
 /// What a dispatch notes for each of its unique experts.
 struct Entry {
-  uint64_t access;      ///< its access number
-  double weight;        ///< largest router weight
-  int64_t saved_rank;   ///< while it is protected
-  uint32_t place;       ///< at the hit or load; kNone: neither
-  uint32_t last_token;  ///< the last token that chose it
+  uint64_t access;  ///< its access number
+  double weight;    ///< largest router weight
+  union {
+    int64_t saved_rank;   ///< while it is protected
+    double access_value;  ///< of `order`, before
+  };
+  uint32_t place;         ///< at the hit or load; kNone: neither
+  uint32_t last_token;    ///< the last token that chose it
+  uint32_t position;      ///< in order of first appearance
+  uint32_t was_resident;  ///< 1: when the dispatch began
+  uint32_t miss;          ///< MissAction, of a miss
+  uint32_t reserved;
 };
 
 /// Offsets in bytes. With constant Params all of it folds.
 struct Layout {
   size_t instances, place_of, residents, order, recency, rank, tag, free_places;
-  size_t ring, counts;                                                // freq_threshold
-  size_t history_bits, history_counts, history_last, history_length;  // predictors
-  size_t stamps, entry_of, entries, candidates;                       // scratch of one dispatch
+  size_t ring, counts;                                                          // freq_threshold
+  size_t history_bits, history_counts, history_last, history_length;            // predictors
+  size_t freq, loaded_at;                                                       // what expressions read: by place
+  size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
+  size_t layer_dispatches;
+  size_t stamps, entry_of, entries, candidates;  // scratch of one dispatch
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -69,8 +82,10 @@ struct Candidate {
   double predicted;
 };
 
+constexpr bool keeps(const Params& p, uint32_t what) { return (p.keeps & what) != 0; }
 constexpr bool has_rank(const Params& p) {
-  return p.eviction == static_cast<uint32_t>(Eviction::lfu) || p.eviction == static_cast<uint32_t>(Eviction::score);
+  return p.eviction == static_cast<uint32_t>(Eviction::lfu) || p.eviction == static_cast<uint32_t>(Eviction::score) ||
+         p.eviction == static_cast<uint32_t>(Eviction::least);
 }
 constexpr bool has_order(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::lru) || p.eviction == static_cast<uint32_t>(Eviction::fifo);
@@ -114,6 +129,15 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.history_counts = take(has_history(p) ? keys : 0, sizeof(uint32_t));
   at.history_last = take(has_history(p) ? keys : 0, sizeof(uint64_t));
   at.history_length = take(has_history(p) ? layers : 0, sizeof(uint64_t));
+  at.freq = take(keeps(p, kKeepsFreq) ? places : 0, sizeof(double));
+  at.loaded_at = take(keeps(p, kKeepsLoadedAt) ? places : 0, sizeof(uint64_t));
+  at.last_access = take(keeps(p, kKeepsLastAccess) ? keys : 0, sizeof(uint64_t));
+  at.seen = take(keeps(p, kKeepsSeen) ? keys : 0, sizeof(double));
+  at.last_dispatch = take(keeps(p, kKeepsIdle) ? keys : 0, sizeof(uint64_t));
+  at.request_epoch = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
+  at.request_uses = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
+  at.rates = take(keys * p.num_rates, sizeof(double));
+  at.layer_dispatches = take(keeps(p, kKeepsIdle) ? layers : 0, sizeof(uint64_t));
   at.stamps = take(p.num_experts, sizeof(uint64_t));
   at.entry_of = take(p.num_experts, sizeof(uint32_t));
   at.entries = take(p.num_experts, sizeof(Entry));
@@ -144,6 +168,15 @@ class State {
   MOE_INLINE uint32_t* history_counts() const { return at<uint32_t>(at_.history_counts); }
   MOE_INLINE uint64_t* history_last() const { return at<uint64_t>(at_.history_last); }
   MOE_INLINE uint64_t& history_length(uint32_t layer) const { return at<uint64_t>(at_.history_length)[layer]; }
+  MOE_INLINE double* freq() const { return at<double>(at_.freq); }
+  MOE_INLINE uint64_t* loaded_at() const { return at<uint64_t>(at_.loaded_at); }
+  MOE_INLINE uint64_t* last_access() const { return at<uint64_t>(at_.last_access); }
+  MOE_INLINE double* seen() const { return at<double>(at_.seen); }
+  MOE_INLINE uint64_t* last_dispatch() const { return at<uint64_t>(at_.last_dispatch); }
+  MOE_INLINE uint64_t* request_epoch() const { return at<uint64_t>(at_.request_epoch); }
+  MOE_INLINE uint64_t* request_uses() const { return at<uint64_t>(at_.request_uses); }
+  MOE_INLINE double* rate(uint32_t i) const { return at<double>(at_.rates) + size_t{i} * p_.num_keys(); }
+  MOE_INLINE uint64_t* layer_dispatches() const { return at<uint64_t>(at_.layer_dispatches); }
   MOE_INLINE uint64_t* stamps() const { return at<uint64_t>(at_.stamps); }
   MOE_INLINE uint32_t* entry_of() const { return at<uint32_t>(at_.entry_of); }
   MOE_INLINE Entry* entries() const { return at<Entry>(at_.entries); }

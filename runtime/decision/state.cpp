@@ -11,6 +11,8 @@ namespace {
 
 State state_of(const Params& params, const void* block) { return {params, const_cast<void*>(block)}; }
 
+constexpr uint32_t kPreloaded = 1u << 31;  // not of ResidentFlags: it is there from the start, and may leave
+
 /// A resident as it comes into a fresh state: rings and ranks included. The place must be free.
 template <class Rule>
 void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
@@ -20,12 +22,15 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   const uint32_t place = ctx.occupy(instance, from.key, 0, from.ema);
   Resident& r = ctx.s.resident(place);
   r.uses = from.uses;
+  if (keeps(p, kKeepsFreq)) ctx.s.freq()[place] = freq;
   if (flags & kPinned) {
     r.flags = kPinned;
     return;
   }
   ctx.join_rings(instance, place);
-  if constexpr (Rule::kThreshold) ctx.exempt(place);
+  if constexpr (Rule::kThreshold) {
+    if ((flags & kPreloaded) == 0) ctx.exempt(place);
+  }
   if constexpr (Rule::kRanked) {
     const bool lfu = p.eviction == static_cast<uint32_t>(Eviction::lfu);
     ctx.s.rank()[place] = rank_of(lfu ? freq : from.ema);
@@ -44,6 +49,8 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
       return settle_in<Score>(p, block, from, instance, freq, flags);
     case Eviction::freq_threshold:
       return settle_in<FreqThreshold>(p, block, from, instance, freq, flags);
+    case Eviction::least:
+      return settle_in<Least>(p, block, from, instance, freq, flags);
   }
 }
 
@@ -75,7 +82,9 @@ double carried_freq(const Params& p, const State& s, uint32_t place) {
 
 size_t state_bytes(const Params& params) { return make_layout(params).total; }
 
-void init_state(const Params& params, void* block) {
+namespace {
+
+void init_block(const Params& params, void* block, bool preload) {
   std::memset(block, 0, state_bytes(params));
   const State s = state_of(params, block);
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
@@ -96,10 +105,19 @@ void init_state(const Params& params, void* block) {
     const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
     settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);
   }
+  for (uint32_t j = 0; preload && j < params.num_preload; ++j) {
+    const Resident loaded{params.preload[j], 0, 0, 0, 0, 0.0};
+    settle_in(params, block, loaded, s.instance_of_layer(loaded.key / params.num_experts), 0.0, kPreloaded);
+  }
 }
+
+}  // namespace
+
+void init_state(const Params& params, void* block) { init_block(params, block, /*preload=*/true); }
 
 uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
                      uint32_t* left) {
+  if (new_params.num_preload != 0) init_block(new_params, new_state, /*preload=*/false);  // the cache is warm already
   const State from = state_of(old_params, old_state);
   const State to = state_of(new_params, new_state);
   // `left` holds the sorted places first; keys that leave overwrite those already read.
@@ -133,6 +151,7 @@ bool is_resident(const Params& params, const void* state, uint32_t key) {
 uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
+  if (has_sites(params)) return kInvalid;
   switch (static_cast<Eviction>(params.eviction)) {
     case Eviction::lru:
       return dispatch<Lru>(params, state, *input, *output);
@@ -144,6 +163,8 @@ uint32_t static_dispatch(const Params& params, void* state, const Input* input, 
       return dispatch<Score>(params, state, *input, *output);
     case Eviction::freq_threshold:
       return dispatch<FreqThreshold>(params, state, *input, *output);
+    case Eviction::least:
+      break;  // has expressions
   }
   return kInvalid;
 }

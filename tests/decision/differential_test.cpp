@@ -59,6 +59,9 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
     input.weights = step.weights;
     input.dropped = step.dropped;
     input.allow_padding = step.allow_padding;
+    input.phase = step.phase;
+    input.requests = step.requests;
+    input.measured = step.measured;
     const std::optional<ir::Decision> expected = oracle.dispatch(input);
     const std::optional<ir::Decision> actual = engine.decide(input);
     if (expected != actual) {
@@ -71,10 +74,11 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
 }
 
 template <class MakeEngine>
-void check_policy(uint64_t seed, MakeEngine make_engine) {
+void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions = false) {
   test::Dice dice(seed);
-  const ir::BoundPolicy policy = test::random_policy(dice);
-  INFO("seed " << seed << "\n" << test::to_source(policy));
+  ir::BoundPolicy policy = test::random_policy(dice);
+  if (with_expressions) test::add_expressions(dice, policy);
+  INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
   REQUIRE(ir::verify(policy) == std::vector<std::string>{});
   auto with_engine = make_engine(policy);
   for (int t = 0; t < kTracesPerPolicy; ++t) {
@@ -111,6 +115,20 @@ TEST_CASE("JIT-compiled policies decide as the interpreter does") {
       std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
       return [code] { return replay::KernelEngine::create(code->descriptor()); };
     });
+  }
+}
+
+TEST_CASE("JIT-compiled expressions decide as interpreted ones do") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
+  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
+  for (uint64_t i = 0; i < policies; ++i) {
+    const auto compile = [](const ir::BoundPolicy& policy) {
+      auto compiled = codegen::jit(policy, {});
+      REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
+      std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
+      return [code] { return replay::KernelEngine::create(code->descriptor()); };
+    };
+    check_policy(run_seed() + 3'000'000 + i, compile, /*with_expressions=*/true);
   }
 }
 

@@ -9,6 +9,7 @@ struct FreqThreshold {
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = false;
+  static constexpr bool kTagged = false;
   static constexpr bool kThreshold = true;
 
   template <class Ctx>

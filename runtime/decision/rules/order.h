@@ -10,6 +10,7 @@ struct OrderRule {
   static constexpr bool kOrder = true;
   static constexpr bool kTouches = Touches;
   static constexpr bool kRanked = false;
+  static constexpr bool kTagged = false;
   static constexpr bool kThreshold = false;
 
   template <class Ctx>

@@ -10,6 +10,7 @@ struct Ranked {
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = true;
+  static constexpr bool kTagged = true;
   static constexpr bool kThreshold = false;
 
   template <class Ctx>
