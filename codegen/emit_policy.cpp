@@ -72,10 +72,11 @@ llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Para
       .u32(p.log_interval)
       .u32(p.num_pins)
       .u32(p.reserved)
+      .u64(p.seed)
       .add(pins)
       .build("moe.params");
 }
-static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 12 * 4 + 8, "params_constant lists every field");
+static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 12 * 4 + 8 + 8, "params_constant lists every field");
 static_assert(offsetof(decision::Params, pins) == sizeof(decision::Params) - 8, "pins come last");
 
 /// An ELF note: what the runtime reads of a shared library before it maps any code of it.

@@ -8,12 +8,24 @@
 
 namespace moe::decision {
 
-inline constexpr uint32_t kAbiVersion = 1;
+inline constexpr uint32_t kAbiVersion = 2;
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
 
-enum class Eviction : uint32_t { lru = 0, lfu = 1, score = 2, freq_threshold = 3, fifo = 4 };
+enum class Eviction : uint32_t {
+  lru = 0,
+  lfu = 1,
+  score = 2,
+  freq_threshold = 3,
+  fifo = 4,
+  sieve = 5,
+  s3_fifo = 6,
+  arc = 7,
+  lirs = 8,
+  w_tinylfu = 9,
+  random = 10,
+};
 enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
 enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
 
@@ -55,6 +67,7 @@ struct Params {
   uint32_t log_interval;
   uint32_t num_pins;
   uint32_t reserved;
+  uint64_t seed;         ///< of random
   const uint32_t* pins;  ///< [num_pins] keys, ascending
 
   constexpr uint32_t num_keys() const { return num_layers * num_experts; }

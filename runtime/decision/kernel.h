@@ -10,6 +10,7 @@
 #include "runtime/decision/rules/freq_threshold.h"
 #include "runtime/decision/rules/order.h"
 #include "runtime/decision/rules/ranked.h"
+#include "runtime/decision/rules/sieve.h"
 #include "runtime/decision/triggers.h"
 
 namespace moe::decision {
@@ -33,6 +34,7 @@ MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
   if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_hit(ctx, ctx.s.rank()[place], r.ema);
+  if constexpr (Rule::kQueue) Rule::hit(ctx, ctx.instance, key);
 }
 
 MOE_INLINE bool is_pinned(const Resident& r) { return (r.flags & kPinned) != 0; }
@@ -44,9 +46,13 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
   if constexpr (Rule::kThreshold) {
     if (!FreqThreshold::reaches(ctx, key)) return kNone;
   }
+  if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
   if (ctx.s.instance(ctx.instance).num_free == 0) {
     uint32_t victim;
-    if constexpr (Protect) {
+    if constexpr (Rule::kQueue) {
+      victim = find_victim(ctx, ctx.instance, key,
+                           [&](uint32_t place) { return !Protect || !ctx.selected(ctx.s.resident(place).key); });
+    } else if constexpr (Protect) {
       victim = Rule::demand_victim(ctx);
     } else if constexpr (Rule::kRanked) {
       victim = Rule::smallest(ctx, ctx.instance);
@@ -57,10 +63,11 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
     if constexpr (Rule::kThreshold && !Protect) {
       if (ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
     }
-    ctx.evict(victim);
+    ctx.evict(victim, /*as_victim=*/true);
   }
   const uint32_t place = ctx.occupy(ctx.instance, key, e.access, e.weight);
   ctx.s.resident(place).uses = 1;
+  if constexpr (Rule::kQueue) Rule::insert(ctx, ctx.instance, key);
   return place;
 }
 

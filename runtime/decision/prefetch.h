@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 4 of a dispatch: what the strategy names, and places for it.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
 
@@ -114,13 +114,14 @@ inline void offer_history(const Context<Rule>& ctx, uint32_t layer, CandidateLis
 /// A place for candidate `c`: a free one, or a victim's that is predicted less likely. kNone: no such.
 template <class Rule>
 inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Candidate& c) {
+  if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free != 0) return true;
-  const uint32_t victim = Rule::pick(ctx, i, [&](uint32_t place) {
+  const uint32_t victim = find_victim(ctx, i, c.key, [&](uint32_t place) {
     const uint32_t key = ctx.s.resident(place).key;
     return !ctx.selected(key) && predicted(ctx, in, key) < c.predicted;
   });
   if (victim == kNone) return false;
-  ctx.evict(victim);
+  ctx.evict(victim, /*as_victim=*/true);
   return true;
 }
 
@@ -149,6 +150,7 @@ inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out,
     const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
     if (Rule::kThreshold) ctx.exempt(place);
     if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_prefetch(c.predicted);
+    if constexpr (Rule::kQueue) Rule::insert(ctx, i, c.key);
     ctx.join_rings(i, place);
     out.prefetched[n++] = c.key;
   }
