@@ -9,7 +9,7 @@ namespace {
 using ir::Eviction;
 using ir::Strategy;
 
-bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::sieve; }
+bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random; }
 
 bool has_kernel(const ir::StrategyChain& chain) {
   return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;

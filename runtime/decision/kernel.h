@@ -7,10 +7,15 @@
 #pragma once
 #include "runtime/decision/collect.h"
 #include "runtime/decision/prefetch.h"
+#include "runtime/decision/rules/arc.h"
 #include "runtime/decision/rules/freq_threshold.h"
+#include "runtime/decision/rules/lirs.h"
 #include "runtime/decision/rules/order.h"
+#include "runtime/decision/rules/random.h"
 #include "runtime/decision/rules/ranked.h"
+#include "runtime/decision/rules/s3_fifo.h"
 #include "runtime/decision/rules/sieve.h"
+#include "runtime/decision/rules/w_tinylfu.h"
 #include "runtime/decision/triggers.h"
 
 namespace moe::decision {
@@ -49,7 +54,10 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
   if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
   if (ctx.s.instance(ctx.instance).num_free == 0) {
     uint32_t victim;
-    if constexpr (Rule::kQueue) {
+    if constexpr (HidesProtected<Rule>) {
+      const uint32_t leaver = Rule::anyone(ctx, ctx.instance);
+      victim = leaver == kNone ? kNone : ctx.s.place_of(leaver);
+    } else if constexpr (Rule::kQueue) {
       victim = find_victim(ctx, ctx.instance, key,
                            [&](uint32_t place) { return !Protect || !ctx.selected(ctx.s.resident(place).key); });
     } else if constexpr (Protect) {
@@ -86,6 +94,7 @@ MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t en
     ctx.s.rank()[e.place] = Protect ? kNeverVictim : rank;
     e.saved_rank = rank;
   }
+  if constexpr (HidesProtected<Rule> && Protect) Rule::hide(ctx, ctx.instance, key);
   if (!Protect) {
     ctx.join_rings(ctx.instance, e.place);
   } else if (Rule::kOrder && !Rule::kTouches) {
@@ -94,12 +103,16 @@ MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t en
   return miss == MissAction::load ? kLoad : kCpuLoad;
 }
 
-/// Takes the dispatch's hits out of the ranked search.
+/// Takes the dispatch's hits out of the search.
 template <class Rule>
 MOE_INLINE void shield(Context<Rule>& ctx, uint32_t n) {
   Entry* const entries = ctx.s.entries();
   for (uint32_t j = 0; j < n; ++j) {
     if (entries[j].place == kNone) continue;
+    if constexpr (HidesProtected<Rule>) {
+      Rule::hide(ctx, ctx.instance, ctx.s.resident(entries[j].place).key);
+      continue;
+    }
     entries[j].saved_rank = ctx.s.rank()[entries[j].place];
     ctx.s.rank()[entries[j].place] = kNeverVictim;
   }
@@ -115,6 +128,9 @@ MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool s
     const Resident& r = ctx.s.resident(place);
     if (Rule::kThreshold && ctx.s.place_of(ctx.layer * ctx.p.num_experts + out.expert[j]) == kNone) continue;
     if (Rule::kRanked && shielded) ctx.s.rank()[place] = entries[j].saved_rank;
+    if constexpr (HidesProtected<Rule>) {
+      if (shielded) Rule::insert(ctx, ctx.instance, r.key);
+    }
     if (is_pinned(r)) continue;
     if (out.action[j] == kHit) {
       ctx.move_to_end(ctx.instance, place);
@@ -138,7 +154,7 @@ MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n)
   }
   if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
   if (misses != 0) {
-    if (Rule::kRanked) shield(ctx, n);
+    if (Rule::kRanked || HidesProtected<Rule>) shield(ctx, n);
     for (uint32_t j = 0; j < n; ++j) {
       if (out.action[j] != kHit) out.action[j] = handle_miss<Rule, true>(ctx, out, j);
     }

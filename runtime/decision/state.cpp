@@ -47,6 +47,16 @@ Result with_rule(const Params& params, Result otherwise, Use use) {
       return use(FreqThreshold{});
     case Eviction::sieve:
       return use(Sieve{});
+    case Eviction::s3_fifo:
+      return use(S3Fifo{});
+    case Eviction::arc:
+      return use(Arc{});
+    case Eviction::lirs:
+      return use(Lirs{});
+    case Eviction::w_tinylfu:
+      return use(WTinyLfu{});
+    case Eviction::random:
+      return use(Random{});
     default:
       return otherwise;
   }
@@ -59,8 +69,9 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   });
 }
 
-/// Empty lists, no ghosts; the hand at the oldest.
+/// Empty lists, no ghosts; the hand at the oldest; no lot drawn yet.
 void clear_queues(const Params& p, const State& s) {
+  if (is_rule(p, Eviction::random)) s.lots() = Random::start(p.seed);
   if (!has_links(p)) return;
   for (Link* links : {s.links(), s.second_links()}) {
     if (links == s.second_links() && !is_rule(p, Eviction::lirs)) continue;

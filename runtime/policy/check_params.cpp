@@ -55,7 +55,7 @@ void check_shape(const Params& p, Checker& c) {
 }
 
 void check_cache(const Params& p, Checker& c) {
-  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::sieve), "eviction");
+  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::random), "eviction");
   c.range(p.admit, 0, 1, "admit");
   c.range(p.protect_selected, 0, 1, "protect_selected");
   if (p.eviction == static_cast<uint32_t>(Eviction::lfu)) {

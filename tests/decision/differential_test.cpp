@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
-// JIT, on seeded random policies and traces. MOE_TEST_SEED and MOE_TEST_POLICIES change the run; a failure prints both.
+// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES and MOE_TEST_EVICTION (one rule only)
+// change the run; a failure prints the seed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -123,6 +124,7 @@ TEST_CASE("a random policy written as text binds to what it was made from") {
     INFO("seed " << run_seed() << "\n" << std::string(source.text()));
     compiler::Target target;
     target.shape = policy.shape;
+    target.bind.seed = policy.options.seed;
     ir::Diagnostics diagnostics;
     const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
     INFO(ir::render_text(source, diagnostics, false));

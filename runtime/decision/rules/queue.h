@@ -26,6 +26,7 @@ struct QueueRule {
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = false;
   static constexpr bool kThreshold = false;
+  static constexpr bool kHides = false;  ///< hide(ctx, i, key), anyone(ctx, i): see random
 
   template <class Ctx>
   static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
@@ -41,6 +42,9 @@ struct QueueRule {
   template <class Ctx>
   static MOE_INLINE void miss(Ctx&, uint32_t, uint32_t) {}
 };
+
+template <class Rule>
+concept HidesProtected = requires { requires Rule::kHides; };
 
 /// Keys from the one that leaves first to the one that came last.
 ///
