@@ -106,13 +106,14 @@ llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Para
       .u32(p.num_rates)
       .u32(p.limits_loads)
       .f64(p.deadline_ms)
+      .u64(p.seed)
       .add(tables.pins)
       .add(tables.preload)
       .add(tables.arms)
       .add(tables.rates)
       .build("moe.params");
 }
-static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 8 + 4 * 8,
+static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8,
               "params_constant lists every field");
 static_assert(offsetof(decision::Params, rates) == sizeof(decision::Params) - 8, "the tables come last");
 

@@ -10,7 +10,7 @@ namespace {
 using ir::Eviction;
 using ir::Strategy;
 
-bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::fifo || rule.kind == Eviction::least; }
+bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
 
 bool has_kernel(const ir::StrategyChain& chain) {
   return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;

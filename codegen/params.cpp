@@ -21,6 +21,18 @@ uint32_t eviction_of(ir::Eviction eviction) {
       return static_cast<uint32_t>(decision::Eviction::fifo);
     case ir::Eviction::least:
       return static_cast<uint32_t>(decision::Eviction::least);
+    case ir::Eviction::sieve:
+      return static_cast<uint32_t>(decision::Eviction::sieve);
+    case ir::Eviction::s3_fifo:
+      return static_cast<uint32_t>(decision::Eviction::s3_fifo);
+    case ir::Eviction::arc:
+      return static_cast<uint32_t>(decision::Eviction::arc);
+    case ir::Eviction::lirs:
+      return static_cast<uint32_t>(decision::Eviction::lirs);
+    case ir::Eviction::w_tinylfu:
+      return static_cast<uint32_t>(decision::Eviction::w_tinylfu);
+    case ir::Eviction::random:
+      return static_cast<uint32_t>(decision::Eviction::random);
     default:
       break;
   }
@@ -111,6 +123,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.monitor_window = policy.monitor_window;
   p.log_interval = policy.log_interval;
   p.num_pins = static_cast<uint32_t>(policy.pins.size());
+  p.seed = policy.options.seed;
   p.pins = policy.pins.data();
   p.num_preload = static_cast<uint32_t>(policy.preload.size());
   p.preload = policy.preload.data();

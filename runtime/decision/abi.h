@@ -13,7 +13,20 @@ inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
 
-enum class Eviction : uint32_t { lru = 0, lfu = 1, score = 2, freq_threshold = 3, fifo = 4, least = 5 };
+enum class Eviction : uint32_t {
+  lru = 0,
+  lfu = 1,
+  score = 2,
+  freq_threshold = 3,
+  fifo = 4,
+  sieve = 5,
+  s3_fifo = 6,
+  arc = 7,
+  lirs = 8,
+  w_tinylfu = 9,
+  random = 10,
+  least = 11,
+};
 enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
 enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
 
@@ -87,6 +100,7 @@ struct Params {
   uint32_t num_rates;
   uint32_t limits_loads;
   double deadline_ms;       ///< 0: none
+  uint64_t seed;            ///< of random
   const uint32_t* pins;     ///< [num_pins] keys, ascending
   const uint32_t* preload;  ///< [num_preload] keys, in order of loading
   const Arm* arms;          ///< [num_arms]

@@ -8,6 +8,7 @@
 namespace moe::decision {
 
 /// What a rule must provide; rules/*.h each model it.
+///   kQueue     it keeps an order of its own: see rules/queue.h for what such a rule provides besides
 ///   kOrder     victims come from the order ring, oldest first
 ///   kTouches   a hit moves to the ring's end
 ///   kRanked    victims have the smallest rank; the rank array is kept
@@ -48,13 +49,15 @@ struct Context {
     return of_layer & (s.stamps()[of_layer ? expert : 0] == epoch);  // without a branch, for loops over places
   }
 
-  /// Ends the residency of what is in `place`.
-  MOE_INLINE void evict(uint32_t place) {
+  /// Ends the residency of what is in `place`. `as_victim`: the rule chose it to make place for another.
+  MOE_INLINE void evict(uint32_t place, bool as_victim = false) {
     Resident& r = s.resident(place);
     const uint32_t i = s.instance_of_place(place);
-    evicted[num_evicted++] = r.key;
-    s.place_of(r.key) = kNone;
+    const uint32_t key = r.key;
+    evicted[num_evicted++] = key;
+    s.place_of(key) = kNone;
     r.key = kNone;
+    if constexpr (Rule::kQueue) Rule::leave(*this, i, key, as_victim);
     if (Rule::kThreshold && (r.flags & kExempt) != 0) --s.header().num_exempt;
     if (Rule::kOrder) order(i).remove(place);
     if (keeps_recency()) recency(i).remove(place);

@@ -46,6 +46,16 @@ struct Link {
   uint32_t next;
 };
 
+/// What a rule with queues of its own (kQueue) keeps of an instance; each rule says at its top what it uses.
+struct QueueState {
+  double target;      ///< arc: p
+  uint64_t accesses;  ///< w_tinylfu: since the last halving
+  uint64_t halvings;  ///< w_tinylfu
+  uint32_t hand;      ///< sieve: the member it stands at, or the queue's end
+  uint32_t num_lir;   ///< lirs
+  uint32_t size[4];   ///< keys in each of its lists
+};
+
 /// What a dispatch notes for each of its unique experts.
 struct Entry {
   uint64_t access;  ///< its access number
@@ -70,7 +80,8 @@ struct Layout {
   size_t freq, loaded_at;                                                       // what expressions read: by place
   size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
   size_t layer_dispatches;
-  size_t stamps, entry_of, entries, candidates;  // scratch of one dispatch
+  size_t stamps, entry_of, entries, candidates;                       // scratch of one dispatch
+  size_t queues, links, second_links, marks, use_counts, lots, bits;  // rules with queues
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -92,10 +103,25 @@ constexpr bool has_order(const Params& p) {
 }
 constexpr bool has_recency(const Params& p) { return p.ttl != 0 && p.eviction != static_cast<uint32_t>(Eviction::lru); }
 constexpr bool has_window(const Params& p) { return p.eviction == static_cast<uint32_t>(Eviction::freq_threshold); }
+constexpr bool is_rule(const Params& p, Eviction rule) { return p.eviction == static_cast<uint32_t>(rule); }
+constexpr bool has_queues(const Params& p) {
+  return p.eviction >= static_cast<uint32_t>(Eviction::sieve) && p.eviction <= static_cast<uint32_t>(Eviction::random);
+}
+constexpr bool has_links(const Params& p) { return has_queues(p) && !is_rule(p, Eviction::random); }
+constexpr bool has_marks(const Params& p) {
+  return is_rule(p, Eviction::sieve) || is_rule(p, Eviction::s3_fifo) || is_rule(p, Eviction::arc);
+}
 constexpr bool has_history(const Params& p) {
   return p.strategy == static_cast<uint32_t>(Strategy::history) ||
          p.strategy == static_cast<uint32_t>(Strategy::lookahead);
 }
+
+/// Lists of keys of one instance, and the nodes of all: the keys, then each list's sentinel.
+inline constexpr uint32_t kMaxLists = 4;
+constexpr size_t num_list_nodes(const Params& p) { return p.num_keys() + size_t{kMaxLists} * p.num_instances(); }
+
+/// 64-bit words of one instance's set of keys.
+constexpr uint32_t key_words(const Params& p) { return (p.num_keys() / p.num_instances() + 63) / 64; }
 
 /// Places of one instance, rounded up so that each instance's ranks fill whole vectors.
 constexpr size_t padded_capacity(const Params& p) { return (size_t{p.capacity} + 7) & ~size_t{7}; }
@@ -142,6 +168,13 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.entry_of = take(p.num_experts, sizeof(uint32_t));
   at.entries = take(p.num_experts, sizeof(Entry));
   at.candidates = take(p.strategy != static_cast<uint32_t>(Strategy::none) ? p.budget : 0, sizeof(Candidate));
+  at.queues = take(has_queues(p) ? instances : 0, sizeof(QueueState));
+  at.links = take(has_links(p) ? num_list_nodes(p) : 0, sizeof(Link));
+  at.second_links = take(is_rule(p, Eviction::lirs) ? num_list_nodes(p) : 0, sizeof(Link));
+  at.marks = take(has_marks(p) ? keys : 0, sizeof(uint8_t));
+  at.use_counts = take(is_rule(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
+  at.lots = take(is_rule(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
+  at.bits = take(is_rule(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
   at.total = end;
   return at;
 }
@@ -181,6 +214,13 @@ class State {
   MOE_INLINE uint32_t* entry_of() const { return at<uint32_t>(at_.entry_of); }
   MOE_INLINE Entry* entries() const { return at<Entry>(at_.entries); }
   MOE_INLINE Candidate* candidates() const { return at<Candidate>(at_.candidates); }
+  MOE_INLINE QueueState& queue(uint32_t i) const { return at<QueueState>(at_.queues)[i]; }
+  MOE_INLINE Link* links() const { return at<Link>(at_.links); }
+  MOE_INLINE Link* second_links() const { return at<Link>(at_.second_links); }
+  MOE_INLINE uint8_t* marks() const { return at<uint8_t>(at_.marks); }
+  MOE_INLINE uint64_t* use_counts() const { return at<uint64_t>(at_.use_counts); }
+  MOE_INLINE uint64_t& lots() const { return *at<uint64_t>(at_.lots); }
+  MOE_INLINE uint64_t* bits(uint32_t i) const { return at<uint64_t>(at_.bits) + size_t{i} * key_words(p_); }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
   /// First place of instance `i`, and the number of nodes before the rings' sentinels.

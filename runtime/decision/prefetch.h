@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 4 of a dispatch: what the strategy names, and places for it.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
 
@@ -121,8 +121,9 @@ inline void offer_history(const Context<Rule>& ctx, uint32_t layer, CandidateLis
 template <class Rule>
 inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Candidate& c) {
   uint32_t victim = kNone;
+  if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free == 0) {
-    victim = Rule::pick(ctx, i, [&](uint32_t place) {
+    victim = find_victim(ctx, i, c.key, [&](uint32_t place) {
       const uint32_t key = ctx.s.resident(place).key;
       return !ctx.selected(key) && predicted(ctx, in, key) < c.predicted;
     });
@@ -133,7 +134,7 @@ inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Can
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
     if (moe_evaluate(&ctx.frame, kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return false;
   }
-  if (victim != kNone) ctx.evict(victim);
+  if (victim != kNone) ctx.evict(victim, /*as_victim=*/true);
   return true;
 }
 
@@ -163,6 +164,7 @@ inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out,
     const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
     if (Rule::kThreshold) ctx.exempt(place);
     if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_prefetch(c.predicted);
+    if constexpr (Rule::kQueue) Rule::insert(ctx, i, c.key);
     ctx.join_rings(i, place);
     out.prefetched[n++] = c.key;
   }

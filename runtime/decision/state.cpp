@@ -22,11 +22,10 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   const uint32_t place = ctx.occupy(instance, from.key, 0, from.ema);
   Resident& r = ctx.s.resident(place);
   r.uses = from.uses;
+  r.flags = flags & kPinned;
   if (keeps(p, kKeepsFreq)) ctx.s.freq()[place] = freq;
-  if (flags & kPinned) {
-    r.flags = kPinned;
-    return;
-  }
+  if constexpr (Rule::kQueue) Rule::insert(ctx, instance, from.key);
+  if (flags & kPinned) return;
   ctx.join_rings(instance, place);
   if constexpr (Rule::kThreshold) {
     if ((flags & kPreloaded) == 0) ctx.exempt(place);
@@ -37,21 +36,58 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   }
 }
 
-void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
-  switch (static_cast<Eviction>(p.eviction)) {
+/// Calls `use` with the rule of `params`; `otherwise` when there is none.
+template <class Use, class Result>
+Result with_rule(const Params& params, Result otherwise, Use use) {
+  switch (static_cast<Eviction>(params.eviction)) {
     case Eviction::lru:
-      return settle_in<Lru>(p, block, from, instance, freq, flags);
+      return use(Lru{});
     case Eviction::fifo:
-      return settle_in<Fifo>(p, block, from, instance, freq, flags);
+      return use(Fifo{});
     case Eviction::lfu:
-      return settle_in<Lfu>(p, block, from, instance, freq, flags);
+      return use(Lfu{});
     case Eviction::score:
-      return settle_in<Score>(p, block, from, instance, freq, flags);
+      return use(Score{});
     case Eviction::freq_threshold:
-      return settle_in<FreqThreshold>(p, block, from, instance, freq, flags);
+      return use(FreqThreshold{});
+    case Eviction::sieve:
+      return use(Sieve{});
+    case Eviction::s3_fifo:
+      return use(S3Fifo{});
+    case Eviction::arc:
+      return use(Arc{});
+    case Eviction::lirs:
+      return use(Lirs{});
+    case Eviction::w_tinylfu:
+      return use(WTinyLfu{});
+    case Eviction::random:
+      return use(Random{});
     case Eviction::least:
-      return settle_in<Least>(p, block, from, instance, freq, flags);
+      return use(Least{});
+    default:
+      return otherwise;
   }
+}
+
+void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
+  with_rule(p, 0, [&](auto rule) {
+    settle_in<decltype(rule)>(p, block, from, instance, freq, flags);
+    return 0;
+  });
+}
+
+/// Empty lists, no ghosts; the hand at the oldest; no lot drawn yet.
+void clear_queues(const Params& p, const State& s) {
+  if (is_rule(p, Eviction::random)) s.lots() = Random::start(p.seed);
+  if (!has_links(p)) return;
+  for (Link* links : {s.links(), s.second_links()}) {
+    if (links == s.second_links() && !is_rule(p, Eviction::lirs)) continue;
+    std::fill_n(links, p.num_keys(), Link{kNone, kNone});
+    for (size_t node = p.num_keys(); node < num_list_nodes(p); ++node) {
+      links[node] = {static_cast<uint32_t>(node), static_cast<uint32_t>(node)};
+    }
+  }
+  for (uint32_t i = 0; i < p.num_instances(); ++i) s.queue(i).hand = p.num_keys() + i * kMaxLists;
 }
 
 /// Places of all residents, least recently used first. Accesses of different instances are compared by age.
@@ -101,6 +137,7 @@ void init_block(const Params& params, void* block, bool preload) {
     if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
     if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
   }
+  if (has_queues(params)) clear_queues(params, s);
   for (uint32_t j = 0; j < params.num_pins; ++j) {
     const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
     settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);
@@ -152,21 +189,8 @@ uint32_t num_resident(const Params& params, const void* state) { return state_of
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
   if (has_sites(params)) return kInvalid;
-  switch (static_cast<Eviction>(params.eviction)) {
-    case Eviction::lru:
-      return dispatch<Lru>(params, state, *input, *output);
-    case Eviction::fifo:
-      return dispatch<Fifo>(params, state, *input, *output);
-    case Eviction::lfu:
-      return dispatch<Lfu>(params, state, *input, *output);
-    case Eviction::score:
-      return dispatch<Score>(params, state, *input, *output);
-    case Eviction::freq_threshold:
-      return dispatch<FreqThreshold>(params, state, *input, *output);
-    case Eviction::least:
-      break;  // has expressions
-  }
-  return kInvalid;
+  return with_rule(params, uint32_t{kInvalid},
+                   [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
 }
 
 }  // namespace moe::decision

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
-// JIT, on seeded random policies and traces. MOE_TEST_SEED and MOE_TEST_POLICIES change the run; a failure prints both.
+// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES, MOE_TEST_DISPATCHES (of a trace)
+// and MOE_TEST_EVICTION (one rule only) change the run; a failure prints the seed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -19,7 +20,6 @@ namespace {
 using namespace moe;
 
 constexpr int kTracesPerPolicy = 20;
-constexpr size_t kTraceLength = 120;
 
 uint64_t environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -81,8 +81,9 @@ void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions =
   INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
   REQUIRE(ir::verify(policy) == std::vector<std::string>{});
   auto with_engine = make_engine(policy);
+  const uint64_t length = environment("MOE_TEST_DISPATCHES", 120);
   for (int t = 0; t < kTracesPerPolicy; ++t) {
-    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, kTraceLength);
+    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, length);
     ir::Interpreter oracle(policy);
     Result<replay::KernelEngine> engine = with_engine();
     REQUIRE(engine.ok());
@@ -141,6 +142,7 @@ TEST_CASE("a random policy written as text binds to what it was made from") {
     INFO("seed " << run_seed() << "\n" << std::string(source.text()));
     compiler::Target target;
     target.shape = policy.shape;
+    target.bind.seed = policy.options.seed;
     ir::Diagnostics diagnostics;
     const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
     INFO(ir::render_text(source, diagnostics, false));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <set>
 
@@ -14,13 +15,26 @@
 namespace moe::test {
 namespace {
 
+/// Those that have a kernel. MOE_TEST_EVICTION takes only the rule of that name.
+ir::Eviction random_eviction(Dice& dice) {
+  constexpr uint32_t kLast = static_cast<uint32_t>(ir::Eviction::random);
+  const char* const only = std::getenv("MOE_TEST_EVICTION");
+  const auto drawn = static_cast<ir::Eviction>(dice.below(kLast + 1));
+  for (uint32_t i = 0; only != nullptr && i <= kLast; ++i) {
+    if (ir::to_word(static_cast<ir::Eviction>(i)) == only) return static_cast<ir::Eviction>(i);
+  }
+  return drawn;
+}
+
 void random_cache(Dice& dice, ir::BoundPolicy& policy) {
   const ir::ModelShape& shape = policy.shape;
   policy.scope = dice.chance(0.4) ? ir::Scope::layer : ir::Scope::global;
   const uint32_t most = policy.scope == ir::Scope::layer ? shape.num_experts : policy.num_keys();
-  policy.capacity = dice.chance(0.1) ? 1 : dice.between(1, most);
-  policy.eviction = dice.pick(
-      {ir::Eviction::lru, ir::Eviction::lfu, ir::Eviction::score, ir::Eviction::freq_threshold, ir::Eviction::fifo});
+  // Half of the caches are small, so that much leaves and returns within a trace.
+  policy.capacity = dice.between(1, dice.chance(0.5) ? (most + 7) / 8 : most);
+  if (dice.chance(0.1)) policy.capacity = 1;
+  policy.eviction = random_eviction(dice);
+  policy.options.seed = dice.chance(0.5) ? 1 : dice.below(1000);
   policy.admit = dice.chance(0.05) ? ir::Admit::never : ir::Admit::always;
   policy.protect_selected = dice.chance(0.6);
   policy.frequency_decay = dice.pick({0.95, 0.5, 1.0, 0.9});

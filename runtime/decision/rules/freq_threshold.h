@@ -6,6 +6,7 @@
 namespace moe::decision {
 
 struct FreqThreshold {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = false;

@@ -10,6 +10,7 @@
 namespace moe::decision {
 
 struct Least {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = false;

@@ -7,6 +7,7 @@ namespace moe::decision {
 
 template <bool Touches>
 struct OrderRule {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = true;
   static constexpr bool kTouches = Touches;
   static constexpr bool kRanked = false;

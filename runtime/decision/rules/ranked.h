@@ -7,6 +7,7 @@
 namespace moe::decision {
 
 struct Ranked {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = true;
