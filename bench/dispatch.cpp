@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ns per dispatch of JIT-compiled lru, lfu and score, 27 layers x 64 experts, top-6, against the same kernels compiled
+// ns per dispatch of JIT-compiled eviction rules, 27 layers x 64 experts, top-6, against the same kernels compiled
 // statically by clang -O3 -march=native. The two are measured in random interleaving; the ratio is of medians.
 //
 //   build/release/bin/bench-dispatch            a table; --benchmark_... options are Google Benchmark's
@@ -113,6 +113,12 @@ constexpr Case kCases[] = {
     {"lru", ir::Eviction::lru, decision::Eviction::lru, bench::bench_static_lru},
     {"lfu", ir::Eviction::lfu, decision::Eviction::lfu, bench::bench_static_lfu},
     {"score", ir::Eviction::score, decision::Eviction::score, bench::bench_static_score},
+    {"sieve", ir::Eviction::sieve, decision::Eviction::sieve, bench::bench_static_sieve},
+    {"s3_fifo", ir::Eviction::s3_fifo, decision::Eviction::s3_fifo, bench::bench_static_s3_fifo},
+    {"arc", ir::Eviction::arc, decision::Eviction::arc, bench::bench_static_arc},
+    {"lirs", ir::Eviction::lirs, decision::Eviction::lirs, bench::bench_static_lirs},
+    {"w_tinylfu", ir::Eviction::w_tinylfu, decision::Eviction::w_tinylfu, bench::bench_static_w_tinylfu},
+    {"random", ir::Eviction::random, decision::Eviction::random, bench::bench_static_random},
 };
 
 ir::BoundPolicy bound_policy(ir::Eviction eviction) {
@@ -181,10 +187,10 @@ int main(int argc, char** argv) {
   }
   MedianReporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
-  fmt::print("\n{:<8} {:>10} {:>10} {:>8}\n", "policy", "jit ns", "static ns", "ratio");
+  fmt::print("\n{:<9} {:>10} {:>10} {:>8}\n", "policy", "jit ns", "static ns", "ratio");
   for (const Case& c : kCases) {
     const double jit = reporter.median(std::string(c.name) + "/jit");
     const double compiled = reporter.median(std::string(c.name) + "/static");
-    if (compiled > 0) fmt::print("{:<8} {:>10.1f} {:>10.1f} {:>8.3f}\n", c.name, jit, compiled, jit / compiled);
+    if (compiled > 0) fmt::print("{:<9} {:>10.1f} {:>10.1f} {:>8.3f}\n", c.name, jit, compiled, jit / compiled);
   }
 }

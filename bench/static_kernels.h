@@ -43,5 +43,11 @@ constexpr decision::Params bench_params(decision::Eviction eviction) {
 extern "C" uint32_t bench_static_lru(void* state, const decision::Input* input, decision::Output* output);
 extern "C" uint32_t bench_static_lfu(void* state, const decision::Input* input, decision::Output* output);
 extern "C" uint32_t bench_static_score(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_sieve(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_s3_fifo(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_arc(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_lirs(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_w_tinylfu(void* state, const decision::Input* input, decision::Output* output);
+extern "C" uint32_t bench_static_random(void* state, const decision::Input* input, decision::Output* output);
 
 }  // namespace moe::bench

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "codegen/module.h"
+#include "codegen/sites.h"
 
 namespace moe::codegen {
 namespace {
@@ -37,8 +38,28 @@ llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* valu
                                   value, name);
 }
 
+/// The arrays that Params points to.
+struct Tables {
+  llvm::Constant* pins;
+  llvm::Constant* preload;
+  llvm::Constant* arms;
+  llvm::Constant* rates;
+};
+
+Tables emit_tables(llvm::Module& module, const ir::BoundPolicy& policy) {
+  const auto table = [&](const std::vector<uint32_t>& values, const char* name) {
+    return constant_global(module, llvm::ConstantDataArray::get(module.getContext(), llvm::ArrayRef<uint32_t>(values)),
+                           name);
+  };
+  std::vector<uint32_t> arms;
+  for (const decision::Arm& arm : arms_of(policy)) arms.insert(arms.end(), {arm.action, arm.applies});
+  static_assert(sizeof(decision::Arm) == 2 * sizeof(uint32_t));
+  return {table(policy.pins, "pins"), table(policy.preload, "preload"), table(arms, "arms"),
+          table(rates_of(policy), "rates")};
+}
+
 /// decision::Params, field by field. The static_assert below fails when a field is added there and not here.
-llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Params& p, llvm::Constant* pins) {
+llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Params& p, const Tables& tables) {
   return StructBuilder(context)
       .u32(p.num_layers)
       .u32(p.num_experts)
@@ -71,12 +92,30 @@ llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Para
       .u32(p.monitor_window)
       .u32(p.log_interval)
       .u32(p.num_pins)
-      .u32(p.reserved)
-      .add(pins)
+      .u32(p.num_preload)
+      .u32(p.keeps)
+      .u32(p.prefetch_admit)
+      .u32(p.has_when)
+      .u32(p.top)
+      .u32(p.has_order)
+      .u32(p.one_by_one)
+      .u32(p.hybrid)
+      .u32(p.max_loads)
+      .u32(p.loads_in_order)
+      .u32(p.num_arms)
+      .u32(p.num_rates)
+      .u32(p.limits_loads)
+      .f64(p.deadline_ms)
+      .u64(p.seed)
+      .add(tables.pins)
+      .add(tables.preload)
+      .add(tables.arms)
+      .add(tables.rates)
       .build("moe.params");
 }
-static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 12 * 4 + 8, "params_constant lists every field");
-static_assert(offsetof(decision::Params, pins) == sizeof(decision::Params) - 8, "pins come last");
+static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8,
+              "params_constant lists every field");
+static_assert(offsetof(decision::Params, rates) == sizeof(decision::Params) - 8, "the tables come last");
 
 /// An ELF note: what the runtime reads of a shared library before it maps any code of it.
 void emit_note(llvm::Module& module, const std::string& manifest) {
@@ -135,16 +174,15 @@ Result<void> emit_policy(Unit& unit) {
       make_manifest(unit.policy, unit.target.getTargetCPU().str(), unit.target.getTargetFeatureString().str());
   llvm::GlobalVariable* manifest_global =
       constant_global(module, llvm::ConstantDataArray::getString(context, manifest), "manifest");
-  llvm::GlobalVariable* pins = constant_global(
-      module, llvm::ConstantDataArray::get(context, llvm::ArrayRef<uint32_t>(unit.policy.pins)), "pins");
-
-  llvm::Constant* params_value = params_constant(context, make_params(unit.policy), pins);
+  const decision::Params params_here = make_params(unit.policy);
+  llvm::Constant* params_value = params_constant(context, params_here, emit_tables(module, unit.policy));
   const auto* layout = module.getDataLayout().getStructLayout(llvm::cast<llvm::StructType>(params_value->getType()));
   if (layout->getSizeInBytes() != sizeof(decision::Params)) {
     return Error{Error::Kind::internal, "the params of the generated code are laid out differently from the runtime's"};
   }
   llvm::GlobalVariable* params = constant_global(module, params_value, "params");
   llvm::Function* dispatch = emit_dispatch(module, unit.policy, params);
+  emit_expressions(module, unit.policy);
 
   llvm::Constant* descriptor = StructBuilder(context)
                                    .u32(sizeof(decision::Descriptor))

@@ -31,6 +31,9 @@ std::string descriptor_symbol(const ir::BoundPolicy& policy);
 /// calls the rule's kernel, which is only declared here.
 Result<void> emit_policy(Unit& unit);
 
+/// moe_evaluate(), which the kernels ask for the policy's expressions.
+void emit_expressions(llvm::Module& module, const ir::BoundPolicy& policy);
+
 /// A target machine for `cpu` ("": the host, with exactly its features).
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level);
 

@@ -2,6 +2,7 @@
 #include "codegen/native.h"
 
 #include "codegen/compiler.h"
+#include "codegen/sites.h"
 
 namespace moe::codegen {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 using ir::Eviction;
 using ir::Strategy;
 
-bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::fifo; }
+bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
 
 bool has_kernel(const ir::StrategyChain& chain) {
   return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;
@@ -29,23 +30,15 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
     if (beyond) parts.push_back("`" + what + "`");
   };
   need(!has_kernel(policy.eviction), "eviction = " + name_of(policy.eviction));
-  need(policy.admit == ir::Admit::when, "admit = when(E)");
-  need(!policy.preload.empty(), "preload");
   need(!has_kernel(policy.strategy), "strategy = " + std::string(ir::to_word(policy.strategy.links.front())) +
                                          (policy.strategy.links.size() > 1 ? " | ..." : ""));
-  need(!policy.prefetch_when.empty(), "when");
-  need(!(policy.prefetch_admit == ir::Admit::always), "admit of prefetch");
   need(policy.prefetch_evict.has_value(), "evict");
-  need(!policy.arms.empty(), "on miss");
+  for (const ir::Arm& arm : policy.arms) {
+    need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
+  }
   need(policy.balance, "mode = balance");
-  need(policy.deadline_ms > 0, "deadline");
-  need(policy.max_loads != 0xFFFFFFFF, "max_loads");
-  need(policy.one_by_one, "one_by_one");
-  need(policy.top != 0xFFFFFFFF, "top");
   need(policy.side_buffer, "side_buffer");
-  need(policy.loads_in_order, "loads_in_order");
   need(policy.arrival != 0, "arrival");
-  need(!policy.order.empty(), "order");
   need(!policy.drop.empty(), "drop");
   need(policy.learn.has_value(), "learn");
   need(policy.per_layer.has_value(), "per_layer");
@@ -56,6 +49,7 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
     need(!policy.source->bands.empty(), "layers");
     need(!policy.source->phases.empty(), "phase");
   }
+  for (std::string& part : beyond_sites(policy)) parts.push_back(std::move(part));
   return parts;
 }
 

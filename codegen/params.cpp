@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "codegen/compiler.h"
+#include "codegen/sites.h"
 
 namespace moe::codegen {
 namespace {
@@ -18,10 +19,29 @@ uint32_t eviction_of(ir::Eviction eviction) {
       return static_cast<uint32_t>(decision::Eviction::freq_threshold);
     case ir::Eviction::fifo:
       return static_cast<uint32_t>(decision::Eviction::fifo);
+    case ir::Eviction::least:
+      return static_cast<uint32_t>(decision::Eviction::least);
+    case ir::Eviction::sieve:
+      return static_cast<uint32_t>(decision::Eviction::sieve);
+    case ir::Eviction::s3_fifo:
+      return static_cast<uint32_t>(decision::Eviction::s3_fifo);
+    case ir::Eviction::arc:
+      return static_cast<uint32_t>(decision::Eviction::arc);
+    case ir::Eviction::lirs:
+      return static_cast<uint32_t>(decision::Eviction::lirs);
+    case ir::Eviction::w_tinylfu:
+      return static_cast<uint32_t>(decision::Eviction::w_tinylfu);
+    case ir::Eviction::random:
+      return static_cast<uint32_t>(decision::Eviction::random);
     default:
       break;
   }
   return 0;
+}
+
+uint32_t admit_of(const ir::AdmitRule& rule) {
+  if (rule == ir::Admit::never) return decision::kAdmitNever;
+  return rule == ir::Admit::when ? decision::kAdmitWhen : decision::kAdmitAlways;
 }
 
 uint32_t strategy_of(ir::Strategy strategy) {
@@ -77,7 +97,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.top_k = policy.shape.top_k;
   p.scope_layer = policy.scope == ir::Scope::layer;
   p.eviction = eviction_of(policy.eviction.kind);
-  p.admit = policy.admit == ir::Admit::always;
+  p.admit = admit_of(policy.admit);
   p.capacity = policy.capacity;
   p.protect_selected = policy.protect_selected;
   p.decay_interval = policy.decay_interval;
@@ -103,7 +123,24 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.monitor_window = policy.monitor_window;
   p.log_interval = policy.log_interval;
   p.num_pins = static_cast<uint32_t>(policy.pins.size());
+  p.seed = policy.options.seed;
   p.pins = policy.pins.data();
+  p.num_preload = static_cast<uint32_t>(policy.preload.size());
+  p.preload = policy.preload.data();
+  if (policy.prefetch_admit == ir::Admit::never) p.prefetch_admit = decision::kPrefetchNever;
+  if (policy.prefetch_admit == ir::Admit::when) p.prefetch_admit = decision::kPrefetchWhen;
+  p.has_when = !policy.prefetch_when.empty();
+  p.top = policy.top == 0xFFFFFFFF ? 0 : policy.top;
+  p.has_order = !policy.order.empty();
+  p.one_by_one = policy.one_by_one;
+  p.hybrid = policy.hybrid;
+  p.limits_loads = policy.max_loads != 0xFFFFFFFF;
+  p.max_loads = p.limits_loads != 0 ? policy.max_loads : 0;
+  p.loads_in_order = policy.loads_in_order;
+  p.deadline_ms = policy.deadline_ms;
+  p.num_arms = static_cast<uint32_t>(policy.arms.size());
+  p.num_rates = static_cast<uint32_t>(rates_of(policy).size());
+  p.keeps = keeps_of(policy);
   return p;
 }
 

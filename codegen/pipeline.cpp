@@ -40,7 +40,9 @@ Result<void> retarget(Unit& unit) {
     for (const char* attribute : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
       function.removeFnAttr(attribute);
     }
-    if (function.getName().starts_with("moe_kernel_")) function.addFnAttr(llvm::Attribute::AlwaysInline);
+    for (const char* part : {"moe_kernel_", "moe_value_", "moe_victim_", "moe_math_"}) {
+      if (function.getName().starts_with(part)) function.addFnAttr(llvm::Attribute::AlwaysInline);
+    }
   }
   return {};
 }

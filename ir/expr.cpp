@@ -95,7 +95,7 @@ double apply(ExprOp op, double a, double b, double c) {
     case ExprOp::sqrt:
       return math::sqrt(a);
     case ExprOp::floor:
-      return std::floor(a);
+      return math::floor(a);
     case ExprOp::sigmoid:
       return math::sigmoid(a);
     case ExprOp::add:

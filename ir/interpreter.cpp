@@ -109,7 +109,7 @@ std::optional<std::vector<ExpertDecision>> Interpreter::unique_experts(const Dis
       if (input.allow_padding && id == kNoExpert) continue;
       if (id < 0 || static_cast<uint32_t>(id) >= policy_.shape.num_experts) return std::nullopt;
       if (!ids_of_token.insert(id).second) return std::nullopt;
-      const double weight = input.weights.empty() ? 1.0 : static_cast<double>(input.weights[i]);
+      const double weight = input.weights.empty() ? 1.0 : static_cast<double>(input.weights[i]) + 0.0;  // -0 is 0
       if (!std::isfinite(weight) || weight < 0) return std::nullopt;
 
       const auto expert = static_cast<uint32_t>(id);
@@ -176,7 +176,8 @@ void Interpreter::put_in_order(Context& context) {
       value[expert.expert] = evaluate(context.rules->order, environment);
     }
     std::stable_sort(experts.begin(), experts.end(), [&](const ExpertDecision& a, const ExpertDecision& b) {
-      return value[a.expert] < value[b.expert];
+      const double left = value[a.expert], right = value[b.expert];
+      return std::isnan(left) || std::isnan(right) ? std::isnan(right) && !std::isnan(left) : left < right;
     });
   }
   if (context.rules->side_buffer) {  // hits first, then those from the buffer, then misses

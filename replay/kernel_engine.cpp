@@ -96,6 +96,12 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   in.dropped = dropped_.data();
   in.num_dropped = static_cast<uint32_t>(dropped_.size());
   in.hints = hint_views_.data();
+  in.phase = static_cast<uint32_t>(input.phase);
+  in.request = input.requests.empty() ? 0 : input.requests.front();
+  const ir::MeasuredInputs& m = input.measured;
+  const decision::Measured measured{m.has_cost_model, 0, m.queue_wait_ms, m.transfer_ms, m.cpu_setup_ms,
+                                    m.cpu_token_ms};
+  in.measured = &measured;
   decision::Output out{0,
                        0,
                        0,

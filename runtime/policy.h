@@ -24,6 +24,7 @@ struct moe_policy {
   uint64_t expert_bytes = 0;              ///< that it was specialised for; 0: any
   std::vector<std::string> metrics;       ///< that its monitor names
   std::vector<uint32_t> pins;             ///< of a policy made here; else the descriptor's owner has them
+  std::vector<uint32_t> preload;          ///< likewise
   void (*free_fn)(void* user) = nullptr;  ///< ends what the descriptor lives in; may be null
   void* user = nullptr;
 

@@ -250,6 +250,14 @@ inline double fmod(double x, double y) {
   return std::bit_cast<int64_t>(x) < 0 ? -value : value;
 }
 
+/// The largest whole number not above x; exact, and -0 stays -0.
+inline double floor(double x) {
+  if (!(detail::magnitude(x) < 0x1p52)) return x;
+  const auto towards_zero = static_cast<double>(static_cast<int64_t>(x));
+  const double below = towards_zero > x ? towards_zero - 1 : towards_zero;
+  return __builtin_copysign(below, x);
+}
+
 inline double min(double a, double b) { return a < b ? a : b; }
 inline double max(double a, double b) { return a > b ? a : b; }
 

@@ -25,8 +25,12 @@ void Dispatcher::swap(std::unique_ptr<Instance> next) {
 
 void Dispatcher::reclaim() { delete_all(retired_.exchange(nullptr, std::memory_order_acq_rel)); }
 
-void Dispatcher::load_pins(const Instance& instance) {
+/// `preload`: the policy is the first, so what it preloads is resident in its state.
+void Dispatcher::load_pins(const Instance& instance, bool preload) {
   const decision::Params& params = instance.params();
+  for (uint32_t i = 0; preload && i < params.num_preload; ++i) {
+    if (resident_[params.preload[i]] == kNone) load_behind(params.preload[i]);
+  }
   for (uint32_t i = 0; i < params.num_pins; ++i) {
     if (resident_[params.pins[i]] == kNone) load_behind(params.pins[i]);
   }
@@ -36,6 +40,7 @@ void Dispatcher::load_pins(const Instance& instance) {
 void Dispatcher::take_swap() {
   Instance* next = next_.exchange(nullptr, std::memory_order_acq_rel);
   const decision::Params& params = next->params();
+  const bool first = !current_;
   if (current_) {
     num_left_ = decision::adopt_state(current_->params(), current_->state(), params, next->state(), left_.data());
     for (uint32_t i = 0; i < num_left_; ++i) end_residency(left_[i]);
@@ -50,7 +55,7 @@ void Dispatcher::take_swap() {
     reconcile(*next);
   }
   current_ = next;
-  load_pins(*next);
+  load_pins(*next, first);
   parts_.counters.set_window(params.monitor_window);
   parts_.transfer.set_prefetch_share(params.bandwidth);
   parts_.monitor.set_policy(next->policy());

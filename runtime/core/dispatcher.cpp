@@ -56,6 +56,7 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.dropped = dropped_.data();
   input.num_dropped = num_dropped_;
   input.hints = parts_.hints.take();
+  input.phase = args.phase == MOE_PHASE_PREFILL ? 0 : 1;
   output = current_->output();
   if (current_->decide(input, output) == decision::kOk) return MOE_OK;
   const moe_status status = check_routing(args, dims_.shape.num_experts);

@@ -68,7 +68,7 @@ class Dispatcher {
   /// Frees the instances that dispatches have left behind. One thread at a time, with swap.
   void reclaim();
   /// Queues the loads of the pins of the first policy. Before the first swap.
-  void load_pins(const Instance& instance);
+  void load_pins(const Instance& instance, bool preload);
 
  private:
   struct Load {

@@ -8,14 +8,46 @@
 
 namespace moe::decision {
 
-inline constexpr uint32_t kAbiVersion = 1;
+inline constexpr uint32_t kAbiVersion = 2;
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
 
-enum class Eviction : uint32_t { lru = 0, lfu = 1, score = 2, freq_threshold = 3, fifo = 4 };
+enum class Eviction : uint32_t {
+  lru = 0,
+  lfu = 1,
+  score = 2,
+  freq_threshold = 3,
+  fifo = 4,
+  sieve = 5,
+  s3_fifo = 6,
+  arc = 7,
+  lirs = 8,
+  w_tinylfu = 9,
+  random = 10,
+  least = 11,
+};
 enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
 enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
+
+enum Admit : uint32_t { kAdmitNever = 0, kAdmitAlways = 1, kAdmitWhen = 2 };
+enum PrefetchAdmit : uint32_t { kPrefetchAlways = 0, kPrefetchNever = 1, kPrefetchWhen = 2 };
+
+/// What else the state keeps, because some expression reads it: bits of Params::keeps.
+enum Keeps : uint32_t {
+  kKeepsFreq = 1,        ///< per place
+  kKeepsLoadedAt = 2,    ///< per place
+  kKeepsLastAccess = 4,  ///< per key, as are the following
+  kKeepsSeen = 8,
+  kKeepsIdle = 16,
+  kKeepsRequestUses = 32,
+};
+
+/// An arm of `on miss`: its condition is the site kFirstArm + its place.
+struct Arm {
+  uint32_t action;   ///< MissAction
+  uint32_t applies;  ///< 1: without a condition
+};
 
 /// What a policy decided for one expert of a dispatch. The runtime turns a hit that is still under way into "late".
 enum Action : uint8_t { kHit = 0, kLoad = 2, kStream = 3, kCpu = 4, kCpuLoad = 5 };
@@ -28,7 +60,7 @@ struct Params {
   uint32_t top_k;
   uint32_t scope_layer;  ///< 1: one cache instance per layer
   uint32_t eviction;     ///< Eviction
-  uint32_t admit;        ///< 1: always, 0: never
+  uint32_t admit;        ///< Admit
   uint32_t capacity;     ///< places of one instance, >= 1
   uint32_t protect_selected;
   uint64_t decay_interval;
@@ -54,8 +86,25 @@ struct Params {
   uint32_t monitor_window;  ///< for the metrics
   uint32_t log_interval;
   uint32_t num_pins;
-  uint32_t reserved;
-  const uint32_t* pins;  ///< [num_pins] keys, ascending
+  uint32_t num_preload;
+  uint32_t keeps;           ///< Keeps
+  uint32_t prefetch_admit;  ///< PrefetchAdmit
+  uint32_t has_when;        ///< 1: prefetch's `when` is asked
+  uint32_t top;             ///< candidates that count for each target layer; 0: all
+  uint32_t has_order;
+  uint32_t one_by_one;
+  uint32_t hybrid;     ///< 1: with a cost model, the cheaper of load and host
+  uint32_t max_loads;  ///< per dispatch, where limits_loads
+  uint32_t loads_in_order;
+  uint32_t num_arms;
+  uint32_t num_rates;
+  uint32_t limits_loads;
+  double deadline_ms;       ///< 0: none
+  uint64_t seed;            ///< of random
+  const uint32_t* pins;     ///< [num_pins] keys, ascending
+  const uint32_t* preload;  ///< [num_preload] keys, in order of loading
+  const Arm* arms;          ///< [num_arms]
+  const uint32_t* rates;    ///< [num_rates] time constants of use_rate
 
   constexpr uint32_t num_keys() const { return num_layers * num_experts; }
   constexpr uint32_t num_instances() const { return scope_layer ? num_layers : 1; }
@@ -71,6 +120,16 @@ struct Hint {
   uint32_t reserved;
 };
 
+/// What routing does not determine. Times in ms.
+struct Measured {
+  uint32_t has_cost_model;  ///< 0: the four below are not known
+  uint32_t reserved;
+  double queue_wait_ms;  ///< until a load queued now would start
+  double transfer_ms;    ///< one expert over the link
+  double cpu_setup_ms;
+  double cpu_token_ms;
+};
+
 /// One dispatch. Borrowed for the call.
 struct Input {
   uint32_t layer;
@@ -81,8 +140,11 @@ struct Input {
   const float* weights;     ///< the same shape, or null: all 1
   const uint32_t* dropped;  ///< [num_dropped] keys that the mechanism dropped (semantics: step 0)
   uint32_t num_dropped;
+  uint32_t phase;            ///< 0: prefill, 1: decode
+  const Hint* hints;         ///< [num_layers], or null: no hints
+  const Measured* measured;  ///< or null: nothing is known
+  uint32_t request;          ///< of the first token
   uint32_t reserved;
-  const Hint* hints;  ///< [num_layers], or null: no hints
 };
 
 /// Where a dispatch writes its decision. The caller owns the arrays; OutputSizes says how long they must be.

@@ -3,14 +3,16 @@
 #pragma once
 #include <bit>
 
-#include "runtime/decision/layout.h"
+#include "runtime/decision/expression.h"
 
 namespace moe::decision {
 
 /// What a rule must provide; rules/*.h each model it.
+///   kQueue     it keeps an order of its own: see rules/queue.h for what such a rule provides besides
 ///   kOrder     victims come from the order ring, oldest first
 ///   kTouches   a hit moves to the ring's end
 ///   kRanked    victims have the smallest rank; the rank array is kept
+///   kTagged    the array of tags is kept: which place, and how long ago it was loaded
 ///   rank_on_load(ctx, weight), rank_on_prefetch(predicted), rank_on_hit(ctx, rank, ema): ranks as order-preserving
 ///   integers on_access(ctx, key, access): the access has been counted pick(ctx, instance, may_leave): the victim among
 ///   places that may leave, or kNone
@@ -23,7 +25,9 @@ struct Context {
   uint64_t epoch;
   uint32_t* evicted;
   uint32_t num_evicted = 0;
-  uint32_t cursor = kNone;  ///< where the next victim walk of this dispatch goes on
+  uint32_t cursor = kNone;   ///< where the next victim walk of this dispatch goes on
+  Frame frame;               ///< the same for expressions
+  uint32_t misses_seen = 0;  ///< by the schedule, so far
 
   MOE_INLINE Context(const Params& params, void* block, const Input& in, const Output& out)
       : p(params),
@@ -31,7 +35,8 @@ struct Context {
         layer(in.layer),
         instance(s.instance_of_layer(in.layer)),
         epoch(s.header().epoch),
-        evicted(out.evicted) {}
+        evicted(out.evicted),
+        frame{&params, block, &in, &out, in.layer, 0} {}
 
   MOE_INLINE Ring order(uint32_t i) const { return {s.order(), s.sentinel(i)}; }
   MOE_INLINE Ring recency(uint32_t i) const { return {s.recency(), s.sentinel(i)}; }
@@ -40,16 +45,19 @@ struct Context {
   /// Whether this dispatch selected `key`.
   MOE_INLINE bool selected(uint32_t key) const {
     const uint32_t expert = key - layer * p.num_experts;  // wraps for lower layers
-    return expert < p.num_experts && s.stamps()[expert] == epoch;
+    const bool of_layer = expert < p.num_experts;
+    return of_layer & (s.stamps()[of_layer ? expert : 0] == epoch);  // without a branch, for loops over places
   }
 
-  /// Ends the residency of what is in `place`.
-  MOE_INLINE void evict(uint32_t place) {
+  /// Ends the residency of what is in `place`. `as_victim`: the rule chose it to make place for another.
+  MOE_INLINE void evict(uint32_t place, bool as_victim = false) {
     Resident& r = s.resident(place);
     const uint32_t i = s.instance_of_place(place);
-    evicted[num_evicted++] = r.key;
-    s.place_of(r.key) = kNone;
+    const uint32_t key = r.key;
+    evicted[num_evicted++] = key;
+    s.place_of(key) = kNone;
     r.key = kNone;
+    if constexpr (Rule::kQueue) Rule::leave(*this, i, key, as_victim);
     if (Rule::kThreshold && (r.flags & kExempt) != 0) --s.header().num_exempt;
     if (Rule::kOrder) order(i).remove(place);
     if (keeps_recency()) recency(i).remove(place);
@@ -67,7 +75,9 @@ struct Context {
     ++header.num_resident;
     s.resident(place) = {key, 0, 0, last_use, ++header.load_counter, ema};
     s.place_of(key) = place;
-    if (Rule::kRanked) s.tag()[place] = header.load_counter << 28 | (place - s.first_place(i));
+    if (Rule::kTagged) s.tag()[place] = header.load_counter << 28 | (place - s.first_place(i));
+    if (keeps(p, kKeepsFreq)) s.freq()[place] = 0;
+    if (keeps(p, kKeepsLoadedAt)) s.loaded_at()[place] = last_use;
     return place;
   }
 

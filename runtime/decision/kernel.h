@@ -7,9 +7,18 @@
 #pragma once
 #include "runtime/decision/collect.h"
 #include "runtime/decision/prefetch.h"
+#include "runtime/decision/record.h"
+#include "runtime/decision/rules/arc.h"
 #include "runtime/decision/rules/freq_threshold.h"
+#include "runtime/decision/rules/least.h"
+#include "runtime/decision/rules/lirs.h"
 #include "runtime/decision/rules/order.h"
+#include "runtime/decision/rules/random.h"
 #include "runtime/decision/rules/ranked.h"
+#include "runtime/decision/rules/s3_fifo.h"
+#include "runtime/decision/rules/sieve.h"
+#include "runtime/decision/rules/w_tinylfu.h"
+#include "runtime/decision/schedule.h"
 #include "runtime/decision/triggers.h"
 
 namespace moe::decision {
@@ -20,6 +29,7 @@ MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
   const uint64_t access = ++ctx.s.instance(ctx.instance).accesses;
   Rule::on_access(ctx, key, access);
+  record_access(ctx, key, access);
   Entry& e = ctx.s.entries()[entry];
   // A weight of -0 becomes +0: ranks compare bits.
   const double weight = static_cast<double>(out.weight[entry]) + 0.0;
@@ -33,53 +43,95 @@ MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
   if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_hit(ctx, ctx.s.rank()[place], r.ema);
+  if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] += 1;
+  if constexpr (Rule::kQueue) Rule::hit(ctx, ctx.instance, key);
 }
 
 MOE_INLINE bool is_pinned(const Resident& r) { return (r.flags & kPinned) != 0; }
 
+/// Whether hits are handled before misses, with all of the dispatch protected; else its experts are handled in turn.
+constexpr bool handles_together(const Params& p) { return p.protect_selected != 0 && p.one_by_one == 0; }
+
+/// Of a dispatch whose experts are handled in turn.
+template <class Rule>
+MOE_INLINE uint32_t victim_in_turn(Context<Rule>& ctx) {
+  if (ctx.p.protect_selected != 0) {  // one_by_one
+    return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+  }
+  if constexpr (Rule::kRanked) return Rule::smallest(ctx, ctx.instance);
+  return Rule::pick(ctx, ctx.instance, [](uint32_t) { return true; });
+}
+
+template <class Rule, bool Together>
+MOE_INLINE uint32_t victim_of_demand(Context<Rule>& ctx, [[maybe_unused]] uint32_t newcomer) {
+  if constexpr (HidesProtected<Rule>) {
+    if (Together || ctx.p.protect_selected == 0) {
+      const uint32_t leaver = Rule::anyone(ctx, ctx.instance);
+      return leaver == kNone ? kNone : ctx.s.place_of(leaver);
+    }
+  }
+  if constexpr (Rule::kQueue) {
+    const bool spares = ctx.p.protect_selected != 0;
+    return find_victim(ctx, ctx.instance, newcomer,
+                       [&](uint32_t place) { return !spares || !ctx.selected(ctx.s.resident(place).key); });
+  } else if constexpr (Together) {
+    return Rule::demand_victim(ctx);
+  } else {
+    return victim_in_turn(ctx);
+  }
+}
+
 /// A place for a demand load, evicting if need be; kNone: it streams.
-template <class Rule, bool Protect>
+template <class Rule, bool Together>
 MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
-  if (ctx.p.admit == 0) return kNone;
+  if (ctx.p.admit == kAdmitNever) return kNone;
   if constexpr (Rule::kThreshold) {
     if (!FreqThreshold::reaches(ctx, key)) return kNone;
   }
+  if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
+  uint32_t victim = kNone;
+  const uint32_t cursor = ctx.cursor;
   if (ctx.s.instance(ctx.instance).num_free == 0) {
-    uint32_t victim;
-    if constexpr (Protect) {
-      victim = Rule::demand_victim(ctx);
-    } else if constexpr (Rule::kRanked) {
-      victim = Rule::smallest(ctx, ctx.instance);
-    } else {
-      victim = Rule::pick(ctx, ctx.instance, [](uint32_t) { return true; });
-    }
+    victim = victim_of_demand<Rule, Together>(ctx, key);
     if (victim == kNone) return kNone;
-    if constexpr (Rule::kThreshold && !Protect) {
-      if (ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
+  }
+  if (ctx.p.admit == kAdmitWhen) {
+    const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
+    if (moe_evaluate(&ctx.frame, kSiteAdmit, key, kNone, leaver) == 0) {
+      ctx.cursor = cursor;  // the next newcomer asks for the same victim
+      return kNone;
     }
-    ctx.evict(victim);
+  }
+  if (victim != kNone) {
+    if constexpr (Rule::kThreshold && !Together) {
+      if (ctx.p.protect_selected == 0 && ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
+    }
+    ctx.evict(victim, /*as_victim=*/true);
   }
   const uint32_t place = ctx.occupy(ctx.instance, key, e.access, e.weight);
   ctx.s.resident(place).uses = 1;
+  if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
+  if constexpr (Rule::kQueue) Rule::insert(ctx, ctx.instance, key);
   return place;
 }
 
-/// Step 3 for one miss. Rings and the final rank wait for settle() when the dispatch is protected; fifo's order is that
-/// of loads.
-template <class Rule, bool Protect>
+/// Step 3 for one miss. Rings and the final rank wait for settle() when the dispatch is handled together; fifo's order
+/// is that of loads.
+template <class Rule, bool Together>
 MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t entry) {
-  const MissAction miss = static_cast<MissAction>(ctx.p.miss);
+  Entry& e = ctx.s.entries()[entry];
+  const MissAction miss = static_cast<MissAction>(is_plain(ctx.p) ? ctx.p.miss : e.miss);
   if (miss == MissAction::cpu) return kCpu;
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
-  Entry& e = ctx.s.entries()[entry];
-  e.place = admit<Rule, Protect>(ctx, key, e);
+  e.place = admit<Rule, Together>(ctx, key, e);
   if (e.place == kNone) return miss == MissAction::load ? kStream : kCpu;
   if (Rule::kRanked) {
     const int64_t rank = Rule::rank_on_load(ctx, e.weight);
-    ctx.s.rank()[e.place] = Protect ? kNeverVictim : rank;
+    ctx.s.rank()[e.place] = Together ? kNeverVictim : rank;
     e.saved_rank = rank;
   }
-  if (!Protect) {
+  if constexpr (HidesProtected<Rule> && Together) Rule::hide(ctx, ctx.instance, key);
+  if (!Together) {
     ctx.join_rings(ctx.instance, e.place);
   } else if (Rule::kOrder && !Rule::kTouches) {
     ctx.order(ctx.instance).append(e.place);
@@ -87,12 +139,16 @@ MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t en
   return miss == MissAction::load ? kLoad : kCpuLoad;
 }
 
-/// Takes the dispatch's hits out of the ranked search.
+/// Takes the dispatch's hits out of the search.
 template <class Rule>
 MOE_INLINE void shield(Context<Rule>& ctx, uint32_t n) {
   Entry* const entries = ctx.s.entries();
   for (uint32_t j = 0; j < n; ++j) {
     if (entries[j].place == kNone) continue;
+    if constexpr (HidesProtected<Rule>) {
+      Rule::hide(ctx, ctx.instance, ctx.s.resident(entries[j].place).key);
+      continue;
+    }
     entries[j].saved_rank = ctx.s.rank()[entries[j].place];
     ctx.s.rank()[entries[j].place] = kNeverVictim;
   }
@@ -108,6 +164,9 @@ MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool s
     const Resident& r = ctx.s.resident(place);
     if (Rule::kThreshold && ctx.s.place_of(ctx.layer * ctx.p.num_experts + out.expert[j]) == kNone) continue;
     if (Rule::kRanked && shielded) ctx.s.rank()[place] = entries[j].saved_rank;
+    if constexpr (HidesProtected<Rule>) {
+      if (shielded) Rule::insert(ctx, ctx.instance, r.key);
+    }
     if (is_pinned(r)) continue;
     if (out.action[j] == kHit) {
       ctx.move_to_end(ctx.instance, place);
@@ -131,7 +190,8 @@ MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n)
   }
   if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
   if (misses != 0) {
-    if (Rule::kRanked) shield(ctx, n);
+    if (!is_plain(ctx.p)) choose_actions(ctx, out, 0, n);
+    if (Rule::kRanked || HidesProtected<Rule>) shield(ctx, n);
     for (uint32_t j = 0; j < n; ++j) {
       if (out.action[j] != kHit) out.action[j] = handle_miss<Rule, true>(ctx, out, j);
     }
@@ -141,12 +201,13 @@ MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n)
 
 /// Steps 1, 2, 3 and 5 access by access.
 template <class Rule>
-MOE_INLINE void run_unprotected(Context<Rule>& ctx, const Output& out, uint32_t n) {
+MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) {
     count_access(ctx, out, j);
     const uint32_t place = ctx.s.entries()[j].place;
     if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
     if (place == kNone) {
+      if (!is_plain(ctx.p)) choose_actions(ctx, out, j, j + 1);
       out.action[j] = handle_miss<Rule, false>(ctx, out, j);
     } else {
       out.action[j] = kHit;
@@ -176,17 +237,19 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   const uint32_t n = collect(p, State(p, block), in, out);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
+  begin_dispatch(ctx, in, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
-  if (p.protect_selected != 0) {
+  const bool together = handles_together(p);
+  if (together) {
     run_protected(ctx, out, n);
   } else {
-    run_unprotected(ctx, out, n);
+    run_in_turn(ctx, out, n);
   }
   if constexpr (Rule::kThreshold) {
-    if (p.protect_selected != 0 || n == 0) FreqThreshold::end_exemption(ctx);
+    if (together || n == 0) FreqThreshold::end_exemption(ctx);
   }
   out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out, n) : 0;
-  if (p.protect_selected != 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
+  if (together || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
   out.num_evicted = ctx.num_evicted;
   return kOk;

@@ -13,7 +13,10 @@ struct Header {
   uint64_t load_counter;  ///< loads so far, prefetches and pins included
   uint64_t epoch;         ///< dispatches tried so far; stamps compare with it
   uint32_t num_resident;
-  uint32_t num_exempt;  ///< residents flagged kExempt
+  uint32_t num_exempt;     ///< residents flagged kExempt
+  uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
+  uint32_t request;
+  uint32_t reserved;
 };
 
 struct Instance {
@@ -43,21 +46,42 @@ struct Link {
   uint32_t next;
 };
 
+/// What a rule with queues of its own (kQueue) keeps of an instance; each rule says at its top what it uses.
+struct QueueState {
+  double target;      ///< arc: p
+  uint64_t accesses;  ///< w_tinylfu: since the last halving
+  uint64_t halvings;  ///< w_tinylfu
+  uint32_t hand;      ///< sieve: the member it stands at, or the queue's end
+  uint32_t num_lir;   ///< lirs
+  uint32_t size[4];   ///< keys in each of its lists
+};
+
 /// What a dispatch notes for each of its unique experts.
 struct Entry {
-  uint64_t access;      ///< its access number
-  double weight;        ///< largest router weight
-  int64_t saved_rank;   ///< while it is protected
-  uint32_t place;       ///< at the hit or load; kNone: neither
-  uint32_t last_token;  ///< the last token that chose it
+  uint64_t access;  ///< its access number
+  double weight;    ///< largest router weight
+  union {
+    int64_t saved_rank;   ///< while it is protected
+    double access_value;  ///< of `order`, before
+  };
+  uint32_t place;         ///< at the hit or load; kNone: neither
+  uint32_t last_token;    ///< the last token that chose it
+  uint32_t position;      ///< in order of first appearance
+  uint32_t was_resident;  ///< 1: when the dispatch began
+  uint32_t miss;          ///< MissAction, of a miss
+  uint32_t reserved;
 };
 
 /// Offsets in bytes. With constant Params all of it folds.
 struct Layout {
   size_t instances, place_of, residents, order, recency, rank, tag, free_places;
-  size_t ring, counts;                                                // freq_threshold
-  size_t history_bits, history_counts, history_last, history_length;  // predictors
+  size_t ring, counts;                                                          // freq_threshold
+  size_t history_bits, history_counts, history_last, history_length;            // predictors
+  size_t freq, loaded_at;                                                       // what expressions read: by place
+  size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
+  size_t layer_dispatches;
   size_t stamps, entry_of, entries, candidates;                       // scratch of one dispatch
+  size_t queues, links, second_links, marks, use_counts, lots, bits;  // rules with queues
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -69,18 +93,35 @@ struct Candidate {
   double predicted;
 };
 
+constexpr bool keeps(const Params& p, uint32_t what) { return (p.keeps & what) != 0; }
 constexpr bool has_rank(const Params& p) {
-  return p.eviction == static_cast<uint32_t>(Eviction::lfu) || p.eviction == static_cast<uint32_t>(Eviction::score);
+  return p.eviction == static_cast<uint32_t>(Eviction::lfu) || p.eviction == static_cast<uint32_t>(Eviction::score) ||
+         p.eviction == static_cast<uint32_t>(Eviction::least);
 }
 constexpr bool has_order(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::lru) || p.eviction == static_cast<uint32_t>(Eviction::fifo);
 }
 constexpr bool has_recency(const Params& p) { return p.ttl != 0 && p.eviction != static_cast<uint32_t>(Eviction::lru); }
 constexpr bool has_window(const Params& p) { return p.eviction == static_cast<uint32_t>(Eviction::freq_threshold); }
+constexpr bool is_rule(const Params& p, Eviction rule) { return p.eviction == static_cast<uint32_t>(rule); }
+constexpr bool has_queues(const Params& p) {
+  return p.eviction >= static_cast<uint32_t>(Eviction::sieve) && p.eviction <= static_cast<uint32_t>(Eviction::random);
+}
+constexpr bool has_links(const Params& p) { return has_queues(p) && !is_rule(p, Eviction::random); }
+constexpr bool has_marks(const Params& p) {
+  return is_rule(p, Eviction::sieve) || is_rule(p, Eviction::s3_fifo) || is_rule(p, Eviction::arc);
+}
 constexpr bool has_history(const Params& p) {
   return p.strategy == static_cast<uint32_t>(Strategy::history) ||
          p.strategy == static_cast<uint32_t>(Strategy::lookahead);
 }
+
+/// Lists of keys of one instance, and the nodes of all: the keys, then each list's sentinel.
+inline constexpr uint32_t kMaxLists = 4;
+constexpr size_t num_list_nodes(const Params& p) { return p.num_keys() + size_t{kMaxLists} * p.num_instances(); }
+
+/// 64-bit words of one instance's set of keys.
+constexpr uint32_t key_words(const Params& p) { return (p.num_keys() / p.num_instances() + 63) / 64; }
 
 /// Places of one instance, rounded up so that each instance's ranks fill whole vectors.
 constexpr size_t padded_capacity(const Params& p) { return (size_t{p.capacity} + 7) & ~size_t{7}; }
@@ -114,10 +155,26 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.history_counts = take(has_history(p) ? keys : 0, sizeof(uint32_t));
   at.history_last = take(has_history(p) ? keys : 0, sizeof(uint64_t));
   at.history_length = take(has_history(p) ? layers : 0, sizeof(uint64_t));
+  at.freq = take(keeps(p, kKeepsFreq) ? places : 0, sizeof(double));
+  at.loaded_at = take(keeps(p, kKeepsLoadedAt) ? places : 0, sizeof(uint64_t));
+  at.last_access = take(keeps(p, kKeepsLastAccess) ? keys : 0, sizeof(uint64_t));
+  at.seen = take(keeps(p, kKeepsSeen) ? keys : 0, sizeof(double));
+  at.last_dispatch = take(keeps(p, kKeepsIdle) ? keys : 0, sizeof(uint64_t));
+  at.request_epoch = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
+  at.request_uses = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
+  at.rates = take(keys * p.num_rates, sizeof(double));
+  at.layer_dispatches = take(keeps(p, kKeepsIdle) ? layers : 0, sizeof(uint64_t));
   at.stamps = take(p.num_experts, sizeof(uint64_t));
   at.entry_of = take(p.num_experts, sizeof(uint32_t));
   at.entries = take(p.num_experts, sizeof(Entry));
   at.candidates = take(p.strategy != static_cast<uint32_t>(Strategy::none) ? p.budget : 0, sizeof(Candidate));
+  at.queues = take(has_queues(p) ? instances : 0, sizeof(QueueState));
+  at.links = take(has_links(p) ? num_list_nodes(p) : 0, sizeof(Link));
+  at.second_links = take(is_rule(p, Eviction::lirs) ? num_list_nodes(p) : 0, sizeof(Link));
+  at.marks = take(has_marks(p) ? keys : 0, sizeof(uint8_t));
+  at.use_counts = take(is_rule(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
+  at.lots = take(is_rule(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
+  at.bits = take(is_rule(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
   at.total = end;
   return at;
 }
@@ -144,10 +201,26 @@ class State {
   MOE_INLINE uint32_t* history_counts() const { return at<uint32_t>(at_.history_counts); }
   MOE_INLINE uint64_t* history_last() const { return at<uint64_t>(at_.history_last); }
   MOE_INLINE uint64_t& history_length(uint32_t layer) const { return at<uint64_t>(at_.history_length)[layer]; }
+  MOE_INLINE double* freq() const { return at<double>(at_.freq); }
+  MOE_INLINE uint64_t* loaded_at() const { return at<uint64_t>(at_.loaded_at); }
+  MOE_INLINE uint64_t* last_access() const { return at<uint64_t>(at_.last_access); }
+  MOE_INLINE double* seen() const { return at<double>(at_.seen); }
+  MOE_INLINE uint64_t* last_dispatch() const { return at<uint64_t>(at_.last_dispatch); }
+  MOE_INLINE uint64_t* request_epoch() const { return at<uint64_t>(at_.request_epoch); }
+  MOE_INLINE uint64_t* request_uses() const { return at<uint64_t>(at_.request_uses); }
+  MOE_INLINE double* rate(uint32_t i) const { return at<double>(at_.rates) + size_t{i} * p_.num_keys(); }
+  MOE_INLINE uint64_t* layer_dispatches() const { return at<uint64_t>(at_.layer_dispatches); }
   MOE_INLINE uint64_t* stamps() const { return at<uint64_t>(at_.stamps); }
   MOE_INLINE uint32_t* entry_of() const { return at<uint32_t>(at_.entry_of); }
   MOE_INLINE Entry* entries() const { return at<Entry>(at_.entries); }
   MOE_INLINE Candidate* candidates() const { return at<Candidate>(at_.candidates); }
+  MOE_INLINE QueueState& queue(uint32_t i) const { return at<QueueState>(at_.queues)[i]; }
+  MOE_INLINE Link* links() const { return at<Link>(at_.links); }
+  MOE_INLINE Link* second_links() const { return at<Link>(at_.second_links); }
+  MOE_INLINE uint8_t* marks() const { return at<uint8_t>(at_.marks); }
+  MOE_INLINE uint64_t* use_counts() const { return at<uint64_t>(at_.use_counts); }
+  MOE_INLINE uint64_t& lots() const { return *at<uint64_t>(at_.lots); }
+  MOE_INLINE uint64_t* bits(uint32_t i) const { return at<uint64_t>(at_.bits) + size_t{i} * key_words(p_); }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
   /// First place of instance `i`, and the number of nodes before the rings' sentinels.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 4 of a dispatch: what the strategy names, and places for it.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
 
@@ -75,8 +75,12 @@ class CandidateList {
   MOE_INLINE bool full() const { return count_ == ctx_.p.budget; }
   MOE_INLINE uint32_t count() const { return count_; }
   MOE_INLINE const Candidate& operator[](uint32_t i) const { return list_[i]; }
+  /// Candidates of another target layer follow.
+  MOE_INLINE void next_layer() { listed_ = 0; }
   MOE_INLINE void offer(uint32_t key, double probability) {
+    if (ctx_.p.top != 0 && ++listed_ > ctx_.p.top) return;
     if (probability < ctx_.p.min_probability || ctx_.s.place_of(key) != kNone || ctx_.selected(key)) return;
+    if (ctx_.p.has_when != 0 && moe_evaluate(&ctx_.frame, kSiteWhen, key, kNone, kNone) == 0) return;
     list_[count_++] = {key, 0, probability};
   }
 
@@ -84,6 +88,7 @@ class CandidateList {
   const Context<Rule>& ctx_;
   Candidate* list_;
   uint32_t count_ = 0;
+  uint32_t listed_ = 0;
 };
 
 /// Experts of `layer`'s window, most frequent first, then more recent, then lower id: each round finds the next in that
@@ -111,16 +116,25 @@ inline void offer_history(const Context<Rule>& ctx, uint32_t layer, CandidateLis
   }
 }
 
-/// A place for candidate `c`: a free one, or a victim's that is predicted less likely. kNone: no such.
+/// A place for candidate `c`: a free one, or a victim's that is predicted less likely. False: no such, or `admit` of
+/// prefetch refuses it.
 template <class Rule>
 inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Candidate& c) {
-  if (ctx.s.instance(i).num_free != 0) return true;
-  const uint32_t victim = Rule::pick(ctx, i, [&](uint32_t place) {
-    const uint32_t key = ctx.s.resident(place).key;
-    return !ctx.selected(key) && predicted(ctx, in, key) < c.predicted;
-  });
-  if (victim == kNone) return false;
-  ctx.evict(victim);
+  uint32_t victim = kNone;
+  if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
+  if (ctx.s.instance(i).num_free == 0) {
+    victim = find_victim(ctx, i, c.key, [&](uint32_t place) {
+      const uint32_t key = ctx.s.resident(place).key;
+      return !ctx.selected(key) && predicted(ctx, in, key) < c.predicted;
+    });
+    if (victim == kNone) return false;
+  }
+  if (ctx.p.prefetch_admit == kPrefetchNever) return false;
+  if (ctx.p.prefetch_admit == kPrefetchWhen) {
+    const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
+    if (moe_evaluate(&ctx.frame, kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return false;
+  }
+  if (victim != kNone) ctx.evict(victim, /*as_victim=*/true);
   return true;
 }
 
@@ -132,6 +146,7 @@ inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out,
   const Targets targets = targets_of(ctx.p);
   for (uint32_t ahead = targets.first; ahead <= targets.last && !list.full(); ++ahead) {
     const uint32_t layer = (ctx.layer + ahead) % ctx.p.num_layers;
+    list.next_layer();
     if (strategy_of(ctx.p) != Strategy::gate) {
       offer_history(ctx, layer, list);
     } else if (in.hints != nullptr) {
@@ -149,6 +164,7 @@ inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out,
     const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
     if (Rule::kThreshold) ctx.exempt(place);
     if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_prefetch(c.predicted);
+    if constexpr (Rule::kQueue) Rule::insert(ctx, i, c.key);
     ctx.join_rings(i, place);
     out.prefetched[n++] = c.key;
   }

@@ -11,6 +11,8 @@ namespace {
 
 State state_of(const Params& params, const void* block) { return {params, const_cast<void*>(block)}; }
 
+constexpr uint32_t kPreloaded = 1u << 31;  // not of ResidentFlags: it is there from the start, and may leave
+
 /// A resident as it comes into a fresh state: rings and ranks included. The place must be free.
 template <class Rule>
 void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
@@ -20,31 +22,72 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   const uint32_t place = ctx.occupy(instance, from.key, 0, from.ema);
   Resident& r = ctx.s.resident(place);
   r.uses = from.uses;
-  if (flags & kPinned) {
-    r.flags = kPinned;
-    return;
-  }
+  r.flags = flags & kPinned;
+  if (keeps(p, kKeepsFreq)) ctx.s.freq()[place] = freq;
+  if constexpr (Rule::kQueue) Rule::insert(ctx, instance, from.key);
+  if (flags & kPinned) return;
   ctx.join_rings(instance, place);
-  if constexpr (Rule::kThreshold) ctx.exempt(place);
+  if constexpr (Rule::kThreshold) {
+    if ((flags & kPreloaded) == 0) ctx.exempt(place);
+  }
   if constexpr (Rule::kRanked) {
     const bool lfu = p.eviction == static_cast<uint32_t>(Eviction::lfu);
     ctx.s.rank()[place] = rank_of(lfu ? freq : from.ema);
   }
 }
 
-void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
-  switch (static_cast<Eviction>(p.eviction)) {
+/// Calls `use` with the rule of `params`; `otherwise` when there is none.
+template <class Use, class Result>
+Result with_rule(const Params& params, Result otherwise, Use use) {
+  switch (static_cast<Eviction>(params.eviction)) {
     case Eviction::lru:
-      return settle_in<Lru>(p, block, from, instance, freq, flags);
+      return use(Lru{});
     case Eviction::fifo:
-      return settle_in<Fifo>(p, block, from, instance, freq, flags);
+      return use(Fifo{});
     case Eviction::lfu:
-      return settle_in<Lfu>(p, block, from, instance, freq, flags);
+      return use(Lfu{});
     case Eviction::score:
-      return settle_in<Score>(p, block, from, instance, freq, flags);
+      return use(Score{});
     case Eviction::freq_threshold:
-      return settle_in<FreqThreshold>(p, block, from, instance, freq, flags);
+      return use(FreqThreshold{});
+    case Eviction::sieve:
+      return use(Sieve{});
+    case Eviction::s3_fifo:
+      return use(S3Fifo{});
+    case Eviction::arc:
+      return use(Arc{});
+    case Eviction::lirs:
+      return use(Lirs{});
+    case Eviction::w_tinylfu:
+      return use(WTinyLfu{});
+    case Eviction::random:
+      return use(Random{});
+    case Eviction::least:
+      return use(Least{});
+    default:
+      return otherwise;
   }
+}
+
+void settle_in(const Params& p, void* block, const Resident& from, uint32_t instance, double freq, uint32_t flags) {
+  with_rule(p, 0, [&](auto rule) {
+    settle_in<decltype(rule)>(p, block, from, instance, freq, flags);
+    return 0;
+  });
+}
+
+/// Empty lists, no ghosts; the hand at the oldest; no lot drawn yet.
+void clear_queues(const Params& p, const State& s) {
+  if (is_rule(p, Eviction::random)) s.lots() = Random::start(p.seed);
+  if (!has_links(p)) return;
+  for (Link* links : {s.links(), s.second_links()}) {
+    if (links == s.second_links() && !is_rule(p, Eviction::lirs)) continue;
+    std::fill_n(links, p.num_keys(), Link{kNone, kNone});
+    for (size_t node = p.num_keys(); node < num_list_nodes(p); ++node) {
+      links[node] = {static_cast<uint32_t>(node), static_cast<uint32_t>(node)};
+    }
+  }
+  for (uint32_t i = 0; i < p.num_instances(); ++i) s.queue(i).hand = p.num_keys() + i * kMaxLists;
 }
 
 /// Places of all residents, least recently used first. Accesses of different instances are compared by age.
@@ -75,7 +118,9 @@ double carried_freq(const Params& p, const State& s, uint32_t place) {
 
 size_t state_bytes(const Params& params) { return make_layout(params).total; }
 
-void init_state(const Params& params, void* block) {
+namespace {
+
+void init_block(const Params& params, void* block, bool preload) {
   std::memset(block, 0, state_bytes(params));
   const State s = state_of(params, block);
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
@@ -92,14 +137,24 @@ void init_state(const Params& params, void* block) {
     if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
     if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
   }
+  if (has_queues(params)) clear_queues(params, s);
   for (uint32_t j = 0; j < params.num_pins; ++j) {
     const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
     settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);
   }
+  for (uint32_t j = 0; preload && j < params.num_preload; ++j) {
+    const Resident loaded{params.preload[j], 0, 0, 0, 0, 0.0};
+    settle_in(params, block, loaded, s.instance_of_layer(loaded.key / params.num_experts), 0.0, kPreloaded);
+  }
 }
+
+}  // namespace
+
+void init_state(const Params& params, void* block) { init_block(params, block, /*preload=*/true); }
 
 uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
                      uint32_t* left) {
+  if (new_params.num_preload != 0) init_block(new_params, new_state, /*preload=*/false);  // the cache is warm already
   const State from = state_of(old_params, old_state);
   const State to = state_of(new_params, new_state);
   // `left` holds the sorted places first; keys that leave overwrite those already read.
@@ -133,19 +188,9 @@ bool is_resident(const Params& params, const void* state, uint32_t key) {
 uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
-  switch (static_cast<Eviction>(params.eviction)) {
-    case Eviction::lru:
-      return dispatch<Lru>(params, state, *input, *output);
-    case Eviction::fifo:
-      return dispatch<Fifo>(params, state, *input, *output);
-    case Eviction::lfu:
-      return dispatch<Lfu>(params, state, *input, *output);
-    case Eviction::score:
-      return dispatch<Score>(params, state, *input, *output);
-    case Eviction::freq_threshold:
-      return dispatch<FreqThreshold>(params, state, *input, *output);
-  }
-  return kInvalid;
+  if (has_sites(params)) return kInvalid;
+  return with_rule(params, uint32_t{kInvalid},
+                   [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
 }
 
 }  // namespace moe::decision

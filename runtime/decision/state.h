@@ -9,12 +9,13 @@ namespace moe::decision {
 /// Bytes of the state block; 64-byte alignment is required of it. Saturates nothing: shapes are checked when bound.
 size_t state_bytes(const Params& params);
 
-/// Prepares a fresh block: pins resident, everything else empty.
+/// Prepares a fresh block: pins resident, and what is preloaded; everything else empty.
 void init_state(const Params& params, void* state);
 
 /// Carries residents from one policy's state to another's freshly initialised one (semantics: Swap): in order of last
-/// use, freq from uses, EMA kept; the least recently used do not fit and are reported in `left` (at most old's
-/// residents). Both params have the same shape. Returns the number of keys written to `left`. Allocates nothing.
+/// use, freq from uses, EMA kept; what the new policy preloads gives way to them; the least recently used do not fit
+/// and are reported in `left` (at most old's residents). Both params have the same shape. Returns the number of keys
+/// written to `left`. Allocates nothing.
 uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
                      uint32_t* left);
 

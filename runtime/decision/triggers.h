@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 5 of a dispatch: memory pressure, then TTL.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
 
@@ -11,7 +11,7 @@ template <class Rule>
 inline bool relieve(Context<Rule>& ctx, bool spare_selected) {
   const uint32_t instances = ctx.p.num_instances();
   for (uint32_t step = 0; step < instances; ++step) {
-    const uint32_t victim = Rule::pick(ctx, (ctx.instance + step) % instances, [&](uint32_t place) {
+    const uint32_t victim = find_victim(ctx, (ctx.instance + step) % instances, kNone, [&](uint32_t place) {
       return !spare_selected || !ctx.selected(ctx.s.resident(place).key);
     });
     if (victim == kNone) continue;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/policy/check_params.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "runtime/decision/state.h"
 
@@ -16,6 +18,8 @@ using decision::Strategy;
 constexpr uint32_t kMaxLayers = 4096;
 constexpr uint64_t kMaxFreqWindow = uint64_t{1} << 20;
 constexpr uint32_t kMaxWindow = 4096;
+constexpr uint32_t kMaxArms = 256;
+constexpr uint32_t kMaxRates = 64;
 constexpr uint32_t kMaxBudget = 1u << 20;
 constexpr uint64_t kMaxStateBytes = uint64_t{1} << 34;
 
@@ -55,8 +59,8 @@ void check_shape(const Params& p, Checker& c) {
 }
 
 void check_cache(const Params& p, Checker& c) {
-  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::fifo), "eviction");
-  c.range(p.admit, 0, 1, "admit");
+  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::least), "eviction");
+  c.range(p.admit, 0, 2, "admit");
   c.range(p.protect_selected, 0, 1, "protect_selected");
   if (p.eviction == static_cast<uint32_t>(Eviction::lfu)) {
     c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
@@ -84,12 +88,54 @@ void check_transfers(const Params& p, Checker& c) {
     if (!(p.min_probability >= 0 && p.min_probability <= 1)) c.found("`min_probability` is not in [0, 1]");
     if (p.strategy != static_cast<uint32_t>(Strategy::gate)) c.range(p.history_window, 1, kMaxWindow, "history_window");
   }
+  c.range(p.prefetch_admit, 0, 2, "prefetch_admit");
+  c.range(p.has_when, 0, 1, "has_when");
+  c.range(p.has_order, 0, 1, "has_order");
+  c.range(p.one_by_one, 0, 1, "one_by_one");
+  c.range(p.hybrid, 0, 1, "hybrid");
+  c.range(p.limits_loads, 0, 1, "limits_loads");
+  c.range(p.loads_in_order, 0, 1, "loads_in_order");
+  if (!(p.deadline_ms >= 0)) c.found("`deadline_ms` is not 0 or more");
+  c.range(p.num_arms, 0, kMaxArms, "num_arms");
+  if (p.num_arms != 0 && !p.arms) c.found("`arms` is NULL");
+  for (uint32_t i = 0; c.good() && i < p.num_arms; ++i) {
+    c.range(p.arms[i].action, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "action of an arm");
+  }
   c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "miss");
   c.range(p.cancel_stale, 0, 1, "cancel_stale");
   c.range(p.overlap, 0, 1, "overlap");
   c.range(p.priority_routing, 0, 1, "priority_routing");
   c.range(p.monitor_window, 1, kMaxWindow, "monitor_window");
   c.range(p.log_interval, 1, UINT32_MAX, "log_interval");
+}
+
+void check_expressions(const Params& p, Checker& c) {
+  constexpr uint32_t kEverything = 2 * decision::kKeepsRequestUses - 1;
+  c.range(p.keeps, 0, kEverything, "keeps");
+  if ((p.keeps & (decision::kKeepsFreq | decision::kKeepsSeen)) != 0) {
+    c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
+    c.above(p.frequency_decay, 0, 1, "frequency_decay");
+  }
+  c.range(p.num_rates, 0, kMaxRates, "num_rates");
+  if (p.num_rates != 0 && !p.rates) c.found("`rates` is NULL");
+  for (uint32_t i = 0; c.good() && i < p.num_rates; ++i) c.range(p.rates[i], 1, kMaxWindow, "a rate's time constant");
+}
+
+/// Who is resident from the start and may leave: with the pins no more than an instance holds, none twice.
+void check_preload(const Params& p, Checker& c) {
+  c.range(p.num_preload, 0, p.total_capacity() - p.num_pins, "num_preload");
+  if (!c.good() || p.num_preload == 0) return;
+  if (!p.preload) return c.found("`preload` is NULL");
+  std::vector<uint32_t> keys(p.preload, p.preload + p.num_preload);
+  if (p.num_pins != 0) keys.insert(keys.end(), p.pins, p.pins + p.num_pins);
+  std::sort(keys.begin(), keys.end());
+  if (keys.back() >= p.num_keys()) return c.found("a key of `preload` is out of range");
+  if (std::adjacent_find(keys.begin(), keys.end()) != keys.end()) return c.found("`preload` repeats a key, or a pin");
+  if (!p.scope_layer) return;
+  std::vector<uint32_t> held(p.num_layers);
+  for (const uint32_t key : keys) {
+    if (++held[key / p.num_experts] > p.capacity) return c.found("more `pins` and `preload` than `capacity`");
+  }
 }
 
 void check_pins(const Params& p, Checker& c) {
@@ -115,6 +161,8 @@ Result<void> check_params(const Params& params) {
   check_cache(params, checker);
   check_transfers(params, checker);
   check_pins(params, checker);
+  if (checker.good()) check_preload(params, checker);
+  check_expressions(params, checker);
   if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
   return checker.result();
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <numeric>
 
+#include "runtime/decision/expression.h"
 #include "runtime/policy.h"
 #include "runtime/policy/check_params.h"
 #include "runtime/policy/manifest.h"
@@ -49,10 +50,16 @@ Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor,
 
 Result<PolicyRef> static_policy(const decision::Params& params, const std::string& name) {
   if (Result<void> good = check_params(params); !good) return good.error();
+  if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
   auto policy = std::make_unique<moe_policy>();
   policy->params = params;
   if (params.num_pins != 0) policy->pins.assign(params.pins, params.pins + params.num_pins);
   policy->params.pins = policy->pins.data();
+  if (params.num_preload != 0) policy->preload.assign(params.preload, params.preload + params.num_preload);
+  policy->params.preload = policy->preload.data();
+  policy->params.keeps = policy->params.num_rates = 0;  // nothing reads them
+  policy->params.rates = nullptr;
+  policy->params.arms = nullptr;
   policy->name = name;
   policy->manifest = make_manifest(params, name);
   policy->metrics = {"hit_rate"};

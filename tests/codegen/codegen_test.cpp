@@ -28,8 +28,10 @@ ir::BoundPolicy small_policy(ir::Eviction eviction) {
   return policy;
 }
 
-constexpr ir::Eviction kRules[] = {ir::Eviction::lru, ir::Eviction::lfu, ir::Eviction::score,
-                                   ir::Eviction::freq_threshold, ir::Eviction::fifo};
+constexpr ir::Eviction kRules[] = {
+    ir::Eviction::lru,  ir::Eviction::lfu,       ir::Eviction::score,   ir::Eviction::freq_threshold,
+    ir::Eviction::fifo, ir::Eviction::sieve,     ir::Eviction::s3_fifo, ir::Eviction::arc,
+    ir::Eviction::lirs, ir::Eviction::w_tinylfu, ir::Eviction::random};
 
 std::string generated(const ir::BoundPolicy& policy, codegen::Artifact artifact, const codegen::Options& options = {}) {
   Result<std::string> result = codegen::generate(policy, artifact, options);

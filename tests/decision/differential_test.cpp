@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
-// JIT, on seeded random policies and traces. MOE_TEST_SEED and MOE_TEST_POLICIES change the run; a failure prints both.
+// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES, MOE_TEST_DISPATCHES (of a trace)
+// and MOE_TEST_EVICTION (one rule only) change the run; a failure prints the seed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -19,7 +20,6 @@ namespace {
 using namespace moe;
 
 constexpr int kTracesPerPolicy = 20;
-constexpr size_t kTraceLength = 120;
 
 uint64_t environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -59,6 +59,9 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
     input.weights = step.weights;
     input.dropped = step.dropped;
     input.allow_padding = step.allow_padding;
+    input.phase = step.phase;
+    input.requests = step.requests;
+    input.measured = step.measured;
     const std::optional<ir::Decision> expected = oracle.dispatch(input);
     const std::optional<ir::Decision> actual = engine.decide(input);
     if (expected != actual) {
@@ -71,14 +74,16 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
 }
 
 template <class MakeEngine>
-void check_policy(uint64_t seed, MakeEngine make_engine) {
+void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions = false) {
   test::Dice dice(seed);
-  const ir::BoundPolicy policy = test::random_policy(dice);
-  INFO("seed " << seed << "\n" << test::to_source(policy));
+  ir::BoundPolicy policy = test::random_policy(dice);
+  if (with_expressions) test::add_expressions(dice, policy);
+  INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
   REQUIRE(ir::verify(policy) == std::vector<std::string>{});
   auto with_engine = make_engine(policy);
+  const uint64_t length = environment("MOE_TEST_DISPATCHES", 120);
   for (int t = 0; t < kTracesPerPolicy; ++t) {
-    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, kTraceLength);
+    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, length);
     ir::Interpreter oracle(policy);
     Result<replay::KernelEngine> engine = with_engine();
     REQUIRE(engine.ok());
@@ -114,6 +119,20 @@ TEST_CASE("JIT-compiled policies decide as the interpreter does") {
   }
 }
 
+TEST_CASE("JIT-compiled expressions decide as interpreted ones do") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
+  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
+  for (uint64_t i = 0; i < policies; ++i) {
+    const auto compile = [](const ir::BoundPolicy& policy) {
+      auto compiled = codegen::jit(policy, {});
+      REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
+      std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
+      return [code] { return replay::KernelEngine::create(code->descriptor()); };
+    };
+    check_policy(run_seed() + 3'000'000 + i, compile, /*with_expressions=*/true);
+  }
+}
+
 TEST_CASE("a random policy written as text binds to what it was made from") {
   const uint64_t policies = environment("MOE_TEST_POLICIES", 1000);
   for (uint64_t i = 0; i < policies; ++i) {
@@ -123,6 +142,7 @@ TEST_CASE("a random policy written as text binds to what it was made from") {
     INFO("seed " << run_seed() << "\n" << std::string(source.text()));
     compiler::Target target;
     target.shape = policy.shape;
+    target.bind.seed = policy.options.seed;
     ir::Diagnostics diagnostics;
     const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
     INFO(ir::render_text(source, diagnostics, false));

@@ -5,19 +5,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <set>
 
+#include "codegen/sites.h"
+#include "tests/ir/random_ir.h"
+
 namespace moe::test {
 namespace {
+
+/// Those that have a kernel. MOE_TEST_EVICTION takes only the rule of that name.
+ir::Eviction random_eviction(Dice& dice) {
+  constexpr uint32_t kLast = static_cast<uint32_t>(ir::Eviction::random);
+  const char* const only = std::getenv("MOE_TEST_EVICTION");
+  const auto drawn = static_cast<ir::Eviction>(dice.below(kLast + 1));
+  for (uint32_t i = 0; only != nullptr && i <= kLast; ++i) {
+    if (ir::to_word(static_cast<ir::Eviction>(i)) == only) return static_cast<ir::Eviction>(i);
+  }
+  return drawn;
+}
 
 void random_cache(Dice& dice, ir::BoundPolicy& policy) {
   const ir::ModelShape& shape = policy.shape;
   policy.scope = dice.chance(0.4) ? ir::Scope::layer : ir::Scope::global;
   const uint32_t most = policy.scope == ir::Scope::layer ? shape.num_experts : policy.num_keys();
-  policy.capacity = dice.chance(0.1) ? 1 : dice.between(1, most);
-  policy.eviction = dice.pick(
-      {ir::Eviction::lru, ir::Eviction::lfu, ir::Eviction::score, ir::Eviction::freq_threshold, ir::Eviction::fifo});
+  // Half of the caches are small, so that much leaves and returns within a trace.
+  policy.capacity = dice.between(1, dice.chance(0.5) ? (most + 7) / 8 : most);
+  if (dice.chance(0.1)) policy.capacity = 1;
+  policy.eviction = random_eviction(dice);
+  policy.options.seed = dice.chance(0.5) ? 1 : dice.below(1000);
   policy.admit = dice.chance(0.05) ? ir::Admit::never : ir::Admit::always;
   policy.protect_selected = dice.chance(0.6);
   policy.frequency_decay = dice.pick({0.95, 0.5, 1.0, 0.9});
@@ -138,6 +155,90 @@ ir::BoundPolicy random_policy(Dice& dice) {
   return policy;
 }
 
+namespace {
+
+/// Expressions that native code has; the others are drawn again.
+class NativeExpr {
+ public:
+  NativeExpr(Dice& dice, ir::BoundPolicy& policy) : random_(dice.below(1u << 30)), exprs_(random_), policy_(policy) {}
+
+  void quantity(ir::Expr& out, ir::test::ExprSite site) {
+    draw([&] { out = exprs_.quantity(site); });
+  }
+  void condition(ir::Expr& out, ir::test::ExprSite site) {
+    draw([&] { out = exprs_.condition(site); });
+  }
+
+ private:
+  template <class Draw>
+  void draw(Draw once) {
+    do once();
+    while (!codegen::beyond_sites(policy_).empty());
+  }
+
+  std::mt19937_64 random_;
+  ir::test::RandomExpr exprs_;
+  ir::BoundPolicy& policy_;
+};
+
+void add_preload(Dice& dice, ir::BoundPolicy& policy) {
+  std::vector<uint32_t> held(policy.num_instances());
+  std::set<uint32_t> keys(policy.pins.begin(), policy.pins.end());
+  const auto instance = [&](uint32_t key) {
+    return policy.scope == ir::Scope::layer ? key / policy.shape.num_experts : 0;
+  };
+  for (const uint32_t key : policy.pins) ++held[instance(key)];
+  for (uint32_t i = dice.below(policy.capacity + 1); i > 0; --i) {
+    const uint32_t key = dice.below(policy.num_keys());
+    if (held[instance(key)] == policy.capacity || !keys.insert(key).second) continue;
+    ++held[instance(key)];
+    policy.preload.push_back(key);
+  }
+}
+
+void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
+  using ir::test::ExprSite;
+  if (dice.chance(0.5)) {
+    policy.hybrid = false;
+    policy.miss = ir::MissAction::load;
+    for (uint32_t i = dice.between(1, 3); i > 0; --i) {
+      policy.arms.push_back({});
+      policy.arms.back().action = dice.pick({ir::MissAction::load, ir::MissAction::cpu, ir::MissAction::cpu_load});
+      if (i > 1 || dice.chance(0.5)) exprs.condition(policy.arms.back().condition, ExprSite::miss);
+    }
+  }
+  if (dice.chance(0.3)) policy.deadline_ms = dice.pick({1.0, 3.0, 6.0});
+  if (dice.chance(0.3)) {
+    policy.max_loads = dice.below(4);
+    policy.loads_in_order = dice.chance(0.4);
+  }
+}
+
+}  // namespace
+
+void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
+  using ir::test::ExprSite;
+  NativeExpr exprs(dice, policy);
+  if (dice.chance(0.5)) {
+    policy.eviction = ir::Eviction::least;
+    exprs.quantity(policy.eviction.value, ExprSite::expert);
+  }
+  if (policy.admit == ir::Admit::always && dice.chance(0.3)) {
+    policy.admit = ir::Admit::when;
+    exprs.condition(policy.admit.condition, dice.chance(0.5) ? ExprSite::admit : ExprSite::expert);
+  }
+  if (dice.chance(0.3)) exprs.quantity(policy.order, ExprSite::miss);
+  if (dice.chance(0.3)) exprs.condition(policy.prefetch_when, ExprSite::prefetch);
+  if (dice.chance(0.3)) {
+    policy.prefetch_admit = ir::Admit::when;
+    exprs.condition(policy.prefetch_admit.condition, ExprSite::admit);
+  }
+  if (dice.chance(0.3)) policy.top = dice.between(1, 4);
+  policy.one_by_one = dice.chance(0.3);
+  add_schedule(dice, exprs, policy);
+  if (dice.chance(0.4)) add_preload(dice, policy);
+}
+
 std::string to_source(const ir::BoundPolicy& policy) {
   std::string cache = fmt::format("capacity = {} scope = {} eviction = {} admit = {} protect_selected = {} pin = [{}] ",
                                   policy.capacity, ir::to_word(policy.scope), ir::to_word(policy.eviction.kind),
@@ -166,6 +267,9 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
   std::vector<RandomDispatch> trace;
   const bool weighted = dice.chance(0.8);
   const bool padded = dice.chance(0.2);
+  const bool with_requests = dice.chance(0.5);
+  const bool with_costs = dice.chance(0.4);
+  uint32_t request = 0;
   for (size_t d = 0; d < length; ++d) {
     RandomDispatch dispatch;
     dispatch.layer = static_cast<uint32_t>(d % shape.num_layers);
@@ -179,6 +283,18 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
         dispatch.dropped.push_back(dice.below(shape.num_layers * shape.num_experts));
     }
     if (dice.chance(0.5)) dispatch.hints.push_back(random_hint(dice, shape));
+    if (dice.chance(0.2)) dispatch.phase = ir::Phase::prefill;
+    if (with_requests) {
+      if (dice.chance(0.1)) request = dice.below(3);
+      dispatch.requests.assign(dispatch.num_tokens, request);
+    }
+    if (with_costs) {
+      dispatch.measured.has_cost_model = dice.chance(0.8);
+      dispatch.measured.queue_wait_ms = dice.pick({0.0, 1.0, 3.5});
+      dispatch.measured.transfer_ms = dice.pick({0.5, 2.0});
+      dispatch.measured.cpu_setup_ms = dice.pick({0.0, 0.25});
+      dispatch.measured.cpu_token_ms = dice.pick({0.5, 3.0});
+    }
     trace.push_back(std::move(dispatch));
   }
   return trace;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/bind.h"
+#include "ir/decision.h"
 
 namespace moe::test {
 
@@ -29,6 +30,10 @@ class Dice {
 /// A policy that holds (ir::verify finds nothing), over a small random shape.
 ir::BoundPolicy random_policy(Dice& dice);
 
+/// Adds what is asked by expressions, and what goes with them: least(E), admit, order, arms of `on miss`, prefetch's
+/// when and admit, max_loads, one_by_one, top, preload. All of it has native code.
+void add_expressions(Dice& dice, ir::BoundPolicy& policy);
+
 /// The same policy as text of the language, in slots.
 std::string to_source(const ir::BoundPolicy& policy);
 
@@ -46,6 +51,9 @@ struct RandomDispatch {
     std::vector<float> probabilities;
   };
   std::vector<Hint> hints;
+  ir::Phase phase = ir::Phase::decode;
+  std::vector<uint32_t> requests;
+  ir::MeasuredInputs measured;
 };
 
 /// Dispatches layer after layer, with skewed reuse, batches, ties, and a few that are invalid.

@@ -64,7 +64,7 @@ TEST_CASE("damaged descriptors") {
       [](auto&, auto& p) { p.capacity = 9; },
       [](auto&, auto& p) { p.scope_layer = 1, p.capacity = 5; },
       [](auto&, auto& p) { p.scope_layer = 2; },
-      [](auto&, auto& p) { p.eviction = 5; },
+      [](auto&, auto& p) { p.eviction = 11; },
       [](auto&, auto& p) { p.admit = 2; },
       [](auto&, auto& p) { p.strategy = 4; },
       [](auto&, auto& p) { p.miss = 3; },

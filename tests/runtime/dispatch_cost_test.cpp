@@ -121,7 +121,7 @@ void exercise(const decision::Params& p, bool watched, uint32_t n) {
       REQUIRE(moe_hint(f.get(), i % p.num_layers, ids.data(), probabilities, 2) == MOE_OK);
     if (i % 97 == 0) {
       decision::Params other = p;
-      other.eviction = (i / 97) % 5;
+      other.eviction = (i / 97) % 11;
       REQUIRE(f.attach(other) == MOE_OK);
     }
     moe_dispatch_args args = dispatch_args(p, i % p.num_layers, ids);

@@ -27,7 +27,8 @@ inline decision::Params random_policy(Random& random, decision::Params p, std::v
   p.scope_layer = below(random, 2);
   const uint32_t places = p.scope_layer ? experts : layers * experts;
   p.capacity = 1 + below(random, places);
-  p.eviction = below(random, 5);
+  p.eviction = below(random, 11);
+  p.seed = random();
   p.admit = below(random, 8) != 0;
   p.protect_selected = below(random, 3) != 0;
   p.ttl = below(random, 3) == 0 ? 1 + below(random, 60) : 0;

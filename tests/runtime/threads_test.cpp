@@ -54,7 +54,7 @@ TEST_CASE("swaps, hints and statistics race with dispatches") {
     Loop swapper([&] {
       decision::Params next = p;
       const uint32_t n = attaches.fetch_add(1);
-      next.eviction = n % 5;
+      next.eviction = n % 11;
       next.capacity = 1 + n * 7 % 20;
       next.strategy = n % 4;
       next.miss = n % 3;

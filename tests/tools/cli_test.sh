@@ -126,7 +126,7 @@ for policy in "$root"/stdlib-policies/*.moe; do
   expect 1 'no native code is made for `' "$moec" compile "$policy" --model "$model" -o p.so
   expect 0 '"dispatches"' "$moec" replay "$policy" --trace trace.jsonl --engine interp --format json --model 2x4x2:1000 --slots 4
 done
-for name in lru lfu fifo score freq_threshold lookahead cpu_fallback; do
+for name in lru lfu fifo s3_fifo score freq_threshold lookahead cpu_fallback; do
   expect 0 '' "$moec" compile "$root/stdlib-policies/$name.moe" --model "$model" -o p.so
 done
 

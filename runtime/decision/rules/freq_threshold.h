@@ -6,9 +6,11 @@
 namespace moe::decision {
 
 struct FreqThreshold {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = false;
+  static constexpr bool kTagged = false;
   static constexpr bool kThreshold = true;
 
   template <class Ctx>

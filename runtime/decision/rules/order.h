@@ -7,9 +7,11 @@ namespace moe::decision {
 
 template <bool Touches>
 struct OrderRule {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = true;
   static constexpr bool kTouches = Touches;
   static constexpr bool kRanked = false;
+  static constexpr bool kTagged = false;
   static constexpr bool kThreshold = false;
 
   template <class Ctx>

@@ -7,9 +7,11 @@
 namespace moe::decision {
 
 struct Ranked {
+  static constexpr bool kQueue = false;
   static constexpr bool kOrder = false;
   static constexpr bool kTouches = false;
   static constexpr bool kRanked = true;
+  static constexpr bool kTagged = true;
   static constexpr bool kThreshold = false;
 
   template <class Ctx>

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is counted when a dispatch begins, of every expert, resident or not; and the order in which it is decided.
+#pragma once
+#include "runtime/decision/context.h"
+
+namespace moe::decision {
+
+/// use_rate(N): rate += (x - rate) / N for every expert of the layer, x being 1 for those selected.
+template <class Rule>
+MOE_INLINE void update_rates(Context<Rule>& ctx) {
+  const uint32_t base = ctx.layer * ctx.p.num_experts;
+  const uint64_t* const stamps = ctx.s.stamps();
+  for (uint32_t i = 0; i < ctx.p.num_rates; ++i) {
+    double* const rate = ctx.s.rate(i) + base;
+    const double window = ctx.p.rates[i];
+    for (uint32_t e = 0; e < ctx.p.num_experts; ++e) {
+      const double x = stamps[e] == ctx.epoch ? 1.0 : 0.0;
+      rate[e] = rate[e] + (x - rate[e]) / window;
+    }
+  }
+}
+
+/// Another request than that of the dispatch before: its uses begin anew.
+template <class Rule>
+MOE_INLINE void note_request(Context<Rule>& ctx, const Input& in) {
+  Header& header = ctx.s.header();
+  if (header.request_epoch != 0 && header.request == in.request) return;
+  header.request = in.request;
+  ++header.request_epoch;
+}
+
+/// A NaN comes last.
+MOE_INLINE bool comes_before(double a, double b) { return a < b || (b != b && a == a); }
+
+/// `order`: entries by rising value, ties as they appear.
+template <class Rule>
+inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
+  Entry* const entries = ctx.s.entries();
+  const uint32_t base = ctx.layer * ctx.p.num_experts;
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t key = base + out.expert[j];
+    entries[j].access_value = moe_evaluate(&ctx.frame, kSiteOrder, key, ctx.s.place_of(key), kNone);
+  }
+  for (uint32_t j = 1; j < n; ++j) {
+    const Entry entry = entries[j];
+    const uint32_t expert = out.expert[j], selections = out.num_selections[j];
+    const float weight = out.weight[j];
+    uint32_t at = j;
+    for (; at > 0 && comes_before(entry.access_value, entries[at - 1].access_value); --at) {
+      entries[at] = entries[at - 1];
+      out.expert[at] = out.expert[at - 1];
+      out.num_selections[at] = out.num_selections[at - 1];
+      out.weight[at] = out.weight[at - 1];
+    }
+    entries[at] = entry;
+    out.expert[at] = expert;
+    out.num_selections[at] = selections;
+    out.weight[at] = weight;
+  }
+  for (uint32_t j = 0; j < n; ++j) ctx.s.entry_of()[out.expert[j]] = j;
+}
+
+/// Before the first decision of a dispatch of `n` experts.
+template <class Rule>
+MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
+  const Params& p = ctx.p;
+  const uint32_t base = ctx.layer * p.num_experts;
+  if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
+  if (keeps(p, kKeepsRequestUses)) note_request(ctx, in);
+  if (p.num_rates != 0) update_rates(ctx);
+  if (has_sites(p)) {
+    for (uint32_t j = 0; j < n; ++j) {
+      ctx.s.entries()[j].position = j;
+      ctx.s.entries()[j].was_resident = ctx.s.place_of(base + out.expert[j]) != kNone;
+    }
+  }
+  if (p.has_order != 0) put_in_order(ctx, out, n);
+  if (!keeps(p, kKeepsIdle | kKeepsRequestUses)) return;
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t key = base + out.expert[j];
+    if (keeps(p, kKeepsIdle)) ctx.s.last_dispatch()[key] = ctx.s.layer_dispatches()[ctx.layer];
+    if (!keeps(p, kKeepsRequestUses)) continue;
+    const uint64_t request = ctx.s.header().request_epoch;
+    uint64_t& uses = ctx.s.request_uses()[key];
+    uses = ctx.s.request_epoch()[key] == request ? uses + 1 : 1;
+    ctx.s.request_epoch()[key] = request;
+  }
+}
+
+/// The access has the number `access`: counters that fade fade first.
+template <class Rule>
+MOE_INLINE void record_access(Context<Rule>& ctx, uint32_t key, uint64_t access) {
+  const Params& p = ctx.p;
+  if (keeps(p, kKeepsFreq | kKeepsSeen) && access % p.decay_interval == 0) {
+    if (keeps(p, kKeepsFreq)) {
+      double* const freq = ctx.s.freq() + ctx.s.first_place(ctx.instance);
+      for (size_t j = 0; j < padded_capacity(p); ++j) freq[j] *= p.frequency_decay;
+    }
+    if (keeps(p, kKeepsSeen)) {
+      const uint32_t keys = p.scope_layer != 0 ? p.num_experts : p.num_keys();
+      double* const seen = ctx.s.seen() + (p.scope_layer != 0 ? ctx.layer * p.num_experts : 0);
+      for (uint32_t j = 0; j < keys; ++j) seen[j] *= p.frequency_decay;
+    }
+  }
+  if (keeps(p, kKeepsSeen)) ctx.s.seen()[key] += 1;
+  if (keeps(p, kKeepsLastAccess)) ctx.s.last_access()[key] = access;
+}
+
+}  // namespace moe::decision

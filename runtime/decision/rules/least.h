@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// least(E): the smallest value of an expression leaves, a NaN before all numbers, ties by the earlier load.
+//
+// A search is two loops. The first evaluates E for every place and writes order-preserving integers: it has no branch
+// but what E calls, so it vectorises over the candidates. The second is the ranked rules' search of a minimum.
+#pragma once
+#include "runtime/decision/expression.h"
+#include "runtime/decision/rules/ranked.h"
+
+namespace moe::decision {
+
+struct Least {
+  static constexpr bool kQueue = false;
+  static constexpr bool kOrder = false;
+  static constexpr bool kTouches = false;
+  static constexpr bool kRanked = false;
+  static constexpr bool kTagged = true;
+  static constexpr bool kThreshold = false;
+
+  template <class Ctx>
+  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
+    return 0;
+  }
+  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
+  template <class Ctx>
+  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
+    return rank;
+  }
+
+  /// Ascending as the doubles are; -0 and +0 alike, NaN first.
+  static MOE_INLINE int64_t order_of(double value) {
+    const int64_t bits = std::bit_cast<int64_t>(value + 0.0);
+    const int64_t ascending = bits ^ ((bits >> 63) & INT64_MAX);
+    return value != value ? INT64_MIN : ascending;
+  }
+
+  template <class Ctx, class MayLeave>
+  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+    const uint32_t first = ctx.s.first_place(i);
+    const auto places = static_cast<uint32_t>(padded_capacity(ctx.p));
+    int64_t* const rank = ctx.s.rank() + first;
+    for (uint32_t j = 0; j < places; ++j) {
+      const Resident& r = ctx.s.resident(first + j);
+      const bool stays = r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(first + j);
+      const uint32_t key = r.key == kNone ? 0 : r.key;
+      const int64_t order = order_of(moe_evaluate(&ctx.frame, kSiteLeast, key, first + j, kNone));
+      rank[j] = stays ? kNeverVictim : order;
+    }
+    return Ranked::smallest(ctx, i);
+  }
+
+  template <class Ctx>
+  static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
+    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+  }
+};
+
+}  // namespace moe::decision
