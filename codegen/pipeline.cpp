@@ -40,7 +40,7 @@ Result<void> retarget(Unit& unit) {
     for (const char* attribute : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
       function.removeFnAttr(attribute);
     }
-    for (const char* part : {"moe_kernel_", "moe_value_", "moe_victim_", "moe_math_"}) {
+    for (const char* part : {"moe_kernel_", "moe_value_", "moe_victim_", "moe_math_", "_ZN3moe4math"}) {
       if (function.getName().starts_with(part)) function.addFnAttr(llvm::Attribute::AlwaysInline);
     }
   }
