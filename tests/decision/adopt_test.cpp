@@ -292,3 +292,16 @@ TEST_CASE("rules with queues of their own, from any rule: as the reference rules
     }
   }
 }
+
+// Not of swaps, but too rare for random traces: it needs two places for HIR, and the next access to be of the pruned.
+TEST_CASE("lirs forgets a resident HIR at the stack's bottom as soon as the LIR below it is demoted") {
+  Params p = small_params(Eviction::lirs, 200);
+  p.num_experts = 300;
+  Cache cache(p);
+  for (int32_t expert = 0; expert < 200; ++expert) cache.use(expert);  // LIR 0..197, HIR 198 and 199
+  for (int32_t expert = 1; expert < 198; ++expert) cache.use(expert);
+  cache.use(199);                      // LIR now; 0 is demoted, and 198 is at the bottom
+  cache.use(198);                      // unknown to the stack: stays HIR, behind 0
+  CHECK(cache.use(200) == Keys{0});    // Q was 0, 198
+  CHECK(cache.use(201) == Keys{198});  // Q was 198, 200
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
-// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES, MOE_TEST_DISPATCHES (of a trace)
-// and MOE_TEST_EVICTION (one rule only) change the run; a failure prints the seed.
+// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES, MOE_TEST_TRACES (of a policy),
+// MOE_TEST_DISPATCHES (of a trace) and MOE_TEST_EVICTION (one rule only) change the run; a failure prints the seed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -18,8 +18,6 @@
 namespace {
 
 using namespace moe;
-
-constexpr int kTracesPerPolicy = 20;
 
 uint64_t environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -81,8 +79,9 @@ void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions =
   INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
   REQUIRE(ir::verify(policy) == std::vector<std::string>{});
   auto with_engine = make_engine(policy);
+  const uint64_t num_traces = environment("MOE_TEST_TRACES", 20);
   const uint64_t length = environment("MOE_TEST_DISPATCHES", 120);
-  for (int t = 0; t < kTracesPerPolicy; ++t) {
+  for (uint64_t t = 0; t < num_traces; ++t) {
     const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, length);
     ir::Interpreter oracle(policy);
     Result<replay::KernelEngine> engine = with_engine();
