@@ -55,6 +55,8 @@ uint32_t keeps_for(uint32_t site, const ir::ExprNode& node) {
       return decision::kKeepsIdle;
     case Variable::request_uses:
       return decision::kKeepsRequestUses;
+    case Variable::load_ms:
+      return decision::kCountsLoads;
     default:
       return 0;
   }

@@ -24,7 +24,7 @@ Result<void> Engine::start(std::unique_ptr<Instance> first) {
   if (!tier) return tier.error();
   plans_.set_tier(static_cast<std::byte*>(*tier), slot_bytes_);
   if (Result<void> started = transfer_.start(); !started) return started;
-  dispatcher_.load_pins(*first);
+  dispatcher_.load_pins(*first, /*preload=*/true);
   dispatcher_.swap(std::move(first));
   waker_.wake();
   return {};

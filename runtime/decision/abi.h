@@ -41,6 +41,7 @@ enum Keeps : uint32_t {
   kKeepsSeen = 8,
   kKeepsIdle = 16,
   kKeepsRequestUses = 32,
+  kCountsLoads = 64,  ///< of the dispatch in progress: load_ms grows with them
 };
 
 /// An arm of `on miss`: its condition is the site kFirstArm + its place.

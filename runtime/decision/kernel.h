@@ -249,7 +249,7 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
     if (together || n == 0) FreqThreshold::end_exemption(ctx);
   }
   out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out, n) : 0;
-  if (together || strategy_of(p) != Strategy::none) run_triggers(ctx);
+  if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
   out.num_evicted = ctx.num_evicted;
   return kOk;

@@ -7,7 +7,7 @@ namespace moe::decision {
 
 /// Every miss does the same, whatever the dispatch is like.
 constexpr bool is_plain(const Params& p) {
-  return p.num_arms == 0 && p.hybrid == 0 && p.limits_loads == 0 && p.deadline_ms == 0;
+  return p.num_arms == 0 && p.hybrid == 0 && p.limits_loads == 0 && p.deadline_ms == 0 && (p.keeps & kCountsLoads) == 0;
 }
 
 MOE_INLINE bool is_load(MissAction action) { return action == MissAction::load || action == MissAction::cpu_load; }

@@ -110,7 +110,7 @@ void check_transfers(const Params& p, Checker& c) {
 }
 
 void check_expressions(const Params& p, Checker& c) {
-  constexpr uint32_t kEverything = 2 * decision::kKeepsRequestUses - 1;
+  constexpr uint32_t kEverything = 2 * decision::kCountsLoads - 1;
   c.range(p.keeps, 0, kEverything, "keeps");
   if ((p.keeps & (decision::kKeepsFreq | decision::kKeepsSeen)) != 0) {
     c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");

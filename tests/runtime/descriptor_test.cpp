@@ -50,6 +50,7 @@ TEST_CASE("damaged descriptors") {
   static const uint32_t unsorted[] = {3, 1};
   static const uint32_t outside[] = {8};
   static const uint32_t crowded[] = {0, 1, 2};
+  static const uint32_t doubled[] = {1, 1};
   const std::function<void(decision::Descriptor&, Params&)> spoils[] = {
       [](auto& d, auto&) { d.struct_size = 8; },
       [](auto& d, auto&) { d.manifest = nullptr; },
@@ -64,8 +65,8 @@ TEST_CASE("damaged descriptors") {
       [](auto&, auto& p) { p.capacity = 9; },
       [](auto&, auto& p) { p.scope_layer = 1, p.capacity = 5; },
       [](auto&, auto& p) { p.scope_layer = 2; },
-      [](auto&, auto& p) { p.eviction = 11; },
-      [](auto&, auto& p) { p.admit = 2; },
+      [](auto&, auto& p) { p.eviction = 12; },
+      [](auto&, auto& p) { p.admit = 3; },
       [](auto&, auto& p) { p.strategy = 4; },
       [](auto&, auto& p) { p.miss = 3; },
       [](auto&, auto& p) { p.budget = 0xFFFFFFFF; },
@@ -86,6 +87,18 @@ TEST_CASE("damaged descriptors") {
       [](auto&, auto& p) { p.monitor_window = 5000; },
       [](auto&, auto& p) { p.log_interval = 0; },
       [](auto&, auto& p) { p.overlap = 7; },
+      [](auto&, auto& p) { p.keeps = 1u << 20; },
+      [](auto&, auto& p) { p.keeps = decision::kKeepsSeen, p.decay_interval = 0; },
+      [](auto&, auto& p) { p.prefetch_admit = 3; },
+      [](auto&, auto& p) { p.limits_loads = 2; },
+      [](auto&, auto& p) { p.deadline_ms = NAN; },
+      [](auto&, auto& p) { p.num_arms = 1; },
+      [](auto&, auto& p) { p.num_arms = 0xFFFFFFFF; },
+      [](auto&, auto& p) { p.num_rates = 1; },
+      [](auto&, auto& p) { p.num_preload = 1; },
+      [](auto&, auto& p) { p.num_preload = 1, p.preload = outside; },
+      [](auto&, auto& p) { p.num_preload = 2, p.preload = doubled; },
+      [](auto&, auto& p) { p.num_preload = 3, p.preload = crowded, p.scope_layer = 1, p.capacity = 2; },
       [](auto&, auto& p) { p.num_pins = 1; },
       [](auto&, auto& p) { p.num_pins = 0xFFFFFFFF, p.pins = unsorted; },
       [](auto&, auto& p) { p.num_pins = 2, p.pins = unsorted; },
