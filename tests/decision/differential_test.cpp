@@ -119,7 +119,7 @@ TEST_CASE("JIT-compiled policies decide as the interpreter does") {
 }
 
 TEST_CASE("JIT-compiled expressions decide as interpreted ones do") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 80);
   MESSAGE("seed " << run_seed() << ", " << policies << " policies");
   for (uint64_t i = 0; i < policies; ++i) {
     const auto compile = [](const ir::BoundPolicy& policy) {
