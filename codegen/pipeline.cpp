@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The steps from a policy's constants to an optimised module, as one table.
 #include <llvm/Bitcode/BitcodeReader.h>
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Linker/Linker.h>
 #include <llvm/Passes/PassBuilder.h>
@@ -138,6 +140,13 @@ Result<void> run_pipeline(Unit& unit) {
 Result<Unit> build_unit(const ir::BoundPolicy& policy, const Options& options, llvm::TargetMachine& target) {
   if (Result<void> native = check_native(policy); !native) return std::move(native).error();
   auto context = std::make_unique<llvm::LLVMContext>();
+  // A loop that least(E) cannot have vectorised is no news to whoever compiles a policy. Errors are printed.
+  context->setDiagnosticHandlerCallBack([](const llvm::DiagnosticInfo* info, void*) {
+    if (info->getSeverity() != llvm::DS_Error) return;
+    llvm::DiagnosticPrinterRawOStream printer(llvm::errs());
+    info->print(printer);
+    llvm::errs() << '\n';
+  });
   auto module = std::make_unique<llvm::Module>(policy.name, *context);
   Unit unit{policy, options, target, std::move(context), std::move(module)};
   if (Result<void> done = run_pipeline(unit); !done) return std::move(done).error();
