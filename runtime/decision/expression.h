@@ -37,6 +37,19 @@ extern "C" double moe_evaluate(const Frame* frame, uint32_t site, uint32_t key, 
 inline double moe_evaluate(const Frame*, uint32_t, uint32_t, uint32_t, uint32_t) { return 0; }
 #endif
 
+/// When a load queued now would be there, and how long the host takes for `tokens`; NaN without a cost model, so that
+/// every comparison with them is false.
+MOE_INLINE double load_ms(const Frame& f) {
+  const Measured* const m = f.input->measured;
+  if (m == nullptr || m->has_cost_model == 0) return __builtin_nan("");
+  return m->queue_wait_ms + m->transfer_ms * (static_cast<double>(f.loads_chosen) + 1);
+}
+MOE_INLINE double cpu_ms(const Frame& f, double tokens) {
+  const Measured* const m = f.input->measured;
+  if (m == nullptr || m->has_cost_model == 0) return __builtin_nan("");
+  return m->cpu_setup_ms + tokens * m->cpu_token_ms;
+}
+
 constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
          p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 || p.num_arms != 0;

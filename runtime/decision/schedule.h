@@ -17,11 +17,7 @@ template <class Rule>
 MOE_INLINE bool can_do(const Context<Rule>& ctx, MissAction action, bool may_load) {
   if (!is_load(action)) return true;
   if (!may_load) return false;
-  const Measured* const measured = ctx.frame.input->measured;
-  if (ctx.p.deadline_ms == 0 || measured == nullptr || measured->has_cost_model == 0) return true;
-  const double load_ms =
-      measured->queue_wait_ms + measured->transfer_ms * (static_cast<double>(ctx.frame.loads_chosen) + 1);
-  return !(load_ms > ctx.p.deadline_ms);
+  return ctx.p.deadline_ms == 0 || !(load_ms(ctx.frame) > ctx.p.deadline_ms);
 }
 
 /// The first arm whose condition holds and whose action is possible; `cpu` where none is.
@@ -31,11 +27,8 @@ MOE_INLINE MissAction action_of(const Context<Rule>& ctx, const Output& out, uin
     MissAction action = static_cast<MissAction>(ctx.p.miss);
     const Measured* const measured = ctx.frame.input->measured;
     if (ctx.p.hybrid != 0 && measured != nullptr && measured->has_cost_model != 0) {
-      const double load_ms =
-          measured->queue_wait_ms + measured->transfer_ms * (static_cast<double>(ctx.frame.loads_chosen) + 1);
-      const double cpu_ms =
-          measured->cpu_setup_ms + static_cast<double>(out.num_selections[entry]) * measured->cpu_token_ms;
-      action = load_ms > cpu_ms ? MissAction::cpu : MissAction::load;
+      const double on_host = cpu_ms(ctx.frame, static_cast<double>(out.num_selections[entry]));
+      action = load_ms(ctx.frame) > on_host ? MissAction::cpu : MissAction::load;
     }
     return can_do(ctx, action, may_load) ? action : MissAction::cpu;
   }

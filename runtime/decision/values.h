@@ -33,11 +33,6 @@ MOE_INLINE double tokens(const Frame& f, const State& s, uint32_t key) {
   return entry == kNone ? 0.0 : static_cast<double>(f.output->num_selections[entry]);
 }
 
-MOE_INLINE const Measured* costs(const Frame& f) {
-  const Measured* measured = f.input->measured;
-  return measured != nullptr && measured->has_cost_model != 0 ? measured : nullptr;
-}
-
 }  // namespace
 
 // Defines moe_value_NAME(frame, key, place) and moe_victim_NAME(frame, victim), which is 0 when nobody has to leave.
@@ -89,16 +84,8 @@ MOE_VALUE(distance) {
   return (layer_of(f, key) + layers - f.layer + layers - 1) % layers;
 }
 
-MOE_VALUE(load_ms) {
-  const Measured* measured = costs(f);
-  if (measured == nullptr) return math::kNaN;
-  return measured->queue_wait_ms + measured->transfer_ms * (static_cast<double>(f.loads_chosen) + 1);
-}
-
-MOE_VALUE(cpu_ms) {
-  const Measured* measured = costs(f);
-  return measured == nullptr ? math::kNaN : measured->cpu_setup_ms + tokens(f, s, key) * measured->cpu_token_ms;
-}
+MOE_VALUE(load_ms) { return load_ms(f); }
+MOE_VALUE(cpu_ms) { return cpu_ms(f, tokens(f, s, key)); }
 
 MOE_VALUE(position) {
   const uint32_t entry = entry_of(f, s, key);
