@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // freq_threshold: an expert stays while its share of the last freq_window accesses reaches a threshold.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/rule.h"
 
 namespace moe::decision {
 
-struct FreqThreshold {
-  static constexpr bool kQueue = false;
-  static constexpr bool kOrder = false;
-  static constexpr bool kTouches = false;
-  static constexpr bool kRanked = false;
-  static constexpr bool kTagged = false;
+struct FreqThreshold : RuleDefaults {
   static constexpr bool kThreshold = true;
 
   template <class Ctx>
@@ -19,15 +14,6 @@ struct FreqThreshold {
     if (access > ctx.p.freq_window) --ctx.s.counts()[oldest];
     oldest = key;
     ++ctx.s.counts()[key];
-  }
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
-    return 0;
-  }
-  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
-    return rank;
   }
 
   template <class Ctx>

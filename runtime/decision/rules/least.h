@@ -9,25 +9,8 @@
 
 namespace moe::decision {
 
-struct Least {
-  static constexpr bool kQueue = false;
-  static constexpr bool kOrder = false;
-  static constexpr bool kTouches = false;
-  static constexpr bool kRanked = false;
+struct Least : RuleDefaults {
   static constexpr bool kTagged = true;
-  static constexpr bool kThreshold = false;
-
-  template <class Ctx>
-  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
-    return 0;
-  }
-  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
-    return rank;
-  }
 
   /// Ascending as the doubles are; -0 and +0 alike, NaN first.
   static MOE_INLINE int64_t order_of(double value) {

@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // lru and fifo: victims come from a ring, O(1) but for the experts that may not leave now.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/rule.h"
 
 namespace moe::decision {
 
 template <bool Touches>
-struct OrderRule {
-  static constexpr bool kQueue = false;
+struct OrderRule : RuleDefaults {
   static constexpr bool kOrder = true;
   static constexpr bool kTouches = Touches;
-  static constexpr bool kRanked = false;
-  static constexpr bool kTagged = false;
-  static constexpr bool kThreshold = false;
-
-  template <class Ctx>
-  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
-    return 0;
-  }
-  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
-    return rank;
-  }
 
   template <class Ctx, class MayLeave>
   static MOE_INLINE uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {

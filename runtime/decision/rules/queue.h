@@ -16,30 +16,14 @@
 // Their queues are lists of keys, not of places: a ghost has no place. One node per key serves all lists of a rule, as
 // a key is in one of them at most.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/rule.h"
 
 namespace moe::decision {
 
-struct QueueRule {
+struct QueueRule : RuleDefaults {
   static constexpr bool kQueue = true;
-  static constexpr bool kOrder = false;
-  static constexpr bool kTouches = false;
-  static constexpr bool kRanked = false;
-  static constexpr bool kTagged = false;
-  static constexpr bool kThreshold = false;
   static constexpr bool kHides = false;  ///< hide(ctx, i, key), anyone(ctx, i): see random
 
-  template <class Ctx>
-  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_load(const Ctx&, double) {
-    return 0;
-  }
-  static MOE_INLINE int64_t rank_on_prefetch(double) { return 0; }
-  template <class Ctx>
-  static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
-    return rank;
-  }
   template <class Ctx>
   static MOE_INLINE void miss(Ctx&, uint32_t, uint32_t) {}
 };

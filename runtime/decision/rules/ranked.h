@@ -2,17 +2,13 @@
 // lfu and score: the smallest rank leaves, ties by the earlier load. Ranks lie densely, so that the search is two
 // passes of vector minima: a float argmin would not vectorise, order-preserving integers do.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/rules/rule.h"
 
 namespace moe::decision {
 
-struct Ranked {
-  static constexpr bool kQueue = false;
-  static constexpr bool kOrder = false;
-  static constexpr bool kTouches = false;
+struct Ranked : RuleDefaults {
   static constexpr bool kRanked = true;
   static constexpr bool kTagged = true;
-  static constexpr bool kThreshold = false;
 
   template <class Ctx>
   static MOE_INLINE uint32_t smallest(Ctx& ctx, uint32_t i) {
@@ -78,8 +74,6 @@ struct Lfu : Ranked {
 
 /// Smallest moving average of the router's weight.
 struct Score : Ranked {
-  template <class Ctx>
-  static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}
   template <class Ctx>
   static MOE_INLINE int64_t rank_on_load(const Ctx&, double weight) {
     return rank_of(weight);
