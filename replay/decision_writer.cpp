@@ -36,11 +36,14 @@ void append_list(std::string& out, std::string_view name, const Items& items, Ap
 
 void append_decision(std::string& out, uint64_t dispatch, uint64_t token, uint32_t layer, uint32_t num_experts,
                      const ir::Decision& decision) {
-  const auto append_pair = [&](uint32_t key) {
-    out += '[';
+  const auto append_key = [&](uint32_t key) {  // layer,expert
     append_number(out, key / num_experts);
     out += ',';
     append_number(out, key % num_experts);
+  };
+  const auto append_pair = [&](uint32_t key) {
+    out += '[';
+    append_key(key);
     out += ']';
   };
   out += "{\"d\":";
@@ -66,9 +69,7 @@ void append_decision(std::string& out, uint64_t dispatch, uint64_t token, uint32
   if (!decision.moves.empty()) {
     append_list(out, "moves", decision.moves, [&](const ir::TierMove& move) {
       out += '[';
-      append_number(out, move.key / num_experts);
-      out += ',';
-      append_number(out, move.key % num_experts);
+      append_key(move.key);
       out += ',';
       append_number(out, move.from);
       out += ',';
@@ -79,9 +80,7 @@ void append_decision(std::string& out, uint64_t dispatch, uint64_t token, uint32
   if (!decision.precisions.empty()) {
     append_list(out, "copies", decision.precisions, [&](const ir::PrecisionChoice& choice) {
       out += '[';
-      append_number(out, choice.key / num_experts);
-      out += ',';
-      append_number(out, choice.key % num_experts);
+      append_key(choice.key);
       out += ",\"";
       out += to_word(choice.dtype);
       out += choice.raised ? "\",\"raised\"]" : "\"]";

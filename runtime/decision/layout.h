@@ -61,8 +61,8 @@ struct Entry {
   uint64_t access;  ///< its access number
   double weight;    ///< largest router weight
   union {
-    int64_t saved_rank;   ///< while it is protected
-    double access_value;  ///< of `order`, before
+    int64_t saved_rank;  ///< while it is protected
+    double order_value;  ///< of `order`, before
   };
   uint32_t place;         ///< at the hit or load; kNone: neither
   uint32_t last_token;    ///< the last token that chose it

@@ -39,14 +39,14 @@ inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
   const uint32_t base = ctx.layer * ctx.p.num_experts;
   for (uint32_t j = 0; j < n; ++j) {
     const uint32_t key = base + out.expert[j];
-    entries[j].access_value = moe_evaluate(&ctx.frame, kSiteOrder, key, ctx.s.place_of(key), kNone);
+    entries[j].order_value = moe_evaluate(&ctx.frame, kSiteOrder, key, ctx.s.place_of(key), kNone);
   }
   for (uint32_t j = 1; j < n; ++j) {
     const Entry entry = entries[j];
     const uint32_t expert = out.expert[j], selections = out.num_selections[j];
     const float weight = out.weight[j];
     uint32_t at = j;
-    for (; at > 0 && comes_before(entry.access_value, entries[at - 1].access_value); --at) {
+    for (; at > 0 && comes_before(entry.order_value, entries[at - 1].order_value); --at) {
       entries[at] = entries[at - 1];
       out.expert[at] = out.expert[at - 1];
       out.num_selections[at] = out.num_selections[at - 1];
