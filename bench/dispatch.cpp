@@ -14,6 +14,7 @@
 
 #include "bench/static_kernels.h"
 #include "codegen/compiler.h"
+#include "runtime/decision/output_arrays.h"
 #include "runtime/decision/state.h"
 
 namespace {
@@ -52,30 +53,15 @@ const Routing& routing() {
 /// A state and the arrays a dispatch writes to.
 class Bench {
  public:
-  explicit Bench(const decision::Params& params) : sizes_(decision::output_sizes(params, 1, 0)) {
+  explicit Bench(const decision::Params& params) : arrays_(decision::output_sizes(params, 1, 0)) {
     const size_t bytes = (decision::state_bytes(params) + 63) & ~size_t{63};
     state_.reset(std::aligned_alloc(64, bytes));
     decision::init_state(params, state_.get());
-    expert_.resize(sizes_.entries);
-    selections_.resize(sizes_.entries);
-    action_.resize(sizes_.entries);
-    weight_.resize(sizes_.entries);
-    evicted_.resize(sizes_.evicted);
-    prefetched_.resize(sizes_.prefetched);
   }
 
   void run(benchmark::State& loop, decision::DispatchFn dispatch) {
     const Routing& routed = routing();
-    decision::Output out{0,
-                         0,
-                         0,
-                         0,
-                         expert_.data(),
-                         action_.data(),
-                         selections_.data(),
-                         weight_.data(),
-                         evicted_.data(),
-                         prefetched_.data()};
+    decision::Output out = arrays_.output();
     size_t d = 0;
     uint64_t hits = 0;
     for (auto _ : loop) {
@@ -86,7 +72,7 @@ class Bench {
       in.ids = &routed.ids[d * bench::kTopK];
       in.weights = &routed.weights[d * bench::kTopK];
       if (dispatch(state_.get(), &in, &out) != decision::kOk) loop.SkipWithError("the dispatch was refused");
-      for (uint32_t e = 0; e < out.num_entries; ++e) hits += action_[e] == decision::kHit;
+      for (uint32_t e = 0; e < out.num_entries; ++e) hits += out.action[e] == decision::kHit;
       if (++d == routed.num_dispatches) d = 0;
     }
     loop.counters["hit_rate"] = static_cast<double>(hits) / static_cast<double>(loop.iterations() * bench::kTopK);
@@ -96,11 +82,8 @@ class Bench {
   struct Free {
     void operator()(void* block) const { std::free(block); }
   };
-  decision::OutputSizes sizes_;
   std::unique_ptr<void, Free> state_;
-  std::vector<uint32_t> expert_, selections_, evicted_, prefetched_;
-  std::vector<uint8_t> action_;
-  std::vector<float> weight_;
+  decision::OutputArrays arrays_;
 };
 
 struct Case {

@@ -50,7 +50,8 @@ class JitPolicy {
 /// Takes a few milliseconds; any thread.
 Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options);
 
-/// The constants of `policy` as the kernels read them. `pins` points into `policy`.
+/// The constants, as the kernels read them, of a policy whose rules never change and have no expressions: for the
+/// static kernels. `pins` and `preload` point into `policy`.
 decision::Params make_params(const ir::BoundPolicy& policy);
 
 /// What a compiled policy says about itself: one JSON object. `cpu` as in Options, resolved.

@@ -16,8 +16,8 @@ using ir::Variable;
 
 class ExprEmitter {
  public:
-  ExprEmitter(llvm::Module& module, const ir::BoundPolicy& policy)
-      : module_(module), policy_(policy), builder_(module.getContext()), rates_(rates_of(policy)) {}
+  ExprEmitter(llvm::Module& module, const Program& program)
+      : module_(module), program_(program), builder_(module.getContext()) {}
 
   void emit() {
     llvm::LLVMContext& context = module_.getContext();
@@ -37,7 +37,8 @@ class ExprEmitter {
     llvm::SwitchInst* sites = builder_.CreateSwitch(function->getArg(1), none);
     builder_.SetInsertPoint(none);
     builder_.CreateRet(number(0));
-    for (const SiteExpr& site : sites_of(policy_)) {
+    for (const SiteExpr& site : program_.sites) {
+      of_expert_ = site.of_expert;
       auto* block = llvm::BasicBlock::Create(context, "site", function);
       sites->addCase(builder_.getInt32(site.site), block);
       builder_.SetInsertPoint(block);
@@ -65,6 +66,11 @@ class ExprEmitter {
         case ExprOp::use_rate:
           values.push_back(use_rate(node));
           break;
+        case ExprOp::avg_over:
+        case ExprOp::max_over:
+        case ExprOp::trend:
+          values.push_back(look_back(node));
+          break;
         default: {
           const size_t count = ir::num_operands(node.op);
           values.push_back(
@@ -83,41 +89,44 @@ class ExprEmitter {
   }
 
   llvm::Value* use_rate(const ir::ExprNode& node) {
-    const auto place = std::find(rates_.begin(), rates_.end(), node.window) - rates_.begin();
+    if (!of_expert_) return number(0);
+    const auto& rates = program_.rates;
+    const auto place = std::find(rates.begin(), rates.end(), node.window) - rates.begin();
     llvm::Value* rate = builder_.getInt32(static_cast<uint32_t>(place));
     return node.of_victim ? call("moe_victim_use_rate", {frame_, victim_, rate})
                           : call("moe_value_use_rate", {frame_, key_, rate});
   }
 
+  llvm::Value* look_back(const ir::ExprNode& node) {
+    const auto metric = static_cast<uint32_t>(counted_as(node.variable));
+    const auto& remembered = program_.remembered;
+    const auto found = std::find_if(remembered.begin(), remembered.end(),
+                                    [&](const decision::Remembered& r) { return r.metric == metric; });
+    llvm::Value* which = builder_.getInt32(static_cast<uint32_t>(found - remembered.begin()));
+    return call("moe_look_back_" + std::string(ir::to_word(node.op)), {frame_, which, builder_.getInt32(node.window)});
+  }
+
   llvm::Value* variable(const ir::ExprNode& node) {
     switch (node.variable) {
       case Variable::num_experts:
-        return number(policy_.shape.num_experts);
+        return number(program_.policy.shape.num_experts);
       case Variable::num_layers:
-        return number(policy_.shape.num_layers);
+        return number(program_.policy.shape.num_layers);
       case Variable::top_k:
-        return number(policy_.shape.top_k);
-      case Variable::capacity:
-        return number(policy_.capacity);
-      case Variable::predicted:
-        return number(0);
-      case Variable::phase:
-      case Variable::batch:
-        return call("moe_value_" + std::string(ir::to_word(node.variable)), {frame_});
-      case Variable::size: {
-        const bool known = policy_.shape.expert_bytes != 0;
-        const double bytes = known ? static_cast<double>(policy_.shape.expert_bytes) : policy_.expert_size_gb * 1e9;
-        return node.of_victim ? builder_.CreateSelect(has_victim(), number(bytes), number(0)) : number(bytes);
-      }
+        return number(program_.policy.shape.top_k);
       default:
         break;
     }
+    if (is_counted(node.variable)) {
+      return call("moe_metric", {frame_, builder_.getInt32(static_cast<uint32_t>(counted_as(node.variable)))});
+    }
+    // Without an expert, and of what nobody predicts.
+    if (!of_expert_ || node.variable == Variable::predicted) return number(0);
     const std::string name(ir::to_word(node.variable));
     return node.of_victim ? call("moe_victim_" + name, {frame_, victim_})
                           : call("moe_value_" + name, {frame_, key_, place_});
   }
 
-  llvm::Value* has_victim() { return builder_.CreateICmpNE(victim_, builder_.getInt32(decision::kNone)); }
   llvm::Value* truth(llvm::Value* value) { return builder_.CreateFCmpUNE(value, number(0)); }
   llvm::Value* as_number(llvm::Value* truth) { return builder_.CreateSelect(truth, number(1), number(0)); }
 
@@ -176,9 +185,9 @@ class ExprEmitter {
   }
 
   llvm::Module& module_;
-  const ir::BoundPolicy& policy_;
+  const Program& program_;
   llvm::IRBuilder<> builder_;
-  const std::vector<uint32_t> rates_;
+  bool of_expert_ = true;  // the site in hand has an expert
   llvm::Value* frame_ = nullptr;
   llvm::Value* key_ = nullptr;
   llvm::Value* place_ = nullptr;
@@ -187,6 +196,6 @@ class ExprEmitter {
 
 }  // namespace
 
-void emit_expressions(llvm::Module& module, const ir::BoundPolicy& policy) { ExprEmitter(module, policy).emit(); }
+void emit_expressions(llvm::Module& module, const Program& program) { ExprEmitter(module, program).emit(); }
 
 }  // namespace moe::codegen

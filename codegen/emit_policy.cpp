@@ -3,119 +3,13 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/Transforms/Utils/ModuleUtils.h>
 
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
 
 #include "codegen/module.h"
-#include "codegen/sites.h"
 
 namespace moe::codegen {
 namespace {
-
-/// Builds a struct constant field by field, in declaration order.
-class StructBuilder {
- public:
-  explicit StructBuilder(llvm::LLVMContext& context) : context_(context) {}
-  StructBuilder& u32(uint32_t value) { return add(llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value)); }
-  StructBuilder& u64(uint64_t value) { return add(llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value)); }
-  StructBuilder& f64(double value) { return add(llvm::ConstantFP::get(llvm::Type::getDoubleTy(context_), value)); }
-  StructBuilder& add(llvm::Constant* field) {
-    fields_.push_back(field);
-    return *this;
-  }
-  llvm::Constant* build(const char* name) const {
-    std::vector<llvm::Type*> types;
-    for (llvm::Constant* field : fields_) types.push_back(field->getType());
-    return llvm::ConstantStruct::get(llvm::StructType::create(context_, types, name), fields_);
-  }
-
- private:
-  llvm::LLVMContext& context_;
-  std::vector<llvm::Constant*> fields_;
-};
-
-llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* value, const char* name) {
-  return new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true, llvm::GlobalValue::InternalLinkage,
-                                  value, name);
-}
-
-/// The arrays that Params points to.
-struct Tables {
-  llvm::Constant* pins;
-  llvm::Constant* preload;
-  llvm::Constant* arms;
-  llvm::Constant* rates;
-};
-
-Tables emit_tables(llvm::Module& module, const ir::BoundPolicy& policy) {
-  const auto table = [&](const std::vector<uint32_t>& values, const char* name) {
-    return constant_global(module, llvm::ConstantDataArray::get(module.getContext(), llvm::ArrayRef<uint32_t>(values)),
-                           name);
-  };
-  std::vector<uint32_t> arms;
-  for (const decision::Arm& arm : arms_of(policy)) arms.insert(arms.end(), {arm.action, arm.applies});
-  static_assert(sizeof(decision::Arm) == 2 * sizeof(uint32_t));
-  return {table(policy.pins, "pins"), table(policy.preload, "preload"), table(arms, "arms"),
-          table(rates_of(policy), "rates")};
-}
-
-/// decision::Params, field by field. The static_assert below fails when a field is added there and not here.
-llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Params& p, const Tables& tables) {
-  return StructBuilder(context)
-      .u32(p.num_layers)
-      .u32(p.num_experts)
-      .u32(p.top_k)
-      .u32(p.scope_layer)
-      .u32(p.eviction)
-      .u32(p.admit)
-      .u32(p.capacity)
-      .u32(p.protect_selected)
-      .u64(p.decay_interval)
-      .u64(p.freq_window)
-      .u64(p.ttl)
-      .f64(p.frequency_decay)
-      .f64(p.score_ema_alpha)
-      .f64(p.freq_threshold)
-      .f64(p.memory_threshold)
-      .f64(p.memory_headroom)
-      .f64(p.memory_budget_gb)
-      .f64(p.expert_size_gb)
-      .f64(p.min_probability)
-      .f64(p.bandwidth)
-      .u32(p.strategy)
-      .u32(p.budget)
-      .u32(p.lookahead)
-      .u32(p.history_window)
-      .u32(p.miss)
-      .u32(p.cancel_stale)
-      .u32(p.overlap)
-      .u32(p.priority_routing)
-      .u32(p.monitor_window)
-      .u32(p.log_interval)
-      .u32(p.num_pins)
-      .u32(p.num_preload)
-      .u32(p.keeps)
-      .u32(p.prefetch_admit)
-      .u32(p.has_when)
-      .u32(p.top)
-      .u32(p.has_order)
-      .u32(p.one_by_one)
-      .u32(p.hybrid)
-      .u32(p.max_loads)
-      .u32(p.loads_in_order)
-      .u32(p.num_arms)
-      .u32(p.num_rates)
-      .u32(p.limits_loads)
-      .f64(p.deadline_ms)
-      .u64(p.seed)
-      .add(tables.pins)
-      .add(tables.preload)
-      .add(tables.arms)
-      .add(tables.rates)
-      .build("moe.params");
-}
-static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8,
-              "params_constant lists every field");
-static_assert(offsetof(decision::Params, rates) == sizeof(decision::Params) - 8, "the tables come last");
 
 /// An ELF note: what the runtime reads of a shared library before it maps any code of it.
 void emit_note(llvm::Module& module, const std::string& manifest) {
@@ -139,26 +33,120 @@ void emit_note(llvm::Module& module, const std::string& manifest) {
   llvm::appendToUsed(module, {global});
 }
 
-/// `i32 dispatch(ptr state, ptr input, ptr output)`: the rule's kernel with the policy's constants.
-llvm::Function* emit_dispatch(llvm::Module& module, const ir::BoundPolicy& policy, llvm::GlobalVariable* params) {
-  llvm::LLVMContext& context = module.getContext();
-  llvm::Type* i32 = llvm::Type::getInt32Ty(context);
-  llvm::Type* ptr = llvm::PointerType::getUnqual(context);
-  const std::string kernel_name = "moe_kernel_" + std::string(ir::to_word(policy.eviction.kind));
-  llvm::FunctionCallee kernel = module.getOrInsertFunction(kernel_name, i32, ptr, ptr, ptr, ptr);
-  auto* dispatch = llvm::Function::Create(llvm::FunctionType::get(i32, {ptr, ptr, ptr}, false),
-                                          llvm::GlobalValue::InternalLinkage, "dispatch", module);
-  dispatch->addFnAttr(llvm::Attribute::NoUnwind);
-  const char* names[] = {"state", "input", "output"};
-  std::vector<llvm::Value*> arguments{params};
-  for (unsigned i = 0; i < 3; ++i) {
-    dispatch->getArg(i)->setName(names[i]);
-    arguments.push_back(dispatch->getArg(i));
+/// Writes the functions that stand between a dispatch and the kernels, which are only declared here.
+class DispatchEmitter {
+ public:
+  DispatchEmitter(Unit& unit, const PolicyGlobals& globals)
+      : module_(*unit.module), program_(unit.program), globals_(globals), builder_(module_.getContext()) {}
+
+  /// `i32 dispatch(ptr state, ptr input, ptr output)`: the kernel of the rules in force, with their constants.
+  llvm::Function* dispatch() {
+    llvm::Function* function = define("dispatch", {ptr(), ptr(), ptr()}, {"state", "input", "output"});
+    const std::vector<llvm::Value*> arguments = arguments_of(function);
+    if (program_.params.size() == 1) {
+      builder_.CreateRet(call_kernel(0, arguments));
+      return function;
+    }
+    // Called by name: inlined, all variants would share one frame and one allocation of registers.
+    std::vector<llvm::Function*> variants;
+    for (size_t v = 0; v < program_.params.size(); ++v) variants.push_back(variant(v));
+    builder_.SetInsertPoint(&function->getEntryBlock());
+    llvm::FunctionCallee variant_of = module_.getOrInsertFunction("moe_variant_of", i32(), ptr(), ptr(), ptr());
+    llvm::Value* which = builder_.CreateCall(variant_of, {globals_.changes, arguments[0], arguments[1]}, "variant");
+    choose(which, [&](size_t v) { return builder_.CreateCall(variants[v], arguments); }, variants.size());
+    return function;
   }
-  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "entry", dispatch));
-  builder.CreateRet(builder.CreateCall(kernel, arguments, "status"));
-  return dispatch;
-}
+
+  /// foreign.h: a choice among the rules that instances can have.
+  void foreign() {
+    foreign("evict", {ptr(), ptr(), i32()});
+    foreign("relieve", {ptr(), ptr(), i32(), i32()});
+    foreign("prefetch", {ptr(), ptr(), i32(), ptr()});
+    foreign("resize", {ptr(), ptr(), i32()});
+  }
+
+ private:
+  llvm::Type* i32() { return builder_.getInt32Ty(); }
+  llvm::Type* ptr() { return builder_.getPtrTy(); }
+
+  llvm::Function* define(const std::string& name, llvm::ArrayRef<llvm::Type*> types,
+                         llvm::ArrayRef<const char*> names = {}) {
+    auto* function = llvm::Function::Create(llvm::FunctionType::get(i32(), types, false),
+                                            llvm::GlobalValue::InternalLinkage, name, module_);
+    function->addFnAttr(llvm::Attribute::NoUnwind);
+    for (unsigned i = 0; i < names.size(); ++i) function->getArg(i)->setName(names[i]);
+    builder_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
+    return function;
+  }
+
+  static std::vector<llvm::Value*> arguments_of(llvm::Function* function) {
+    std::vector<llvm::Value*> arguments;
+    for (llvm::Argument& argument : function->args()) arguments.push_back(&argument);
+    return arguments;
+  }
+
+  std::string rule_of(size_t variant) const {
+    return std::string(ir::to_word(program_.variants.rules[variant].eviction.kind));
+  }
+
+  llvm::Value* call_kernel(size_t variant, std::vector<llvm::Value*> arguments) {
+    llvm::FunctionCallee kernel =
+        module_.getOrInsertFunction("moe_kernel_" + rule_of(variant), i32(), ptr(), ptr(), ptr(), ptr());
+    llvm::Value* place = builder_.CreateConstInBoundsGEP2_32(globals_.variants->getValueType(), globals_.variants, 0,
+                                                             static_cast<unsigned>(variant));
+    arguments.insert(arguments.begin(), place);
+    return builder_.CreateCall(kernel, arguments, "status");
+  }
+
+  llvm::Function* variant(size_t v) {
+    llvm::Function* function =
+        define("variant_" + std::to_string(v), {ptr(), ptr(), ptr()}, {"state", "input", "output"});
+    function->addFnAttr(llvm::Attribute::NoInline);
+    builder_.CreateRet(call_kernel(v, arguments_of(function)));
+    return function;
+  }
+
+  /// Returns what `value_of` makes of `which`, a number below `count`.
+  template <class ValueOf>
+  void choose(llvm::Value* which, ValueOf value_of, size_t count) {
+    llvm::Function* function = builder_.GetInsertBlock()->getParent();
+    llvm::LLVMContext& context = module_.getContext();
+    auto* never = llvm::BasicBlock::Create(context, "never", function);
+    llvm::SwitchInst* choice = builder_.CreateSwitch(which, never);
+    builder_.SetInsertPoint(never);
+    builder_.CreateUnreachable();
+    for (size_t i = 0; i < count; ++i) {
+      auto* block = llvm::BasicBlock::Create(context, "", function);
+      choice->addCase(builder_.getInt32(static_cast<uint32_t>(i)), block);
+      builder_.SetInsertPoint(block);
+      builder_.CreateRet(value_of(i));
+    }
+  }
+
+  void foreign(const std::string& what, llvm::ArrayRef<llvm::Type*> types) {
+    llvm::Function* function = define("moe_" + what + "_other", types);
+    function->setLinkage(llvm::GlobalValue::ExternalLinkage);
+    if (program_.params.front().room.rules_differ == 0) {
+      builder_.CreateRet(builder_.getInt32(0));
+      return;
+    }
+    static_assert(offsetof(decision::Params, variant) % 4 == 0);
+    llvm::Value* field = builder_.CreateConstInBoundsGEP1_32(builder_.getInt8Ty(), function->getArg(1),
+                                                             offsetof(decision::Params, variant));
+    llvm::Value* which = builder_.CreateLoad(i32(), field, "variant");
+    const auto call = [&](size_t v) {
+      llvm::FunctionCallee rule =
+          module_.getOrInsertFunction("moe_" + what + "_" + rule_of(v), llvm::FunctionType::get(i32(), types, false));
+      return builder_.CreateCall(rule, arguments_of(function));
+    };
+    choose(which, call, program_.params.size());
+  }
+
+  llvm::Module& module_;
+  const Program& program_;
+  const PolicyGlobals& globals_;
+  llvm::IRBuilder<> builder_;
+};
 
 }  // namespace
 
@@ -174,23 +162,22 @@ Result<void> emit_policy(Unit& unit) {
       make_manifest(unit.policy, unit.target.getTargetCPU().str(), unit.target.getTargetFeatureString().str());
   llvm::GlobalVariable* manifest_global =
       constant_global(module, llvm::ConstantDataArray::getString(context, manifest), "manifest");
-  const decision::Params params_here = make_params(unit.policy);
-  llvm::Constant* params_value = params_constant(context, params_here, emit_tables(module, unit.policy));
-  const auto* layout = module.getDataLayout().getStructLayout(llvm::cast<llvm::StructType>(params_value->getType()));
-  if (layout->getSizeInBytes() != sizeof(decision::Params)) {
+  const PolicyGlobals globals = emit_constants(module, unit.program);
+  if (module.getDataLayout().getTypeAllocSize(globals.params_type) != sizeof(decision::Params)) {
     return Error{Error::Kind::internal, "the params of the generated code are laid out differently from the runtime's"};
   }
-  llvm::GlobalVariable* params = constant_global(module, params_value, "params");
-  llvm::Function* dispatch = emit_dispatch(module, unit.policy, params);
-  emit_expressions(module, unit.policy);
+  DispatchEmitter emitter(unit, globals);
+  llvm::Function* dispatch = emitter.dispatch();
+  emitter.foreign();
+  emit_expressions(module, unit.program);
 
-  llvm::Constant* descriptor = StructBuilder(context)
-                                   .u32(sizeof(decision::Descriptor))
-                                   .u32(decision::kAbiVersion)
-                                   .add(manifest_global)
-                                   .add(params)
-                                   .add(dispatch)
-                                   .build("moe.descriptor");
+  llvm::Type* i32 = llvm::Type::getInt32Ty(context);
+  llvm::Constant* place[] = {llvm::ConstantInt::get(i32, 0), llvm::ConstantInt::get(i32, unit.program.first_variant())};
+  llvm::Constant* params = llvm::ConstantExpr::getInBoundsGetElementPtr(globals.variants->getValueType(),
+                                                                        globals.variants, llvm::ArrayRef(place));
+  llvm::Constant* fields[] = {llvm::ConstantInt::get(i32, sizeof(decision::Descriptor)),
+                              llvm::ConstantInt::get(i32, decision::kAbiVersion), manifest_global, params, dispatch};
+  llvm::Constant* descriptor = llvm::ConstantStruct::getAnon(context, fields);
   auto* exported = new llvm::GlobalVariable(module, descriptor->getType(), true, llvm::GlobalValue::ExternalLinkage,
                                             descriptor, descriptor_symbol(unit.policy));
   exported->setDSOLocal(true);

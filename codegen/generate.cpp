@@ -8,7 +8,8 @@ namespace moe::codegen {
 Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, const Options& options) {
   auto target = make_target(options.cpu.empty() ? "x86-64-v2" : options.cpu, options.opt_level);
   if (!target) return std::move(target).error();
-  Result<Unit> unit = build_unit(policy, options, **target);
+  const Program program(policy);
+  Result<Unit> unit = build_unit(program, options, **target);
   if (!unit) return std::move(unit).error();
   if (artifact == Artifact::llvm) {
     std::string text;

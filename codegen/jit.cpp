@@ -29,7 +29,8 @@ Error jit_error(llvm::Error error) {
 Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options) {
   auto target = make_target(options.cpu, options.opt_level);
   if (!target) return std::move(target).error();
-  Result<Unit> unit = build_unit(policy, options, **target);
+  const Program program(policy);
+  Result<Unit> unit = build_unit(program, options, **target);
   if (!unit) return std::move(unit).error();
   Result<std::string> object = emit_machine_code(*unit, /*assembly=*/false);
   if (!object) return std::move(object).error();

@@ -9,17 +9,29 @@
 #include <string>
 
 #include "codegen/compiler.h"
+#include "codegen/program.h"
 
 namespace moe::codegen {
 
 /// A module on its way through the pipeline, with what it is made from.
 struct Unit {
   const ir::BoundPolicy& policy;
+  const Program& program;
   const Options& options;
   llvm::TargetMachine& target;
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::Module> module;
 };
+
+/// The constants in the module.
+struct PolicyGlobals {
+  llvm::GlobalVariable* variants = nullptr;  ///< [num_variants] decision::Params
+  llvm::GlobalVariable* changes = nullptr;   ///< decision::Changes; null: nothing changes
+  llvm::Type* params_type = nullptr;
+};
+PolicyGlobals emit_constants(llvm::Module& module, const Program& program);
+
+llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* value, const char* name);
 
 /// The bitcode of runtime/decision/kernels.cpp, embedded in this library.
 std::string_view kernel_bitcode();
@@ -32,7 +44,7 @@ std::string descriptor_symbol(const ir::BoundPolicy& policy);
 Result<void> emit_policy(Unit& unit);
 
 /// moe_evaluate(), which the kernels ask for the policy's expressions.
-void emit_expressions(llvm::Module& module, const ir::BoundPolicy& policy);
+void emit_expressions(llvm::Module& module, const Program& program);
 
 /// A target machine for `cpu` ("": the host, with exactly its features).
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level);
@@ -46,7 +58,7 @@ Result<std::string> emit_machine_code(Unit& unit, bool assembly);
 /// Links one object into a shared library, in this process.
 Result<std::string> link_shared(std::string_view object, std::string_view soname);
 
-/// A unit that has been through the pipeline.
-Result<Unit> build_unit(const ir::BoundPolicy& policy, const Options& options, llvm::TargetMachine& target);
+/// A unit that has been through the pipeline. It refers to the program.
+Result<Unit> build_unit(const Program& program, const Options& options, llvm::TargetMachine& target);
 
 }  // namespace moe::codegen

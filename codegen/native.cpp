@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/native.h"
 
+#include <algorithm>
+
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
 
@@ -22,43 +24,60 @@ std::string name_of(const ir::EvictionRule& rule) {
   return std::string(ir::to_word(rule.kind));
 }
 
-}  // namespace
+/// Parts in order of discovery, each once.
+class Parts {
+ public:
+  void need(bool beyond, const std::string& what) {
+    const std::string quoted = "`" + what + "`";
+    if (beyond && std::find(parts_.begin(), parts_.end(), quoted) == parts_.end()) parts_.push_back(quoted);
+  }
+  std::vector<std::string> take() { return std::move(parts_); }
 
-std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
-  std::vector<std::string> parts;
-  const auto need = [&](bool beyond, const std::string& what) {
-    if (beyond) parts.push_back("`" + what + "`");
-  };
-  need(!has_kernel(policy.eviction), "eviction = " + name_of(policy.eviction));
-  need(!has_kernel(policy.strategy), "strategy = " + std::string(ir::to_word(policy.strategy.links.front())) +
-                                         (policy.strategy.links.size() > 1 ? " | ..." : ""));
-  need(policy.prefetch_evict.has_value(), "evict");
-  for (const ir::Arm& arm : policy.arms) {
-    need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
+ private:
+  std::vector<std::string> parts_;
+};
+
+void look_at(const ir::BoundRules& rules, Parts& parts) {
+  parts.need(!has_kernel(rules.eviction), "eviction = " + name_of(rules.eviction));
+  parts.need(!has_kernel(rules.strategy), "strategy = " + std::string(ir::to_word(rules.strategy.links.front())) +
+                                              (rules.strategy.links.size() > 1 ? " | ..." : ""));
+  if (rules.prefetch_evict) parts.need(!has_kernel(*rules.prefetch_evict), "evict = " + name_of(*rules.prefetch_evict));
+  for (const ir::Arm& arm : rules.arms) {
+    parts.need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
   }
-  need(policy.balance, "mode = balance");
-  need(policy.side_buffer, "side_buffer");
-  need(policy.arrival != 0, "arrival");
-  need(!policy.drop.empty(), "drop");
-  need(policy.learn.has_value(), "learn");
-  need(policy.per_layer.has_value(), "per_layer");
-  need(!policy.adapt.empty(), "adapt");
-  if (policy.source != nullptr) {
-    need(!policy.source->choose.empty(), "choose");
-    need(policy.source->tiers.has_value(), "tiers");
-    need(!policy.source->bands.empty(), "layers");
-    need(!policy.source->phases.empty(), "phase");
-  }
-  for (std::string& part : beyond_sites(policy)) parts.push_back(std::move(part));
-  return parts;
+  parts.need(rules.side_buffer, "side_buffer");
+  parts.need(rules.arrival != 0, "arrival");
 }
 
-Result<void> check_native(const ir::BoundPolicy& policy) {
-  const std::vector<std::string> parts = beyond_kernels(policy);
+bool has_tiers(const ir::Policy& policy) {
+  return policy.tiers || std::any_of(policy.bands.begin(), policy.bands.end(),
+                                     [](const ir::Band& band) { return band.tiers.has_value(); });
+}
+
+}  // namespace
+
+std::vector<std::string> beyond_kernels(const Program& program) {
+  const ir::BoundPolicy& policy = program.policy;
+  if (program.variants.too_many) {
+    return {"more than " + std::to_string(kMaxVariants) + " combinations of `layers`, `phase`, `adapt` and `choose`"};
+  }
+  Parts parts;
+  for (const ir::BoundRules& rules : program.variants.rules) look_at(rules, parts);
+  parts.need(policy.learn.has_value(), "learn");
+  parts.need(policy.source != nullptr && has_tiers(*policy.source), "tiers");
+  std::vector<std::string> all = parts.take();
+  for (std::string& part : beyond_sites(program)) all.push_back(std::move(part));
+  return all;
+}
+
+std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) { return beyond_kernels(Program(policy)); }
+
+Result<void> check_native(const Program& program) {
+  const std::vector<std::string> parts = beyond_kernels(program);
   if (parts.empty()) return {};
   std::string list;
   for (size_t i = 0; i < parts.size(); ++i) list += (i == 0 ? "" : ", ") + parts[i];
-  return Error{Error::Kind::unsupported, "no native code is made for " + list + " of policy `" + policy.name +
+  return Error{Error::Kind::unsupported, "no native code is made for " + list + " of policy `" + program.policy.name +
                                              "`: the reference interpreter decides it (`moec replay --engine interp`)"};
 }
 

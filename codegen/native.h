@@ -4,15 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "ir/bind.h"
+#include "codegen/program.h"
 #include "runtime/base/result.h"
 
 namespace moe::codegen {
 
-/// The parts of the policy that no kernel has: "`least(E)`", "`adapt`", ... Empty: native code can be made.
+/// The parts of the policy that no kernel has: "`eviction = a | b`", "`learn`", ... Empty: native code can be made.
+std::vector<std::string> beyond_kernels(const Program& program);
 std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy);
 
 /// Error::unsupported that lists them.
-Result<void> check_native(const ir::BoundPolicy& policy);
+Result<void> check_native(const Program& program);
 
 }  // namespace moe::codegen

@@ -42,7 +42,8 @@ Result<void> retarget(Unit& unit) {
     for (const char* attribute : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
       function.removeFnAttr(attribute);
     }
-    for (const char* part : {"moe_kernel_", "moe_value_", "moe_victim_", "moe_math_", "_ZN3moe4math"}) {
+    for (const char* part : {"moe_kernel_", "moe_value_", "moe_victim_", "moe_math_", "moe_metric", "moe_look_back_",
+                             "moe_variant_of", "_ZN3moe4math"}) {
       if (function.getName().starts_with(part)) function.addFnAttr(llvm::Attribute::AlwaysInline);
     }
   }
@@ -137,8 +138,8 @@ Result<void> run_pipeline(Unit& unit) {
   return {};
 }
 
-Result<Unit> build_unit(const ir::BoundPolicy& policy, const Options& options, llvm::TargetMachine& target) {
-  if (Result<void> native = check_native(policy); !native) return std::move(native).error();
+Result<Unit> build_unit(const Program& program, const Options& options, llvm::TargetMachine& target) {
+  if (Result<void> native = check_native(program); !native) return std::move(native).error();
   auto context = std::make_unique<llvm::LLVMContext>();
   // A loop that least(E) cannot have vectorised is no news to whoever compiles a policy. Errors are printed.
   context->setDiagnosticHandlerCallBack([](const llvm::DiagnosticInfo* info, void*) {
@@ -147,8 +148,8 @@ Result<Unit> build_unit(const ir::BoundPolicy& policy, const Options& options, l
     info->print(printer);
     llvm::errs() << '\n';
   });
-  auto module = std::make_unique<llvm::Module>(policy.name, *context);
-  Unit unit{policy, options, target, std::move(context), std::move(module)};
+  auto module = std::make_unique<llvm::Module>(program.policy.name, *context);
+  Unit unit{program.policy, program, options, target, std::move(context), std::move(module)};
   if (Result<void> done = run_pipeline(unit); !done) return std::move(done).error();
   return unit;
 }

@@ -6,48 +6,83 @@
 namespace moe::codegen {
 namespace {
 
+using decision::Metric;
 using ir::ExprOp;
 using ir::Variable;
 
-// What the kernels keep, or can work out; the others need metrics, predictors or a learner.
-bool is_known(Variable v, const ir::BoundPolicy& policy) {
+struct MetricRow {
+  Variable variable;
+  Metric metric;
+  uint32_t keeps;
+};
+
+constexpr uint32_t kPrefetches = decision::kCountsRates | decision::kCountsPrefetches;
+
+constexpr MetricRow kMetrics[] = {
+    {Variable::hit_rate, Metric::hit_rate, decision::kCountsRates},
+    {Variable::miss_rate, Metric::miss_rate, decision::kCountsRates},
+    {Variable::eviction_rate, Metric::eviction_rate, decision::kCountsRates},
+    {Variable::prefetch_accuracy, Metric::prefetch_accuracy, kPrefetches},
+    {Variable::prefetch_coverage, Metric::prefetch_coverage, kPrefetches},
+    {Variable::stall_ms, Metric::stall_ms, decision::kKeepsMeasured},
+    {Variable::queue_depth, Metric::queue_depth, 0},
+    {Variable::link_gbps, Metric::link_gbps, decision::kKeepsMeasured},
+    {Variable::tokens_per_s, Metric::tokens_per_s, decision::kKeepsMeasured},
+    {Variable::memory_used, Metric::memory_used, 0},
+    {Variable::memory_free, Metric::memory_free, 0},
+    {Variable::cache_fill, Metric::cache_fill, 0},
+    {Variable::kv_used, Metric::kv_used, 0},
+    {Variable::entropy, Metric::entropy, decision::kKeepsEntropy},
+    {Variable::phase, Metric::phase, 0},
+    {Variable::batch, Metric::batch, 0},
+    {Variable::capacity, Metric::capacity, 0},
+};
+
+const MetricRow* find_metric(Variable v) {
+  const auto* found =
+      std::find_if(std::begin(kMetrics), std::end(kMetrics), [v](const MetricRow& row) { return row.variable == v; });
+  return found == std::end(kMetrics) ? nullptr : found;
+}
+
+bool looks_back(ExprOp op) { return op == ExprOp::avg_over || op == ExprOp::max_over || op == ExprOp::trend; }
+
+// What the kernels keep, or can work out; the others need predictors, a learner or the future.
+bool is_known(Variable v, const Program& program) {
   switch (v) {
     case Variable::value:
     case Variable::foretold:
     case Variable::next_use:
       return false;
     case Variable::predicted:  // without a strategy nothing is predicted
-      return policy.strategy.is_none();
-    case Variable::phase:
-    case Variable::batch:
-    case Variable::capacity:
+      return std::all_of(program.variants.rules.begin(), program.variants.rules.end(),
+                         [](const ir::BoundRules& rules) { return rules.strategy.is_none(); });
     case Variable::num_experts:
     case Variable::num_layers:
     case Variable::top_k:
       return true;
     default:
-      return ir::is_of_expert(v);
+      return ir::is_of_expert(v) || is_counted(v);
   }
 }
-
-bool is_known(ExprOp op) { return op < ExprOp::avg_over || op == ExprOp::use_rate; }
 
 template <class Visit>
-void visit_nodes(const ir::BoundPolicy& policy, Visit visit) {
-  for (const SiteExpr& site : sites_of(policy)) {
-    for (const ir::ExprNode& node : site.expr->nodes) visit(site.site, node);
+void visit_nodes(const std::vector<SiteExpr>& sites, Visit visit) {
+  for (const SiteExpr& site : sites) {
+    for (const ir::ExprNode& node : site.expr->nodes) visit(site, node);
   }
 }
 
-uint32_t keeps_for(uint32_t site, const ir::ExprNode& node) {
-  if (node.op != ExprOp::variable) return 0;
+uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node) {
+  if (node.op != ExprOp::variable && !looks_back(node.op)) return 0;
+  if (const MetricRow* row = find_metric(node.variable)) return row->keeps;
+  if (!site.of_expert) return 0;
   switch (node.variable) {
     case Variable::freq:
       return decision::kKeepsFreq;
     case Variable::age:
       return decision::kKeepsLoadedAt;
     case Variable::recency:  // residents have their last use anyway
-      if (site == decision::kSiteLeast || node.of_victim) return 0;
+      if (site.kind == decision::kSiteLeast || site.kind == decision::kSitePrefetchEvict || node.of_victim) return 0;
       return decision::kKeepsLastAccess;
     case Variable::seen:
       return decision::kKeepsSeen;
@@ -64,57 +99,83 @@ uint32_t keeps_for(uint32_t site, const ir::ExprNode& node) {
 
 }  // namespace
 
-std::vector<SiteExpr> sites_of(const ir::BoundPolicy& policy) {
+bool is_counted(Variable v) { return find_metric(v) != nullptr; }
+Metric counted_as(Variable v) { return find_metric(v)->metric; }
+
+std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
   std::vector<SiteExpr> sites;
-  const auto add = [&](uint32_t site, const ir::Expr& expr) {
-    if (!expr.empty()) sites.push_back({site, &expr});
+  const auto add = [&](uint32_t kind, const ir::Expr& expr) {
+    if (!expr.empty()) sites.push_back({first + kind, kind, &expr, true});
   };
-  if (policy.eviction == ir::Eviction::least) add(decision::kSiteLeast, policy.eviction.value);
-  if (policy.admit == ir::Admit::when) add(decision::kSiteAdmit, policy.admit.condition);
-  add(decision::kSiteWhen, policy.prefetch_when);
-  if (policy.prefetch_admit == ir::Admit::when) add(decision::kSitePrefetchAdmit, policy.prefetch_admit.condition);
-  add(decision::kSiteOrder, policy.order);
-  for (size_t i = 0; i < policy.arms.size(); ++i) {
-    add(decision::kFirstArm + static_cast<uint32_t>(i), policy.arms[i].condition);
+  if (rules.eviction == ir::Eviction::least) add(decision::kSiteLeast, rules.eviction.value);
+  if (rules.admit == ir::Admit::when) add(decision::kSiteAdmit, rules.admit.condition);
+  add(decision::kSiteWhen, rules.prefetch_when);
+  if (rules.prefetch_admit == ir::Admit::when) add(decision::kSitePrefetchAdmit, rules.prefetch_admit.condition);
+  add(decision::kSiteOrder, rules.order);
+  add(decision::kSiteDrop, rules.drop);
+  if (rules.balance) {
+    add(decision::kSiteGpuTime, rules.gpu_time);
+    add(decision::kSiteCpuTime, rules.cpu_time);
+    add(decision::kSiteCpuSetup, rules.cpu_setup);
+    add(decision::kSiteLoadTime, rules.load_time);
+  }
+  if (rules.prefetch_evict) add(decision::kSitePrefetchEvict, rules.prefetch_evict->value);
+  for (size_t i = 0; i < rules.arms.size(); ++i) {
+    add(decision::kFirstArm + static_cast<uint32_t>(i), rules.arms[i].condition);
   }
   return sites;
 }
 
-std::vector<uint32_t> rates_of(const ir::BoundPolicy& policy) {
+uint32_t num_sites(const ir::BoundRules& rules) {
+  return decision::kFirstArm + static_cast<uint32_t>(rules.arms.size());
+}
+
+std::vector<uint32_t> rates_of(const std::vector<SiteExpr>& sites) {
   std::vector<uint32_t> rates;
-  visit_nodes(policy, [&](uint32_t, const ir::ExprNode& node) {
-    if (node.op != ExprOp::use_rate) return;
+  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) {
+    if (node.op != ExprOp::use_rate || !site.of_expert) return;
     if (std::find(rates.begin(), rates.end(), node.window) == rates.end()) rates.push_back(node.window);
   });
   return rates;
 }
 
-uint32_t keeps_of(const ir::BoundPolicy& policy) {
+std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sites) {
+  std::vector<decision::Remembered> remembered;
+  visit_nodes(sites, [&](const SiteExpr&, const ir::ExprNode& node) {
+    if (!looks_back(node.op) || !is_counted(node.variable)) return;
+    const auto metric = static_cast<uint32_t>(counted_as(node.variable));
+    const auto found = std::find_if(remembered.begin(), remembered.end(),
+                                    [&](const decision::Remembered& r) { return r.metric == metric; });
+    if (found == remembered.end()) {
+      remembered.push_back({metric, node.window, 0, 0});
+    } else {
+      found->window = std::max(found->window, node.window);
+    }
+  });
+  uint32_t first = 0;
+  for (decision::Remembered& r : remembered) {
+    r.first = first;
+    first += r.window;
+  }
+  return remembered;
+}
+
+uint32_t keeps_of(const std::vector<SiteExpr>& sites) {
   uint32_t keeps = 0;
-  visit_nodes(policy, [&](uint32_t site, const ir::ExprNode& node) { keeps |= keeps_for(site, node); });
+  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) { keeps |= keeps_for(site, node); });
   return keeps;
 }
 
-std::vector<decision::Arm> arms_of(const ir::BoundPolicy& policy) {
-  std::vector<decision::Arm> arms;
-  for (const ir::Arm& arm : policy.arms) {
-    const decision::MissAction action = arm.action == ir::MissAction::load  ? decision::MissAction::load
-                                        : arm.action == ir::MissAction::cpu ? decision::MissAction::cpu
-                                                                            : decision::MissAction::cpu_load;
-    arms.push_back({static_cast<uint32_t>(action), arm.condition.empty() ? 1u : 0u});
-  }
-  return arms;
-}
-
-std::vector<std::string> beyond_sites(const ir::BoundPolicy& policy) {
+std::vector<std::string> beyond_sites(const Program& program) {
   std::vector<std::string> parts;
   const auto need = [&](std::string_view what) {
     const std::string quoted = "`" + std::string(what) + "`";
     if (std::find(parts.begin(), parts.end(), quoted) == parts.end()) parts.push_back(quoted);
   };
-  visit_nodes(policy, [&](uint32_t, const ir::ExprNode& node) {
-    if (!is_known(node.op)) need(ir::to_word(node.op));
-    if (node.op == ExprOp::variable && !is_known(node.variable, policy)) need(ir::to_word(node.variable));
+  visit_nodes(program.sites, [&](const SiteExpr&, const ir::ExprNode& node) {
+    if (node.op == ExprOp::weight_rate) need(ir::to_word(node.op));
+    if (node.op == ExprOp::variable && !is_known(node.variable, program)) need(ir::to_word(node.variable));
+    if (looks_back(node.op) && !is_counted(node.variable)) need(ir::to_word(node.op));
   });
   return parts;
 }

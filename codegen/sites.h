@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // The expressions of a policy by the place where a kernel asks them, and what state they need kept.
 #pragma once
-#include <string>
 #include <vector>
 
-#include "ir/bind.h"
-#include "runtime/decision/expression.h"
+#include "codegen/program.h"
 
 namespace moe::codegen {
 
-struct SiteExpr {
-  uint32_t site = 0;  ///< decision::Site
-  const ir::Expr* expr = nullptr;
-};
+/// The sites of one variant, numbered from `first`. Borrows from the rules.
+std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first);
 
-/// In order of sites. Borrows from the policy.
-std::vector<SiteExpr> sites_of(const ir::BoundPolicy& policy);
+/// How many numbers a variant's sites take.
+uint32_t num_sites(const ir::BoundRules& rules);
 
 /// Time constants of use_rate that some site reads, in order of first appearance.
-std::vector<uint32_t> rates_of(const ir::BoundPolicy& policy);
+std::vector<uint32_t> rates_of(const std::vector<SiteExpr>& sites);
+
+/// The metrics that some site looks back on, each with the longest window.
+std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sites);
 
 /// decision::Keeps: what the sites read beyond what every kernel keeps.
-uint32_t keeps_of(const ir::BoundPolicy& policy);
+uint32_t keeps_of(const std::vector<SiteExpr>& sites);
 
-/// The arms of `on miss` as the kernels read them.
-std::vector<decision::Arm> arms_of(const ir::BoundPolicy& policy);
+/// Whether `v` is of the cache as a whole, and the kernels count it.
+bool is_counted(ir::Variable v);
+decision::Metric counted_as(ir::Variable v);
 
 /// What the sites read or compute that native code does not have: "`value`", "`trend`", ...
-std::vector<std::string> beyond_sites(const ir::BoundPolicy& policy);
+std::vector<std::string> beyond_sites(const Program& program);
 
 }  // namespace moe::codegen

@@ -76,6 +76,8 @@ struct BoundRules {
   Expr load_time;
   bool overlap = true;
   bool priority_routing = false;
+
+  friend bool operator==(const BoundRules&, const BoundRules&) = default;
 };
 
 /// A policy bound to a shape. Everything the interpreter and the code generator need.
@@ -109,6 +111,10 @@ struct BoundPolicy : BoundRules {
   uint64_t total_capacity() const;
   /// Slots of the instance of `layer` at start.
   uint32_t capacity_of(uint32_t layer) const;
+  /// Of one expert under `rules`: the model's own size, else what the policy says.
+  double expert_bytes(const BoundRules& rules) const {
+    return shape.expert_bytes != 0 ? static_cast<double>(shape.expert_bytes) : rules.expert_size_gb * 1e9;
+  }
 };
 
 /// Which rules are asked for.

@@ -79,7 +79,7 @@ double ExpertEnvironment::of_expert(Variable v, uint32_t key) {
     case Variable::distance:  // the next layer is at 0, the layer in progress comes last
       return (layer + num_layers - context_.layer + num_layers - 1) % num_layers;
     case Variable::size:
-      return state_.expert_bytes(*context_.rules);
+      return state_.policy_.expert_bytes(*context_.rules);
     case Variable::predicted:
       return state_.predicted_of(key);
     case Variable::load_ms:

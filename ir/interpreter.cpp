@@ -10,6 +10,11 @@
 #include "ir/environment.h"
 
 namespace moe::ir {
+namespace {
+
+constexpr size_t kMostFreqWindow = size_t{1} << 20U;  // what a policy may write
+
+}  // namespace
 
 Interpreter::Interpreter(const BoundPolicy& policy)
     : policy_(policy),
@@ -280,9 +285,9 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   instance.window.push_back(key);
   instance.window_count[key] += 1;
   if (instance.window.size() > rules.freq_window) {
-    instance.window_count[instance.window.front()] -= 1;
-    instance.window.pop_front();
+    instance.window_count[instance.window[instance.window.size() - 1 - rules.freq_window]] -= 1;
   }
+  if (instance.window.size() > kMostFreqWindow) instance.window.pop_front();
   note_depth(instance, key);
 
   const auto found = instance.residents.find(key);

@@ -91,8 +91,8 @@ class Interpreter {
     uint64_t accesses = 0;
     std::map<uint32_t, Resident> residents;           ///< by key
     std::array<std::unique_ptr<QueueRule>, 2> order;  ///< per segment; null: its rule is a number per resident
-    std::deque<uint32_t> window;                      ///< keys of the last freq_window accesses, oldest first
-    std::map<uint32_t, uint64_t> window_count;        ///< how often each key is in `window`
+    std::deque<uint32_t> window;                      ///< keys of the last accesses, oldest first
+    std::map<uint32_t, uint64_t> window_count;        ///< how often each key is among the last freq_window of them
     std::map<uint32_t, uint64_t> last_access;         ///< by key, resident or not
     std::vector<uint32_t> side;                       ///< keys fetched into the side buffer
     std::deque<uint32_t> ghosts;                      ///< per_layer utility: last victims, newest first
@@ -161,6 +161,7 @@ class Interpreter {
   void collect_rates();
   const BoundRules* rules_for(uint32_t layer, Phase phase);
   void install(Instance& instance, const BoundRules* rules, uint32_t layer, Context& context);
+  void recount_window(Instance& instance);
   void adopt_eviction(Instance& instance, const BoundRules& rules);
   void shrink(Instance& instance, Context& context);
 
@@ -225,7 +226,6 @@ class Interpreter {
   bool admits(const AdmitRule& rule, Instance& instance, uint32_t key, const Place& place, Context& context);
 
   // Pressure and time to live.
-  double expert_bytes(const BoundRules& rules) const;  ///< the model's own, else what the policy says
   double memory_used(const BoundRules& rules) const;
   void relieve_pressure(Context& context, bool asked_for);
   bool relieve_instance(Instance& instance, bool spare_selected, Context& context);

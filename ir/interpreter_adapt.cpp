@@ -13,7 +13,7 @@ namespace moe::ir {
 
 double Interpreter::metric(Variable v, const Context& context) const {
   const Instance& instance = instance_of_layer(context.layer);
-  const double bytes = expert_bytes(*context.rules);
+  const double bytes = policy_.expert_bytes(*context.rules);
   size_t num_resident = 0;
   uint64_t slots = 0;
   for (const Instance& each : instances_) {

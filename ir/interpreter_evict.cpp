@@ -17,7 +17,7 @@ void Interpreter::leave(uint32_t key, bool as_victim, Context& context) {
   leave_first_tier(key, context);
   if (!policy_.per_layer || !as_victim) return;
   instance.ghosts.push_front(key);
-  if (instance.ghosts.size() > policy_.per_layer->max_capacity.value) instance.ghosts.pop_back();
+  if (instance.ghosts.size() > limits_of(policy_).max_capacity) instance.ghosts.pop_back();
 }
 
 // ---- Segments: a | b ------------------------------------------------------------------------------------------------
@@ -214,10 +214,6 @@ void Interpreter::leave_below_threshold(Context& context) {
 }
 
 // ---- Memory pressure and TTL ----------------------------------------------------------------------------------------
-
-double Interpreter::expert_bytes(const BoundRules& rules) const {
-  return policy_.shape.expert_bytes != 0 ? static_cast<double>(policy_.shape.expert_bytes) : rules.expert_size_gb * 1e9;
-}
 
 double Interpreter::memory_used(const BoundRules& rules) const {
   size_t num_resident = 0;

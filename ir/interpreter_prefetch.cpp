@@ -34,7 +34,9 @@ Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
   predictor_rule_.history_window = rules.history_window;
   predictor_rule_.affinity_threshold = rules.affinity_threshold;
   predictor_rule_.store = rules.store;
-  std::unique_ptr<Predictor>& made = predictors_[strategy];
+  predictor_rule_.strategy.value = strategy;
+  // history and lookahead look at the same windows.
+  std::unique_ptr<Predictor>& made = predictors_[strategy == Strategy::lookahead ? Strategy::history : strategy];
   if (made) return made.get();
   PredictorSetup setup;
   setup.num_layers = policy_.shape.num_layers;
@@ -46,10 +48,8 @@ Predictor* Interpreter::predictor(Strategy strategy, const BoundRules& rules) {
   setup.profile = policy_.options.profile.get();
   switch (strategy) {
     case Strategy::history:
-      made = make_history(setup);
-      break;
     case Strategy::lookahead:
-      made = make_lookahead(setup);
+      made = make_history(setup);
       break;
     case Strategy::affinity:
       made = make_affinity(setup);

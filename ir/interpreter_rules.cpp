@@ -49,6 +49,7 @@ void Interpreter::install(Instance& instance, const BoundRules* rules, uint32_t 
   instance.rules = rules;
   context.layer = layer;
   if (context.rules == nullptr) context.rules = rules;
+  if (before != nullptr && before->freq_window != rules->freq_window) recount_window(instance);
   if (before == nullptr || !(before->eviction == rules->eviction)) {
     adopt_eviction(instance, *rules);
   } else if (old_capacity != instance.capacity) {
@@ -57,6 +58,14 @@ void Interpreter::install(Instance& instance, const BoundRules* rules, uint32_t 
     }
   }
   shrink(instance, context);
+}
+
+// Another length of freq_threshold's window: the counts anew.
+void Interpreter::recount_window(Instance& instance) {
+  instance.window_count.clear();
+  const size_t size = instance.window.size();
+  const size_t length = std::min<size_t>(size, instance.rules->freq_window);
+  for (size_t i = size - length; i < size; ++i) instance.window_count[instance.window[i]] += 1;
 }
 
 // Residents enter the new structures in order of last use, ties by the earlier load.

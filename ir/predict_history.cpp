@@ -10,20 +10,33 @@
 namespace moe::ir {
 namespace {
 
-class WindowPredictor : public Predictor {
+class WindowPredictor final : public Predictor {
  public:
-  explicit WindowPredictor(const PredictorSetup& setup) : setup_(setup), windows_(setup.num_layers) {}
+  explicit WindowPredictor(const PredictorSetup& setup) : setup_(setup), dispatches_(setup.num_layers) {}
 
   void observe(const Observation& observation) override {
     std::set<uint32_t> used;
     for (const ExpertDecision& expert : observation.experts) used.insert(expert.expert);
-    Window& window = windows_[observation.layer];
-    window.push_back(std::move(used));
-    while (window.size() > setup_.rule->history_window.value) window.pop_front();
+    std::deque<std::set<uint32_t>>& dispatches = dispatches_[observation.layer];
+    dispatches.push_back(std::move(used));
+    if (dispatches.size() > kMostWindow) dispatches.pop_front();
   }
 
- protected:
-  using Window = std::deque<std::set<uint32_t>>;
+  std::vector<Candidate> predict(uint32_t layer) override {
+    const uint32_t lookahead = setup_.rule->lookahead.value;
+    if (!(setup_.rule->strategy.value == Strategy::lookahead)) {
+      return candidates_of(static_cast<uint32_t>((uint64_t{layer} + lookahead) % setup_.num_layers));
+    }
+    std::vector<Candidate> all;
+    for (uint32_t i = 1; i <= std::min(lookahead, setup_.num_layers); ++i) {
+      const std::vector<Candidate> of_target = candidates_of((layer + i) % setup_.num_layers);
+      all.insert(all.end(), of_target.begin(), of_target.end());
+    }
+    return all;
+  }
+
+ private:
+  static constexpr size_t kMostWindow = 4096;  // what a policy may write
 
   // The experts in the layer's window: most frequent first, then more recent use, then lower id.
   std::vector<Candidate> candidates_of(uint32_t layer) const {
@@ -32,10 +45,14 @@ class WindowPredictor : public Predictor {
       uint64_t count = 0;
       size_t last = 0;  // position in the window
     };
-    const Window& window = windows_[layer];
+    const std::deque<std::set<uint32_t>>& dispatches = dispatches_[layer];
+    const size_t length = std::min<size_t>(dispatches.size(), setup_.rule->history_window.value);
+    const auto window = [&](size_t i) -> const std::set<uint32_t>& {
+      return dispatches[dispatches.size() - length + i];
+    };
     std::map<uint32_t, Use> uses;
-    for (size_t i = 0; i < window.size(); ++i) {
-      for (uint32_t expert : window[i]) {
+    for (size_t i = 0; i < length; ++i) {
+      for (uint32_t expert : window(i)) {
         Use& use = uses[expert];
         use = {expert, use.count + 1, i};
       }
@@ -49,42 +66,19 @@ class WindowPredictor : public Predictor {
     });
     std::vector<Candidate> candidates;
     for (const Use& use : sorted) {
-      candidates.push_back({layer, use.expert, static_cast<double>(use.count) / static_cast<double>(window.size())});
+      candidates.push_back({layer, use.expert, static_cast<double>(use.count) / static_cast<double>(length)});
     }
     return candidates;
   }
 
   const PredictorSetup setup_;
-
- private:
-  std::vector<Window> windows_;  // per layer: the experts of its last dispatches, oldest first
-};
-
-class History final : public WindowPredictor {
- public:
-  using WindowPredictor::WindowPredictor;
-  std::vector<Candidate> predict(uint32_t layer) override {
-    return candidates_of(static_cast<uint32_t>((uint64_t{layer} + setup_.rule->lookahead.value) % setup_.num_layers));
-  }
-};
-
-class Lookahead final : public WindowPredictor {
- public:
-  using WindowPredictor::WindowPredictor;
-  std::vector<Candidate> predict(uint32_t layer) override {
-    std::vector<Candidate> all;
-    const uint32_t reach = std::min(setup_.rule->lookahead.value, setup_.num_layers);
-    for (uint32_t i = 1; i <= reach; ++i) {
-      const std::vector<Candidate> of_target = candidates_of((layer + i) % setup_.num_layers);
-      all.insert(all.end(), of_target.begin(), of_target.end());
-    }
-    return all;
-  }
+  std::vector<std::deque<std::set<uint32_t>>> dispatches_;  // per layer: the experts of its last dispatches
 };
 
 }  // namespace
 
-std::unique_ptr<Predictor> make_history(const PredictorSetup& setup) { return std::make_unique<History>(setup); }
-std::unique_ptr<Predictor> make_lookahead(const PredictorSetup& setup) { return std::make_unique<Lookahead>(setup); }
+std::unique_ptr<Predictor> make_history(const PredictorSetup& setup) {
+  return std::make_unique<WindowPredictor>(setup);
+}
 
 }  // namespace moe::ir

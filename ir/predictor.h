@@ -54,8 +54,9 @@ class Predictor {
   virtual std::vector<Candidate> predict(uint32_t layer) = 0;
 };
 
-std::unique_ptr<Predictor> make_history(const PredictorSetup& setup);    ///< one layer, `lookahead` ahead
-std::unique_ptr<Predictor> make_lookahead(const PredictorSetup& setup);  ///< layers + 1 .. + lookahead
+/// For both strategies, by the rule's: history names one layer, `lookahead` ahead, and lookahead layers + 1 ..
+/// + lookahead.
+std::unique_ptr<Predictor> make_history(const PredictorSetup& setup);
 std::unique_ptr<Predictor> make_affinity(const PredictorSetup& setup);
 std::unique_ptr<Predictor> make_sequence(const PredictorSetup& setup);
 std::unique_ptr<Predictor> make_trajectory(const PredictorSetup& setup);

@@ -58,18 +58,6 @@ Result<KernelEngine> KernelEngine::create_static(const decision::Params& params)
   });
 }
 
-void KernelEngine::make_room(uint32_t num_tokens, uint32_t num_dropped) {
-  const decision::OutputSizes sizes = decision::output_sizes(params_, num_tokens, num_dropped);
-  if (expert_.size() < sizes.entries) {
-    expert_.resize(sizes.entries);
-    num_selections_.resize(sizes.entries);
-    action_.resize(sizes.entries);
-    weight_.resize(sizes.entries);
-  }
-  if (evicted_.size() < sizes.evicted) evicted_.resize(sizes.evicted);
-  if (prefetched_.size() < sizes.prefetched) prefetched_.resize(sizes.prefetched);
-}
-
 std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input) {
   const size_t selections = size_t{input.num_tokens} * params_.top_k;
   const bool weighted = !input.weights.empty();
@@ -81,7 +69,7 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   for (uint32_t key : input.dropped) {
     if (key < params_.num_keys()) dropped_.push_back(key);  // a kernel trusts its caller
   }
-  make_room(input.num_tokens, static_cast<uint32_t>(dropped_.size()));
+  arrays_.make_room(decision::output_sizes(params_, input.num_tokens, static_cast<uint32_t>(dropped_.size())));
   for (uint32_t layer = 0; layer < params_.num_layers; ++layer) {
     const PendingHint& hint = hints_[layer];
     hint_views_[layer] = {hint.ids.data(), hint.probabilities.data(), static_cast<uint32_t>(hint.ids.size()), 0};
@@ -99,30 +87,34 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   in.phase = static_cast<uint32_t>(input.phase);
   in.request = input.requests.empty() ? 0 : input.requests.front();
   const ir::MeasuredInputs& m = input.measured;
-  const decision::Measured measured{m.has_cost_model, 0, m.queue_wait_ms, m.transfer_ms, m.cpu_setup_ms,
-                                    m.cpu_token_ms};
+  const decision::Measured measured{m.has_cost_model, 0,          m.queue_wait_ms, m.transfer_ms, m.cpu_setup_ms,
+                                    m.cpu_token_ms,   m.stall_ms, m.queue_depth,   m.link_gbps,   m.tokens_per_s,
+                                    m.kv_used};
   in.measured = &measured;
-  decision::Output out{0,
-                       0,
-                       0,
-                       0,
-                       expert_.data(),
-                       action_.data(),
-                       num_selections_.data(),
-                       weight_.data(),
-                       evicted_.data(),
-                       prefetched_.data()};
+  decision::Output out = arrays_.output();
   if (dispatch_(state_.get(), &in, &out) != decision::kOk) return std::nullopt;
   hints_[input.layer] = {};
 
   ir::Decision decision;
   for (uint32_t i = 0; i < out.num_entries; ++i) {
     decision.experts.push_back(
-        {expert_[i], action_of(action_[i]), num_selections_[i], static_cast<double>(weight_[i])});
+        {out.expert[i], action_of(out.action[i]), out.num_selections[i], static_cast<double>(out.weight[i])});
   }
-  decision.evicted.assign(evicted_.begin(), evicted_.begin() + out.num_evicted);
-  decision.prefetched.assign(prefetched_.begin(), prefetched_.begin() + out.num_prefetched);
+  decision.evicted.assign(out.evicted, out.evicted + out.num_evicted);
+  decision.prefetched.assign(out.prefetched, out.prefetched + out.num_prefetched);
+  decision.dropped.assign(out.dropped, out.dropped + out.num_dropped);
+  for (uint32_t i = 0; i < out.num_fired; ++i) note_fired(out.fired[i], decision);
   return decision;
+}
+
+void KernelEngine::note_fired(uint32_t rule, ir::Decision& decision) const {
+  const decision::Changes& changes = *params_.changes;
+  decision.rules_fired.push_back(rule);
+  const decision::AdaptRule& fired = changes.rules[rule];
+  for (uint32_t i = 0; i < fired.num_actions; ++i) {
+    const char* signal = changes.actions[fired.first_action + i].name;
+    if (signal != nullptr) decision.signals.emplace_back(signal);
+  }
 }
 
 void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span<const float> probabilities) {

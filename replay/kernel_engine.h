@@ -10,7 +10,7 @@
 
 #include "replay/engine.h"
 #include "runtime/base/result.h"
-#include "runtime/decision/abi.h"
+#include "runtime/decision/output_arrays.h"
 
 namespace moe::replay {
 
@@ -41,16 +41,15 @@ class KernelEngine final : public DecisionEngine {
     std::vector<float> probabilities;
   };
   KernelEngine(const decision::Params& params, Dispatch dispatch, void* state);
-  void make_room(uint32_t num_tokens, uint32_t num_dropped);
+  void note_fired(uint32_t rule, ir::Decision& decision) const;
 
   decision::Params params_;
   Dispatch dispatch_;
   std::unique_ptr<void, FreeBlock> state_;
   std::vector<PendingHint> hints_;
   std::vector<decision::Hint> hint_views_;
-  std::vector<uint32_t> expert_, num_selections_, evicted_, prefetched_, dropped_;
-  std::vector<uint8_t> action_;
-  std::vector<float> weight_;
+  std::vector<uint32_t> dropped_;
+  decision::OutputArrays arrays_;
 };
 
 }  // namespace moe::replay

@@ -93,7 +93,7 @@ void Dispatcher::collect_dropped() {
 /// Prefetches whose layer has run since they were queued and that have not started give their slot back. The list holds
 /// only what is still in the prefetch queue: what started, was promoted or left is forgotten here.
 void Dispatcher::cancel_stale() {
-  const bool cancel = current_->params().cancel_stale != 0;
+  const bool cancel = current_->rules().cancel_stale != 0;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < num_prefetches_; ++i) {
     const Outstanding& one = prefetches_[i];

@@ -87,7 +87,7 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
   place_misses(*plan, output, leaving);
   queue_loads();
-  load_behind_cpu(*plan, output);
+  if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
   group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
@@ -98,7 +98,7 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
 void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, Counts& counts) {
   plan.layer = args.layer;
   plan.num_entries = output.num_entries;
-  plan.settled = current_->params().overlap != 0;
+  plan.settled = current_->rules().overlap != 0;
   const uint32_t first_key = args.layer * dims_.shape.num_experts;
   uint32_t first_selection = 0;
   for (uint32_t i = 0; i < output.num_entries; ++i) {

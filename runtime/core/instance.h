@@ -22,12 +22,16 @@ class Instance {
         num_selections_(allocator, sizes_.entries),
         weight_(allocator, sizes_.entries),
         evicted_(allocator, sizes_.evicted, Uninitialized()),
-        prefetched_(allocator, sizes_.prefetched, Uninitialized()) {
+        prefetched_(allocator, sizes_.prefetched, Uninitialized()),
+        fired_(allocator, sizes_.fired),
+        dropped_(allocator, sizes_.dropped) {
     decision::init_state(params(), state());
   }
 
   const moe_policy& policy() const { return *policy_; }
   const decision::Params& params() const { return policy_->params; }
+  /// Of the rules that the last dispatch was decided by.
+  const decision::Params& rules() const { return decision::in_force(params(), state()); }
   void* state() const { return state_.data(); }
 
   /// Empty, with room for any decision; valid until the next call.
@@ -36,12 +40,16 @@ class Instance {
             0,
             0,
             0,
+            0,
+            0,
             expert_.data(),
             action_.data(),
             num_selections_.data(),
             weight_.data(),
             evicted_.data(),
-            prefetched_.data()};
+            prefetched_.data(),
+            fired_.data(),
+            dropped_.data()};
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     return policy_->dispatch ? policy_->dispatch(state(), &input, &output)
@@ -61,6 +69,8 @@ class Instance {
   Array<float> weight_;
   Array<uint32_t> evicted_;
   Array<uint32_t> prefetched_;
+  Array<uint32_t> fired_;
+  Array<uint32_t> dropped_;
 };
 
 }  // namespace moe::core

@@ -73,7 +73,7 @@ bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays
 }
 
 void Dispatcher::queue_loads() {
-  if (current_->params().priority_routing) {
+  if (current_->rules().priority_routing) {
     std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
       return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
     });
@@ -82,7 +82,6 @@ void Dispatcher::queue_loads() {
 }
 
 void Dispatcher::load_behind_cpu(const Plan& plan, const decision::Output& output) {
-  if (current_->params().miss != static_cast<uint32_t>(decision::MissAction::cpu_load)) return;
   const uint32_t first_key = plan.layer * dims_.shape.num_experts;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     const uint32_t key = first_key + output.expert[i];

@@ -8,7 +8,7 @@
 
 namespace moe::decision {
 
-inline constexpr uint32_t kAbiVersion = 2;
+inline constexpr uint32_t kAbiVersion = 3;
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
@@ -41,8 +41,44 @@ enum Keeps : uint32_t {
   kKeepsSeen = 8,
   kKeepsIdle = 16,
   kKeepsRequestUses = 32,
-  kCountsLoads = 64,  ///< of the dispatch in progress: load_ms grows with them
+  kCountsLoads = 64,        ///< of the dispatch in progress: load_ms grows with them
+  kCountsRates = 128,       ///< hit_rate and its kin: counters of the monitor's window
+  kCountsPrefetches = 256,  ///< likewise, which hits a prefetch made
+  kKeepsMeasured = 512,     ///< stall_ms, link_gbps, tokens_per_s of the window
+  kKeepsEntropy = 1024,     ///< what each layer used in its last entropy_window dispatches
 };
+
+/// Values of the cache as a whole that rules look back on: Params::remembered.
+enum class Metric : uint32_t {
+  hit_rate = 0,
+  miss_rate,
+  eviction_rate,
+  prefetch_accuracy,
+  prefetch_coverage,
+  stall_ms,
+  queue_depth,
+  link_gbps,
+  tokens_per_s,
+  memory_used,
+  memory_free,
+  cache_fill,
+  kv_used,
+  entropy,
+  phase,
+  batch,
+  capacity,
+};
+
+/// A metric whose last values are kept, one for each dispatch.
+struct Remembered {
+  uint32_t metric;  ///< Metric
+  uint32_t window;  ///< how many, 1..4096
+  uint32_t first;   ///< where they begin among the values of all
+  uint32_t reserved;
+};
+
+/// The times of mode `balance` that the policy writes: bits of Params::balance_times.
+enum BalanceTimes : uint32_t { kWritesGpuTime = 1, kWritesCpuTime = 2, kWritesCpuSetup = 4, kWritesLoadTime = 8 };
 
 /// An arm of `on miss`: its condition is the site kFirstArm + its place.
 struct Arm {
@@ -52,6 +88,95 @@ struct Arm {
 
 /// What a policy decided for one expert of a dispatch. The runtime turns a hit that is still under way into "late".
 enum Action : uint8_t { kHit = 0, kLoad = 2, kStream = 3, kCpu = 4, kCpuLoad = 5 };
+
+/// Whether an instance's capacity is what its state says: set when its rules are installed, or by per_layer.
+enum CapacityVaries : uint32_t { kCapacityFixed = 0, kByRules = 1, kByLayer = 2 };
+
+/// What the other variants of a policy need of the state that all of them share: what a variant has itself, or this,
+/// whichever is more. All 0 where there is one variant.
+struct Room {
+  uint32_t capacity;        ///< most places of an instance
+  uint32_t total_capacity;  ///< most residents; 0: capacity x instances
+  uint32_t rules;           ///< bit 1 << Eviction for each rule
+  uint32_t strategies;      ///< likewise of Strategy
+  uint32_t history_window;
+  uint32_t budget;
+  uint64_t freq_window;
+  uint32_t ttl;              ///< 1: some variant has one
+  uint32_t capacity_varies;  ///< CapacityVaries
+  uint32_t rules_differ;     ///< 1: instances may have other rules than that of the layer in progress
+  uint32_t history_varies;   ///< 1: history_window does
+  uint32_t balance;          ///< 1: some variant has mode balance
+  uint32_t reserved;
+};
+
+/// What a rule does when it fires, besides what holds while it is active.
+enum class RuleActionKind : uint32_t { trigger_pressure = 0, rebalance = 1, signal = 2 };
+struct RuleAction {
+  uint32_t kind;     ///< RuleActionKind
+  uint32_t value;    ///< rebalance: Allocation
+  const char* name;  ///< signal: which; else null
+};
+enum class StretchUnit : uint32_t { accesses = 0, dispatches = 1, tokens = 2 };
+/// A rule of `adapt`. Its condition is the site Changes::first_rule_site + its place.
+struct AdaptRule {
+  uint64_t stretch;
+  uint64_t cooldown;  ///< dispatches
+  uint32_t unit;      ///< StretchUnit
+  uint32_t revert;
+  uint32_t mask;          ///< its bit among the rules that change what holds; 0: it only acts
+  uint32_t first_action;  ///< in Changes::actions
+  uint32_t num_actions;
+  uint32_t reserved;
+};
+/// `choose`: arms are alternatives. The reward is the site that follows those of the rules.
+struct ChooseRule {
+  uint64_t every;  ///< dispatches
+  double explore;
+  uint32_t first_arm;  ///< in Changes::arms
+  uint32_t num_arms;
+};
+
+enum class Allocation : uint32_t { entropy = 0, uniform = 1, utility = 2 };
+/// How the slots are shared by the layers.
+struct PerLayer {
+  uint64_t interval;  ///< dispatches; 0: never
+  uint64_t total;     ///< slots, where has_total; else layers x the capacity in force
+  uint32_t has_total;
+  uint32_t allocation;  ///< Allocation, every interval
+  uint32_t min_capacity;
+  uint32_t max_capacity;  ///< at most the experts of a layer
+  uint32_t counts_depth;  ///< 1: some allocation goes by utility
+  uint32_t reserved;
+  const uint32_t* at_start;  ///< [num_layers] slots
+};
+
+struct Params;
+
+/// Which of several variants holds when. The variant of a dispatch is
+/// selector[((alternative << num_mask_bits | mask) * 2 + phase) * num_bands + band_of_layer[layer]].
+struct Changes {
+  uint32_t num_variants;
+  uint32_t num_bands;
+  uint32_t num_mask_bits;
+  uint32_t num_alternatives;  ///< the policy itself, which is 0, and what `use` and `choose` can put in force
+  uint32_t num_rules;
+  uint32_t num_choices;
+  uint32_t num_actions;
+  uint32_t num_arms;
+  uint32_t first_rule_site;
+  uint32_t reserved;
+  uint64_t seed;           ///< of choose
+  const Params* variants;  ///< [num_variants]
+  const uint16_t* selector;
+  const uint16_t* band_of_layer;   ///< [num_layers]
+  const uint32_t* alternative_of;  ///< [1 << num_mask_bits]: what the active rules `use`; kNone: nothing
+  const AdaptRule* rules;          ///< [num_rules]
+  const RuleAction* actions;       ///< [num_actions]
+  const ChooseRule* choices;       ///< [num_choices]
+  const uint32_t* arms;            ///< [num_arms] alternatives
+  const PerLayer* per_layer;       ///< null: each layer's rules say its capacity
+};
 
 /// A policy's constants, bound to a model. The code generator emits one as a constant global, so that every field folds
 /// into the kernel; the static kernels take one at run time. Ranges are those of ir/bind.h, already checked.
@@ -106,10 +231,31 @@ struct Params {
   const uint32_t* preload;  ///< [num_preload] keys, in order of loading
   const Arm* arms;          ///< [num_arms]
   const uint32_t* rates;    ///< [num_rates] time constants of use_rate
+  uint32_t first_site;      ///< what is added to a Site: variants have expressions of their own
+  uint32_t num_remembered;
+  uint32_t num_remembered_values;  ///< their windows together
+  uint32_t has_prefetch_evict;     ///< 1: prefetches replace whom that rule names
+  uint32_t entropy_window;         ///< dispatches of a layer
+  uint32_t variant;                ///< its place in Changes::variants
+  uint32_t prefetch_evict;         ///< Eviction, where has_prefetch_evict
+  uint32_t has_drop;
+  uint32_t balance;            ///< 1: mode = balance
+  uint32_t balance_times;      ///< BalanceTimes
+  double expert_bytes;         ///< the model's, else what the policy says
+  double memory_budget_bytes;  ///< of `memory`; 0: as much as the slots hold
+  Room room;
+  const Remembered* remembered;  ///< [num_remembered]
+  const Changes* changes;        ///< null: these constants hold always
 
   constexpr uint32_t num_keys() const { return num_layers * num_experts; }
   constexpr uint32_t num_instances() const { return scope_layer ? num_layers : 1; }
-  constexpr uint32_t total_capacity() const { return capacity * num_instances(); }
+  /// Most residents at a time.
+  constexpr uint32_t total_capacity() const {
+    return room.total_capacity != 0 ? room.total_capacity : max_capacity() * num_instances();
+  }
+  /// Most places of one instance.
+  constexpr uint32_t max_capacity() const { return capacity > room.capacity ? capacity : room.capacity; }
+  constexpr uint32_t max_budget() const { return budget > room.budget ? budget : room.budget; }
 };
 
 /// What the engine expects one layer to need: highest probability first, ties as hinted (whoever takes the hint sorts
@@ -123,12 +269,17 @@ struct Hint {
 
 /// What routing does not determine. Times in ms.
 struct Measured {
-  uint32_t has_cost_model;  ///< 0: the four below are not known
+  uint32_t has_cost_model;  ///< 0: the next four are not known
   uint32_t reserved;
   double queue_wait_ms;  ///< until a load queued now would start
   double transfer_ms;    ///< one expert over the link
   double cpu_setup_ms;
   double cpu_token_ms;
+  double stall_ms;  ///< what the metrics of the same names read, from here on
+  double queue_depth;
+  double link_gbps;
+  double tokens_per_s;
+  double kv_used;  ///< bytes
 };
 
 /// One dispatch. Borrowed for the call.
@@ -153,6 +304,8 @@ struct Output {
   uint32_t num_entries;
   uint32_t num_evicted;
   uint32_t num_prefetched;
+  uint32_t num_fired;
+  uint32_t num_dropped;
   uint32_t reserved;
   uint32_t* expert;          ///< unique experts in order of first appearance
   uint8_t* action;           ///< Action
@@ -160,18 +313,24 @@ struct Output {
   float* weight;             ///< the largest of its weights
   uint32_t* evicted;         ///< keys, in the order they left
   uint32_t* prefetched;      ///< keys, in order
+  uint32_t* fired;           ///< rules of Changes, in order; may be null where there are none
+  uint32_t* dropped;         ///< experts that `drop` left out, in order of first appearance; may be null without one
 };
 
 struct OutputSizes {
   size_t entries;
   size_t evicted;
   size_t prefetched;
+  size_t fired;
+  size_t dropped;
 };
 /// `num_tokens`: the largest batch. `num_dropped`: at most this many keys are reported as dropped in one dispatch.
 constexpr OutputSizes output_sizes(const Params& p, uint32_t num_tokens, uint32_t num_dropped) {
   const uint64_t selections = uint64_t{num_tokens} * p.top_k;
   const size_t entries = selections < p.num_experts ? static_cast<size_t>(selections) : p.num_experts;
-  return {entries, size_t{p.total_capacity()} + entries + p.budget + num_dropped, p.budget};
+  const size_t fired = p.changes == nullptr ? 0 : p.changes->num_rules;
+  const size_t evicted = size_t{p.total_capacity()} + entries + p.max_budget() + num_dropped;
+  return {entries, evicted, p.max_budget(), fired, entries};
 }
 
 enum Status : uint32_t { kOk = 0, kInvalid = 1 };

@@ -13,34 +13,59 @@ namespace moe::decision {
 ///   kTouches   a hit moves to the ring's end
 ///   kRanked    victims have the smallest rank; the rank array is kept
 ///   kTagged    the array of tags is kept: which place, and how long ago it was loaded
-///   rank_on_load(ctx, weight), rank_on_prefetch(predicted), rank_on_hit(ctx, rank, ema): ranks as order-preserving
-///   integers on_access(ctx, key, access): the access has been counted pick(ctx, instance, may_leave): the victim among
-///   places that may leave, or kNone
-template <class Rule>
-struct Context {
-  const Params& p;
-  State s;
+///   rank_on_load(ctx, weight), rank_on_prefetch(predicted), rank_on_hit(ctx, rank, ema), rank_of_resident(freq, ema):
+///   ranks as order-preserving integers
+///   on_access(ctx, key, access): the access has been counted
+///   pick(ctx, instance, may_leave): the victim among places that may leave, or kNone
+
+/// What does not depend on a rule.
+struct Progress {
   uint32_t layer;
-  uint32_t instance;
+  uint32_t instance;  ///< of the layer
   uint64_t epoch;
   uint32_t* evicted;
   uint32_t num_evicted = 0;
+  Frame frame;  ///< the same for expressions
+  uint32_t hits = 0;
+  uint32_t prefetch_used = 0;
+};
+
+/// A dispatch as a rule sees it. `p` are the constants of the instances it is about: those of the dispatch, but for
+/// instances of other layers under other rules (foreign.h). rules() are always the dispatch's.
+template <class Rule>
+struct Context : Progress {
+  const Params& p;
+  State s;
   uint32_t cursor = kNone;   ///< where the next victim walk of this dispatch goes on
-  Frame frame;               ///< the same for expressions
   uint32_t misses_seen = 0;  ///< by the schedule, so far
 
   MOE_INLINE Context(const Params& params, void* block, const Input& in, const Output& out)
-      : p(params),
-        s(params, block),
-        layer(in.layer),
-        instance(s.instance_of_layer(in.layer)),
-        epoch(s.header().epoch),
-        evicted(out.evicted),
-        frame{&params, block, &in, &out, in.layer, 0} {}
+      : Progress{in.layer, params.scope_layer != 0 ? in.layer : 0,       0, out.evicted,
+                 0,        Frame{&params, block, &in, &out, in.layer, 0}},
+        p(params),
+        s(params, block) {
+    epoch = s.header().epoch;
+  }
+  MOE_INLINE Context(const Params& theirs, const Progress& progress)
+      : Progress(progress), p(theirs), s(theirs, progress.frame.block) {}
 
+  MOE_INLINE const Params& rules() const { return *frame.params; }
+  /// What the dispatch's rules say at a site. `place` and `victim` as in moe_evaluate.
+  MOE_INLINE double ask(uint32_t site, uint32_t key, uint32_t place, uint32_t victim) const {
+    return moe_evaluate(&frame, rules().first_site + site, key, place, victim);
+  }
   MOE_INLINE Ring order(uint32_t i) const { return {s.order(), s.sentinel(i)}; }
   MOE_INLINE Ring recency(uint32_t i) const { return {s.recency(), s.sentinel(i)}; }
-  MOE_INLINE bool keeps_recency() const { return p.ttl != 0 && !Rule::kTouches; }
+  MOE_INLINE bool keeps_recency() const { return has_ttl(p) && !Rule::kTouches; }
+  /// Places of instance `i` that may be used.
+  MOE_INLINE uint32_t capacity(uint32_t i) const {
+    return p.room.capacity_varies != 0 ? s.instance(i).capacity : p.capacity;
+  }
+  /// The places that nobody has, as a stack; at its bottom are those beyond the capacity.
+  MOE_INLINE uint32_t* free_places(uint32_t i) const {
+    const uint32_t beyond = p.room.capacity_varies != 0 ? p.max_capacity() - s.instance(i).capacity : 0;
+    return s.free_places(i) + beyond;
+  }
 
   /// Whether this dispatch selected `key`.
   MOE_INLINE bool selected(uint32_t key) const {
@@ -58,19 +83,32 @@ struct Context {
     s.place_of(key) = kNone;
     r.key = kNone;
     if constexpr (Rule::kQueue) Rule::leave(*this, i, key, as_victim);
-    if (Rule::kThreshold && (r.flags & kExempt) != 0) --s.header().num_exempt;
+    if (as_victim && counts_depth(p)) remember_victim(i, key);
+    if (has_window(p) && (r.flags & kExempt) != 0) --s.header().num_exempt;
     if (Rule::kOrder) order(i).remove(place);
     if (keeps_recency()) recency(i).remove(place);
     if (Rule::kRanked) s.rank()[place] = kNeverVictim;
     Instance& instance_state = s.instance(i);
-    s.free_places(i)[instance_state.num_free++] = place;
+    free_places(i)[instance_state.num_free++] = place;
     --s.header().num_resident;
+  }
+
+  /// per_layer's utility: the newest come last.
+  MOE_INLINE void remember_victim(uint32_t i, uint32_t key) const {
+    uint32_t* const ghosts = s.ghosts(i);
+    uint32_t& n = s.num_ghosts(i);
+    const uint32_t most = per_layer_of(p)->max_capacity;
+    if (n == most) {
+      for (uint32_t j = 1; j < n; ++j) ghosts[j - 1] = ghosts[j];
+      --n;
+    }
+    ghosts[n++] = key;
   }
 
   /// Puts `key` into a free place of instance `i`, which must have one. Rings and ranks are the caller's.
   MOE_INLINE uint32_t occupy(uint32_t i, uint32_t key, uint64_t last_use, double ema) {
     Instance& instance_state = s.instance(i);
-    const uint32_t place = s.free_places(i)[--instance_state.num_free];
+    const uint32_t place = free_places(i)[--instance_state.num_free];
     Header& header = s.header();
     ++header.num_resident;
     s.resident(place) = {key, 0, 0, last_use, ++header.load_counter, ema};

@@ -17,8 +17,16 @@ enum Site : uint32_t {
   kSiteWhen = 2,           ///< prefetch's when
   kSitePrefetchAdmit = 3,  ///< prefetch's admit
   kSiteOrder = 4,          ///< order = least(E), of a selected expert
-  kFirstArm = 5,
+  kSitePrefetchEvict = 5,  ///< prefetch's evict = least(E), of a resident
+  kSiteDrop = 6,           ///< drop, of a selected expert
+  kSiteGpuTime = 7,        ///< mode balance, as the next three: of a selected expert
+  kSiteCpuTime = 8,
+  kSiteCpuSetup = 9,
+  kSiteLoadTime = 10,
+  kFirstArm = 11,
 };
+// Of a variant's expressions; Params::first_site is added. The conditions of `adapt` stand at Changes::first_rule_site,
+// and the rewards of `choose` follow them.
 
 /// A dispatch in progress, as expressions see it.
 struct Frame {
@@ -50,9 +58,20 @@ MOE_INLINE double cpu_ms(const Frame& f, double tokens) {
   return m->cpu_setup_ms + tokens * m->cpu_token_ms;
 }
 
+/// What changes over time, in compiled code only: the static kernels are for policies without changes.
+constexpr const Changes* changes_of([[maybe_unused]] const Params& p) {
+#ifdef MOE_KERNEL_BITCODE
+  return p.changes;
+#else
+  return nullptr;
+#endif
+}
+
 constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
-         p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 || p.num_arms != 0;
+         p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 ||
+         (p.has_prefetch_evict != 0 && p.prefetch_evict == static_cast<uint32_t>(Eviction::least)) || p.num_arms != 0 ||
+         p.has_drop != 0 || p.balance_times != 0;
 }
 
 }  // namespace moe::decision

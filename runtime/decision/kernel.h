@@ -5,7 +5,9 @@
 // Params; by the host compiler with Params read at run time (static_dispatch); and by the benchmark with constexpr
 // Params. No allocation, no call out, no exception: what it needs lies in the state block.
 #pragma once
+#include "runtime/decision/adapt.h"
 #include "runtime/decision/collect.h"
+#include "runtime/decision/install.h"
 #include "runtime/decision/prefetch.h"
 #include "runtime/decision/record.h"
 #include "runtime/decision/rules/arc.h"
@@ -20,6 +22,7 @@
 #include "runtime/decision/rules/w_tinylfu.h"
 #include "runtime/decision/schedule.h"
 #include "runtime/decision/triggers.h"
+#include "runtime/decision/window.h"
 
 namespace moe::decision {
 
@@ -29,16 +32,20 @@ MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
   const uint64_t access = ++ctx.s.instance(ctx.instance).accesses;
   Rule::on_access(ctx, key, access);
+  if (has_window(ctx.p)) count_in_window(ctx, key, access);
   record_access(ctx, key, access);
+  if (changes_of(ctx.p) != nullptr && counts_depth(ctx.p)) note_depth(ctx, key);
   Entry& e = ctx.s.entries()[entry];
   // A weight of -0 becomes +0: ranks compare bits.
   const double weight = static_cast<double>(out.weight[entry]) + 0.0;
-  const uint32_t place = ctx.s.place_of(key);
+  // What the host computes under balance counts as a miss, resident or not.
+  const uint32_t place = ctx.p.balance != 0 && e.on_host != 0 ? kNone : ctx.s.place_of(key);
   e.access = access;
   e.weight = weight;
   e.place = place;
   if (place == kNone) return;
   Resident& r = ctx.s.resident(place);
+  if (has_samples(ctx.p)) note_hit(ctx, r);
   ++r.uses;
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
@@ -91,13 +98,13 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
   if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
   uint32_t victim = kNone;
   const uint32_t cursor = ctx.cursor;
-  if (ctx.s.instance(ctx.instance).num_free == 0) {
+  if (ctx.s.instance(ctx.instance).num_free <= 0) {
     victim = victim_of_demand<Rule, Together>(ctx, key);
     if (victim == kNone) return kNone;
   }
   if (ctx.p.admit == kAdmitWhen) {
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
-    if (moe_evaluate(&ctx.frame, kSiteAdmit, key, kNone, leaver) == 0) {
+    if (ctx.ask(kSiteAdmit, key, kNone, leaver) == 0) {
       ctx.cursor = cursor;  // the next newcomer asks for the same victim
       return kNone;
     }
@@ -199,6 +206,15 @@ MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n)
   settle(ctx, out, n, misses != 0);
 }
 
+template <class Rule>
+MOE_INLINE void end_exemptions(Context<Rule>& ctx) {
+  if (!has_window(ctx.p)) return;
+  const bool any = end_exemption(ctx);
+  if constexpr (Rule::kThreshold) {
+    if (any) FreqThreshold::leave_below(ctx);
+  }
+}
+
 /// Steps 1, 2, 3 and 5 access by access.
 template <class Rule>
 MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
@@ -215,9 +231,7 @@ MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
       if (r.key != kNone && !is_pinned(r)) ctx.move_to_end(ctx.instance, place);
     }
     // Step 3 of the dispatch ends with step 3 of its last access.
-    if constexpr (Rule::kThreshold) {
-      if (j + 1 == n) FreqThreshold::end_exemption(ctx);
-    }
+    if (j + 1 == n) end_exemptions(ctx);
     run_triggers(ctx);
   }
 }
@@ -228,16 +242,18 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
   for (uint32_t j = 0; j < in.num_dropped; ++j) {
     const uint32_t place = ctx.s.place_of(in.dropped[j]);
     if (place == kNone || is_pinned(ctx.s.resident(place))) continue;
-    ctx.evict(place);
+    evict_anywhere(ctx, place);
   }
 }
 
 template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
-  const uint32_t n = collect(p, State(p, block), in, out);
+  uint32_t n = collect(p, State(p, block), in, out);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
-  begin_dispatch(ctx, in, out, n);
+  if (changes_of(p) != nullptr) install(ctx);
+  out.num_dropped = 0;
+  n = begin_dispatch(ctx, in, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
   if (together) {
@@ -245,12 +261,13 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   } else {
     run_in_turn(ctx, out, n);
   }
-  if constexpr (Rule::kThreshold) {
-    if (together || n == 0) FreqThreshold::end_exemption(ctx);
-  }
-  out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out, n) : 0;
+  if (together || n == 0) end_exemptions(ctx);
+  observe(ctx, out, n);
+  out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out) : 0;
   if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
+  out.num_fired = 0;
+  end_dispatch(ctx, out);
   out.num_evicted = ctx.num_evicted;
   return kOk;
 }

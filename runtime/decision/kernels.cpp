@@ -4,11 +4,37 @@
 #include "runtime/decision/kernel.h"
 #include "runtime/decision/values.h"
 
-#define MOE_KERNEL(name, Rule)                                                                              \
-  extern "C" uint32_t moe_kernel_##name(const moe::decision::Params* params, void* state,                   \
-                                        const moe::decision::Input* input, moe::decision::Output* output) { \
-    return moe::decision::dispatch<moe::decision::Rule>(*params, state, *input, *output);                   \
+namespace moe::decision {
+
+// A dispatch under a rule, and what a dispatch of another layer does to an instance under it (foreign.h).
+#define MOE_KERNEL(name, Rule)                                                                                        \
+  extern "C" uint32_t moe_kernel_##name(const Params* params, void* state, const Input* input, Output* output) {      \
+    return dispatch<Rule>(*params, state, *input, *output);                                                           \
+  }                                                                                                                   \
+  extern "C" uint32_t moe_evict_##name(Progress* progress, const Params* theirs, uint32_t place) {                    \
+    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return ctx.evict(place), true; });                       \
+  }                                                                                                                   \
+  extern "C" uint32_t moe_relieve_##name(Progress* progress, const Params* theirs, uint32_t i, uint32_t spare) {      \
+    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return relieve_instance(ctx, i, spare != 0); });         \
+  }                                                                                                                   \
+  extern "C" uint32_t moe_prefetch_##name(Progress* progress, const Params* theirs, uint32_t i, const Candidate* c) { \
+    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return take_in(ctx, i, *c); });                          \
+  }                                                                                                                   \
+  extern "C" uint32_t moe_resize_##name(Progress* progress, const Params* theirs, uint32_t i) {                       \
+    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return resize(ctx, i), true; });                         \
   }
+
+namespace {
+
+template <class Rule, class Use>
+MOE_INLINE uint32_t as_other(Progress* progress, const Params* theirs, Use use) {
+  Context<Rule> ctx(*theirs, *progress);
+  const bool done = use(ctx);
+  progress->num_evicted = ctx.num_evicted;
+  return done ? 1 : 0;
+}
+
+}  // namespace
 
 MOE_KERNEL(lru, Lru)
 MOE_KERNEL(fifo, Fifo)
@@ -22,3 +48,10 @@ MOE_KERNEL(lirs, Lirs)
 MOE_KERNEL(w_tinylfu, WTinyLfu)
 MOE_KERNEL(random, Random)
 MOE_KERNEL(least, Least)
+
+/// The variant that decides `input`; the code generator emits the choice among their kernels.
+extern "C" uint32_t moe_variant_of(const Changes* changes, const void* state, const Input* input) {
+  return variant_of(*changes, *static_cast<const Header*>(state), input->phase, input->layer);
+}
+
+}  // namespace moe::decision

@@ -16,18 +16,27 @@ struct Header {
   uint32_t num_exempt;     ///< residents flagged kExempt
   uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
   uint32_t request;
+  uint32_t alternative;  ///< of Changes: which policy is in force
+  uint64_t dispatches;   ///< decided so far; counted where rules change or metrics are read
+  uint32_t variant;      ///< of Changes: that of the last dispatch
   uint32_t reserved;
+  uint64_t arm_lots;    ///< of `choose`: which arm it explores
+  uint32_t mask;        ///< of Changes: the active rules that change what holds
+  uint32_t strategies;  ///< bit 1 << Strategy for each that was in force before
 };
 
 struct Instance {
   uint64_t accesses;
-  uint32_t num_free;
+  int32_t num_free;  ///< places that may be taken now; below 0 while a capacity that shrank is exceeded
+  uint32_t variant;  ///< whose rules it has installed
+  uint32_t capacity;
   uint32_t reserved;
 };
 
 enum ResidentFlags : uint32_t {
   kPinned = 1,
-  kExempt = 2,  ///< freq_threshold: stays until its layer has run
+  kExempt = 2,          ///< freq_threshold: stays until its layer has run
+  kUnusedPrefetch = 4,  ///< where prefetches are counted
 };
 
 /// One place of the cache and what is in it.
@@ -56,6 +65,48 @@ struct QueueState {
   uint32_t size[4];   ///< keys in each of its lists
 };
 
+/// A dispatch, as the metrics of the monitor's window count it.
+struct Sample {
+  uint32_t accesses;
+  uint32_t hits;
+  uint32_t evictions;
+  uint32_t prefetched;
+  uint32_t prefetch_used;  ///< accesses that were hits only thanks to a prefetch
+  uint32_t reserved;
+  double stall_ms;
+  double link_gbps;
+  double tokens_per_s;
+};
+/// Their sums over the window.
+struct SampleSums {
+  uint64_t count;  ///< of samples
+  uint64_t accesses;
+  uint64_t hits;
+  uint64_t evictions;
+  uint64_t prefetched;
+  uint64_t prefetch_used;
+};
+
+/// Of a rule of `adapt`.
+struct RuleState {
+  uint64_t held;    ///< of its stretch, while the condition holds
+  uint64_t failed;  ///< likewise, while it does not hold
+  uint64_t last_fired;
+  uint32_t fired;  ///< and the condition has held since
+  uint32_t active;
+  uint32_t ever;  ///< last_fired means something
+  uint32_t reserved;
+};
+struct ChoiceState {
+  uint64_t since;  ///< dispatches of this arm
+  uint32_t arm;    ///< kNone: nobody has played yet
+  uint32_t reserved;
+};
+struct ArmState {
+  uint64_t plays;
+  double mean;
+};
+
 /// What a dispatch notes for each of its unique experts.
 struct Entry {
   uint64_t access;  ///< its access number
@@ -69,19 +120,23 @@ struct Entry {
   uint32_t position;      ///< in order of first appearance
   uint32_t was_resident;  ///< 1: when the dispatch began
   uint32_t miss;          ///< MissAction, of a miss
-  uint32_t reserved;
+  uint32_t on_host;       ///< 1: balance gives it to the host
 };
 
 /// Offsets in bytes. With constant Params all of it folds.
 struct Layout {
   size_t instances, place_of, residents, order, recency, rank, tag, free_places;
-  size_t ring, counts;                                                          // freq_threshold
-  size_t history_bits, history_counts, history_last, history_length;            // predictors
+  size_t ring, counts;                                                                 // freq_threshold
+  size_t history_bits, history_counts, history_last, history_length, history_counted;  // predictors
   size_t freq, loaded_at;                                                       // what expressions read: by place
   size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
   size_t layer_dispatches;
-  size_t stamps, entry_of, entries, candidates;                       // scratch of one dispatch
-  size_t queues, links, second_links, marks, use_counts, lots, bits;  // rules with queues
+  size_t samples, sample_sums, remembered;                                        // metrics
+  size_t entropy_bits, entropy_counts, entropy_total, entropy_length;             // likewise, by layer
+  size_t rule_states, choice_states, arm_states;                                  // what changes over time
+  size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;  // per_layer
+  size_t stamps, entry_of, entries, candidates, sorted, balance_list;             // scratch of one dispatch
+  size_t queues, links, second_links, marks, use_counts, lots, bits;              // rules with queues
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -94,27 +149,53 @@ struct Candidate {
 };
 
 constexpr bool keeps(const Params& p, uint32_t what) { return (p.keeps & what) != 0; }
-constexpr bool has_rank(const Params& p) {
-  return p.eviction == static_cast<uint32_t>(Eviction::lfu) || p.eviction == static_cast<uint32_t>(Eviction::score) ||
-         p.eviction == static_cast<uint32_t>(Eviction::least);
+/// The rules that this variant or another one has, of the cache or of prefetch's `evict`.
+constexpr uint32_t all_rules(const Params& p) {
+  return 1u << p.eviction | p.room.rules | (p.has_prefetch_evict != 0 ? 1u << p.prefetch_evict : 0);
 }
-constexpr bool has_order(const Params& p) {
-  return p.eviction == static_cast<uint32_t>(Eviction::lru) || p.eviction == static_cast<uint32_t>(Eviction::fifo);
+template <class... Rules>
+constexpr bool some_has(const Params& p, Rules... rules) {
+  return (all_rules(p) & ((1u << static_cast<uint32_t>(rules)) | ...)) != 0;
 }
-constexpr bool has_recency(const Params& p) { return p.ttl != 0 && p.eviction != static_cast<uint32_t>(Eviction::lru); }
-constexpr bool has_window(const Params& p) { return p.eviction == static_cast<uint32_t>(Eviction::freq_threshold); }
-constexpr bool is_rule(const Params& p, Eviction rule) { return p.eviction == static_cast<uint32_t>(rule); }
+constexpr bool has_rank(const Params& p) { return some_has(p, Eviction::lfu, Eviction::score, Eviction::least); }
+constexpr bool has_order(const Params& p) { return some_has(p, Eviction::lru, Eviction::fifo); }
+constexpr bool has_ttl(const Params& p) { return p.ttl != 0 || p.room.ttl != 0; }
+/// lru's own order is that of last use.
+constexpr bool has_recency(const Params& p) {
+  return has_ttl(p) && (all_rules(p) & ~(1u << static_cast<uint32_t>(Eviction::lru))) != 0;
+}
+constexpr bool has_window(const Params& p) { return some_has(p, Eviction::freq_threshold); }
 constexpr bool has_queues(const Params& p) {
-  return p.eviction >= static_cast<uint32_t>(Eviction::sieve) && p.eviction <= static_cast<uint32_t>(Eviction::random);
+  return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu,
+                  Eviction::random);
 }
-constexpr bool has_links(const Params& p) { return has_queues(p) && !is_rule(p, Eviction::random); }
-constexpr bool has_marks(const Params& p) {
-  return is_rule(p, Eviction::sieve) || is_rule(p, Eviction::s3_fifo) || is_rule(p, Eviction::arc);
+constexpr bool has_links(const Params& p) {
+  return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu);
+}
+constexpr bool has_marks(const Params& p) { return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc); }
+constexpr bool has_strategy(const Params& p, Strategy strategy) {
+  return ((1u << p.strategy | p.room.strategies) & (1u << static_cast<uint32_t>(strategy))) != 0;
 }
 constexpr bool has_history(const Params& p) {
-  return p.strategy == static_cast<uint32_t>(Strategy::history) ||
-         p.strategy == static_cast<uint32_t>(Strategy::lookahead);
+  return has_strategy(p, Strategy::history) || has_strategy(p, Strategy::lookahead);
 }
+constexpr uint32_t max_history_window(const Params& p) {
+  return p.history_window > p.room.history_window ? p.history_window : p.room.history_window;
+}
+constexpr uint64_t max_freq_window(const Params& p) {
+  return p.freq_window > p.room.freq_window ? p.freq_window : p.room.freq_window;
+}
+constexpr const PerLayer* per_layer_of(const Params& p) {
+  return p.changes == nullptr ? nullptr : p.changes->per_layer;
+}
+/// Whether victims are remembered and depths counted.
+constexpr bool counts_depth(const Params& p) {
+  return per_layer_of(p) != nullptr && per_layer_of(p)->counts_depth != 0;
+}
+/// Whether history's counts are of a window that changes.
+constexpr bool history_varies(const Params& p) { return has_history(p) && p.room.history_varies != 0; }
+/// Whether metrics of the monitor's window are read.
+constexpr bool has_samples(const Params& p) { return keeps(p, kCountsRates | kCountsPrefetches | kKeepsMeasured); }
 
 /// Lists of keys of one instance, and the nodes of all: the keys, then each list's sentinel.
 inline constexpr uint32_t kMaxLists = 4;
@@ -124,7 +205,7 @@ constexpr size_t num_list_nodes(const Params& p) { return p.num_keys() + size_t{
 constexpr uint32_t key_words(const Params& p) { return (p.num_keys() / p.num_instances() + 63) / 64; }
 
 /// Places of one instance, rounded up so that each instance's ranks fill whole vectors.
-constexpr size_t padded_capacity(const Params& p) { return (size_t{p.capacity} + 7) & ~size_t{7}; }
+constexpr size_t padded_capacity(const Params& p) { return (size_t{p.max_capacity()} + 7) & ~size_t{7}; }
 
 /// Always inlined: a call would hide the offsets from the optimiser.
 __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
@@ -148,13 +229,14 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.rank = take(has_rank(p) ? places : 0, sizeof(int64_t));
   at.tag = take(has_rank(p) ? places : 0, sizeof(uint64_t));
   at.free_places = take(places, sizeof(uint32_t));
-  at.ring = take(has_window(p) ? instances * p.freq_window : 0, sizeof(uint32_t));
+  at.ring = take(has_window(p) ? instances * max_freq_window(p) : 0, sizeof(uint32_t));
   at.counts = take(has_window(p) ? keys : 0, sizeof(uint32_t));
   at.bit_words = (p.num_experts + 63) / 64;
-  at.history_bits = take(has_history(p) ? layers * p.history_window * at.bit_words : 0, sizeof(uint64_t));
+  at.history_bits = take(has_history(p) ? layers * max_history_window(p) * at.bit_words : 0, sizeof(uint64_t));
   at.history_counts = take(has_history(p) ? keys : 0, sizeof(uint32_t));
   at.history_last = take(has_history(p) ? keys : 0, sizeof(uint64_t));
   at.history_length = take(has_history(p) ? layers : 0, sizeof(uint64_t));
+  at.history_counted = take(history_varies(p) ? layers : 0, sizeof(uint32_t));
   at.freq = take(keeps(p, kKeepsFreq) ? places : 0, sizeof(double));
   at.loaded_at = take(keeps(p, kKeepsLoadedAt) ? places : 0, sizeof(uint64_t));
   at.last_access = take(keeps(p, kKeepsLastAccess) ? keys : 0, sizeof(uint64_t));
@@ -164,17 +246,38 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.request_uses = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
   at.rates = take(keys * p.num_rates, sizeof(double));
   at.layer_dispatches = take(keeps(p, kKeepsIdle) ? layers : 0, sizeof(uint64_t));
+  at.samples = take(has_samples(p) ? p.monitor_window : 0, sizeof(Sample));
+  at.sample_sums = take(has_samples(p) ? 1 : 0, sizeof(SampleSums));
+  at.remembered = take(p.num_remembered_values, sizeof(double));
+  const bool entropy = keeps(p, kKeepsEntropy);
+  at.entropy_bits = take(entropy ? layers * p.entropy_window * at.bit_words : 0, sizeof(uint64_t));
+  at.entropy_counts = take(entropy ? keys : 0, sizeof(uint32_t));
+  at.entropy_total = take(entropy ? layers : 0, sizeof(uint64_t));
+  at.entropy_length = take(entropy ? layers : 0, sizeof(uint64_t));
+  at.rule_states = take(p.changes != nullptr ? p.changes->num_rules : 0, sizeof(RuleState));
+  at.choice_states = take(p.changes != nullptr ? p.changes->num_choices : 0, sizeof(ChoiceState));
+  at.arm_states = take(p.changes != nullptr ? 2 * size_t{p.changes->num_arms} : 0, sizeof(ArmState));
+  at.sorted = take(p.changes != nullptr ? p.max_capacity() : 0, sizeof(uint32_t));
+  const bool shares = per_layer_of(p) != nullptr;
+  const bool depth = counts_depth(p);
+  at.slots = take(shares ? layers : 0, sizeof(uint32_t));
+  at.slot_weights = take(shares ? layers : 0, sizeof(double));
+  at.slot_fractions = take(shares ? layers : 0, sizeof(double));
+  at.ghosts = take(depth ? layers * p.max_capacity() : 0, sizeof(uint32_t));
+  at.num_ghosts = take(depth ? layers : 0, sizeof(uint32_t));
+  at.hits_at_depth = take(depth ? layers * p.max_capacity() : 0, sizeof(uint64_t));
+  at.balance_list = take(p.balance != 0 || p.room.balance != 0 ? p.num_experts : 0, sizeof(uint32_t));
   at.stamps = take(p.num_experts, sizeof(uint64_t));
   at.entry_of = take(p.num_experts, sizeof(uint32_t));
   at.entries = take(p.num_experts, sizeof(Entry));
-  at.candidates = take(p.strategy != static_cast<uint32_t>(Strategy::none) ? p.budget : 0, sizeof(Candidate));
+  at.candidates = take(p.max_budget(), sizeof(Candidate));
   at.queues = take(has_queues(p) ? instances : 0, sizeof(QueueState));
   at.links = take(has_links(p) ? num_list_nodes(p) : 0, sizeof(Link));
-  at.second_links = take(is_rule(p, Eviction::lirs) ? num_list_nodes(p) : 0, sizeof(Link));
+  at.second_links = take(some_has(p, Eviction::lirs) ? num_list_nodes(p) : 0, sizeof(Link));
   at.marks = take(has_marks(p) ? keys : 0, sizeof(uint8_t));
-  at.use_counts = take(is_rule(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
-  at.lots = take(is_rule(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
-  at.bits = take(is_rule(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
+  at.use_counts = take(some_has(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
+  at.lots = take(some_has(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
+  at.bits = take(some_has(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
   at.total = end;
   return at;
 }
@@ -193,14 +296,15 @@ class State {
   MOE_INLINE int64_t* rank() const { return at<int64_t>(at_.rank); }
   MOE_INLINE uint64_t* tag() const { return at<uint64_t>(at_.tag); }
   MOE_INLINE uint32_t* free_places(uint32_t i) const { return at<uint32_t>(at_.free_places) + i * padded_capacity(p_); }
-  MOE_INLINE uint32_t* ring(uint32_t i) const { return at<uint32_t>(at_.ring) + i * p_.freq_window; }
+  MOE_INLINE uint32_t* ring(uint32_t i) const { return at<uint32_t>(at_.ring) + i * max_freq_window(p_); }
   MOE_INLINE uint32_t* counts() const { return at<uint32_t>(at_.counts); }
   MOE_INLINE uint64_t* history_bits(uint32_t layer, uint64_t slot) const {
-    return at<uint64_t>(at_.history_bits) + (uint64_t{layer} * p_.history_window + slot) * at_.bit_words;
+    return at<uint64_t>(at_.history_bits) + (uint64_t{layer} * max_history_window(p_) + slot) * at_.bit_words;
   }
   MOE_INLINE uint32_t* history_counts() const { return at<uint32_t>(at_.history_counts); }
   MOE_INLINE uint64_t* history_last() const { return at<uint64_t>(at_.history_last); }
   MOE_INLINE uint64_t& history_length(uint32_t layer) const { return at<uint64_t>(at_.history_length)[layer]; }
+  MOE_INLINE uint32_t& history_counted(uint32_t layer) const { return at<uint32_t>(at_.history_counted)[layer]; }
   MOE_INLINE double* freq() const { return at<double>(at_.freq); }
   MOE_INLINE uint64_t* loaded_at() const { return at<uint64_t>(at_.loaded_at); }
   MOE_INLINE uint64_t* last_access() const { return at<uint64_t>(at_.last_access); }
@@ -210,6 +314,33 @@ class State {
   MOE_INLINE uint64_t* request_uses() const { return at<uint64_t>(at_.request_uses); }
   MOE_INLINE double* rate(uint32_t i) const { return at<double>(at_.rates) + size_t{i} * p_.num_keys(); }
   MOE_INLINE uint64_t* layer_dispatches() const { return at<uint64_t>(at_.layer_dispatches); }
+  MOE_INLINE Sample* samples() const { return at<Sample>(at_.samples); }
+  MOE_INLINE SampleSums& sample_sums() const { return *at<SampleSums>(at_.sample_sums); }
+  MOE_INLINE double* remembered(uint32_t first) const { return at<double>(at_.remembered) + first; }
+  MOE_INLINE uint64_t* entropy_bits(uint32_t layer, uint64_t slot) const {
+    return at<uint64_t>(at_.entropy_bits) + (uint64_t{layer} * p_.entropy_window + slot) * at_.bit_words;
+  }
+  MOE_INLINE uint32_t* entropy_counts(uint32_t layer) const {
+    return at<uint32_t>(at_.entropy_counts) + size_t{layer} * p_.num_experts;
+  }
+  MOE_INLINE uint64_t& entropy_total(uint32_t layer) const { return at<uint64_t>(at_.entropy_total)[layer]; }
+  MOE_INLINE uint64_t& entropy_length(uint32_t layer) const { return at<uint64_t>(at_.entropy_length)[layer]; }
+  MOE_INLINE RuleState* rule_states() const { return at<RuleState>(at_.rule_states); }
+  MOE_INLINE ChoiceState* choice_states() const { return at<ChoiceState>(at_.choice_states); }
+  /// Of the arms of all choices, in `phase`.
+  MOE_INLINE ArmState* arm_states(uint32_t phase) const {
+    return at<ArmState>(at_.arm_states) + size_t{phase} * p_.changes->num_arms;
+  }
+  MOE_INLINE uint32_t* slots() const { return at<uint32_t>(at_.slots); }
+  MOE_INLINE double* slot_weights() const { return at<double>(at_.slot_weights); }
+  MOE_INLINE double* slot_fractions() const { return at<double>(at_.slot_fractions); }
+  MOE_INLINE uint32_t* ghosts(uint32_t i) const { return at<uint32_t>(at_.ghosts) + size_t{i} * p_.max_capacity(); }
+  MOE_INLINE uint32_t& num_ghosts(uint32_t i) const { return at<uint32_t>(at_.num_ghosts)[i]; }
+  MOE_INLINE uint64_t* hits_at_depth(uint32_t i) const {
+    return at<uint64_t>(at_.hits_at_depth) + size_t{i} * p_.max_capacity();
+  }
+  MOE_INLINE uint32_t* balance_list() const { return at<uint32_t>(at_.balance_list); }
+  MOE_INLINE uint32_t* sorted() const { return at<uint32_t>(at_.sorted); }
   MOE_INLINE uint64_t* stamps() const { return at<uint64_t>(at_.stamps); }
   MOE_INLINE uint32_t* entry_of() const { return at<uint32_t>(at_.entry_of); }
   MOE_INLINE Entry* entries() const { return at<Entry>(at_.entries); }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is counted when a dispatch begins, of every expert, resident or not; and the order in which it is decided.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/balance.h"
+#include "runtime/decision/drop.h"
+#include "runtime/decision/metrics.h"
 
 namespace moe::decision {
 
@@ -39,7 +41,7 @@ inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
   const uint32_t base = ctx.layer * ctx.p.num_experts;
   for (uint32_t j = 0; j < n; ++j) {
     const uint32_t key = base + out.expert[j];
-    entries[j].order_value = moe_evaluate(&ctx.frame, kSiteOrder, key, ctx.s.place_of(key), kNone);
+    entries[j].order_value = ctx.ask(kSiteOrder, key, ctx.s.place_of(key), kNone);
   }
   for (uint32_t j = 1; j < n; ++j) {
     const Entry entry = entries[j];
@@ -60,14 +62,15 @@ inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) ctx.s.entry_of()[out.expert[j]] = j;
 }
 
-/// Before the first decision of a dispatch of `n` experts.
+/// Before the first decision of a dispatch that selects `n` experts. Returns how many of them are not left out.
 template <class Rule>
-MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
+MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
   const Params& p = ctx.p;
   const uint32_t base = ctx.layer * p.num_experts;
   if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
   if (keeps(p, kKeepsRequestUses)) note_request(ctx, in);
   if (p.num_rates != 0) update_rates(ctx);
+  if (p.has_drop != 0) n = leave_out(ctx, out, n);
   if (has_sites(p)) {
     for (uint32_t j = 0; j < n; ++j) {
       ctx.s.entries()[j].position = j;
@@ -75,8 +78,8 @@ MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out,
     }
   }
   if (p.has_order != 0) put_in_order(ctx, out, n);
-  if (!keeps(p, kKeepsIdle | kKeepsRequestUses)) return;
-  for (uint32_t j = 0; j < n; ++j) {
+  if (keeps(p, kKeepsEntropy)) note_routing(ctx, out.expert, n);
+  for (uint32_t j = 0; keeps(p, kKeepsIdle | kKeepsRequestUses) && j < n; ++j) {
     const uint32_t key = base + out.expert[j];
     if (keeps(p, kKeepsIdle)) ctx.s.last_dispatch()[key] = ctx.s.layer_dispatches()[ctx.layer];
     if (!keeps(p, kKeepsRequestUses)) continue;
@@ -85,6 +88,8 @@ MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out,
     uses = ctx.s.request_epoch()[key] == request ? uses + 1 : 1;
     ctx.s.request_epoch()[key] = request;
   }
+  if (p.balance != 0) balance(ctx, out, n);
+  return n;
 }
 
 /// The access has the number `access`: counters that fade fade first.

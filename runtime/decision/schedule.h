@@ -7,7 +7,8 @@ namespace moe::decision {
 
 /// Every miss does the same, whatever the dispatch is like.
 constexpr bool is_plain(const Params& p) {
-  return p.num_arms == 0 && p.hybrid == 0 && p.limits_loads == 0 && p.deadline_ms == 0 && (p.keeps & kCountsLoads) == 0;
+  return p.balance == 0 && p.num_arms == 0 && p.hybrid == 0 && p.limits_loads == 0 && p.deadline_ms == 0 &&
+         (p.keeps & kCountsLoads) == 0;
 }
 
 MOE_INLINE bool is_load(MissAction action) { return action == MissAction::load || action == MissAction::cpu_load; }
@@ -23,6 +24,7 @@ MOE_INLINE bool can_do(const Context<Rule>& ctx, MissAction action, bool may_loa
 /// The first arm whose condition holds and whose action is possible; `cpu` where none is.
 template <class Rule>
 MOE_INLINE MissAction action_of(const Context<Rule>& ctx, const Output& out, uint32_t entry, bool may_load) {
+  if (ctx.p.balance != 0) return ctx.s.entries()[entry].on_host != 0 ? MissAction::cpu : MissAction::load;
   if (ctx.p.num_arms == 0) {
     MissAction action = static_cast<MissAction>(ctx.p.miss);
     const Measured* const measured = ctx.frame.input->measured;
@@ -35,7 +37,7 @@ MOE_INLINE MissAction action_of(const Context<Rule>& ctx, const Output& out, uin
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
   for (uint32_t i = 0; i < ctx.p.num_arms; ++i) {
     const Arm& arm = ctx.p.arms[i];
-    const bool applies = arm.applies != 0 || moe_evaluate(&ctx.frame, kFirstArm + i, key, kNone, kNone) != 0;
+    const bool applies = arm.applies != 0 || ctx.ask(kFirstArm + i, key, kNone, kNone) != 0;
     if (applies && can_do(ctx, static_cast<MissAction>(arm.action), may_load))
       return static_cast<MissAction>(arm.action);
   }

@@ -30,10 +30,7 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   if constexpr (Rule::kThreshold) {
     if ((flags & kPreloaded) == 0) ctx.exempt(place);
   }
-  if constexpr (Rule::kRanked) {
-    const bool lfu = p.eviction == static_cast<uint32_t>(Eviction::lfu);
-    ctx.s.rank()[place] = rank_of(lfu ? freq : from.ema);
-  }
+  if constexpr (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_of_resident(freq, from.ema);
 }
 
 /// Calls `use` with the rule of `params`; `otherwise` when there is none.
@@ -76,25 +73,16 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   });
 }
 
-/// Empty lists, no ghosts; the hand at the oldest; no lot drawn yet.
-void clear_queues(const Params& p, const State& s) {
-  if (is_rule(p, Eviction::random)) s.lots() = Random::start(p.seed);
-  if (!has_links(p)) return;
-  for (Link* links : {s.links(), s.second_links()}) {
-    if (links == s.second_links() && !is_rule(p, Eviction::lirs)) continue;
-    std::fill_n(links, p.num_keys(), Link{kNone, kNone});
-    for (size_t node = p.num_keys(); node < num_list_nodes(p); ++node) {
-      links[node] = {static_cast<uint32_t>(node), static_cast<uint32_t>(node)};
-    }
-  }
-  for (uint32_t i = 0; i < p.num_instances(); ++i) s.queue(i).hand = p.num_keys() + i * kMaxLists;
+/// The constants that instance `i` has installed.
+const Params& installed(const Params& params, const State& s, uint32_t i) {
+  return params.changes == nullptr ? params : params.changes->variants[s.instance(i).variant];
 }
 
 /// Places of all residents, least recently used first. Accesses of different instances are compared by age.
 uint32_t by_last_use(const State& s, const Params& p, uint32_t* places) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < p.num_instances(); ++i) {
-    for (uint32_t j = 0; j < p.capacity; ++j) {
+    for (uint32_t j = 0; j < p.max_capacity(); ++j) {
       if (s.resident(s.first_place(i) + j).key != kNone) places[n++] = s.first_place(i) + j;
     }
   }
@@ -110,7 +98,8 @@ uint32_t by_last_use(const State& s, const Params& p, uint32_t* places) {
 
 double carried_freq(const Params& p, const State& s, uint32_t place) {
   const Resident& r = s.resident(place);
-  const bool kept = p.eviction == static_cast<uint32_t>(Eviction::lfu) && s.rank()[place] != kNeverVictim;
+  const Params& rules = installed(p, s, s.instance_of_place(place));
+  const bool kept = rules.eviction == static_cast<uint32_t>(Eviction::lfu) && s.rank()[place] != kNeverVictim;
   return kept ? value_of(s.rank()[place]) : static_cast<double>(r.uses);
 }
 
@@ -120,32 +109,46 @@ size_t state_bytes(const Params& params) { return make_layout(params).total; }
 
 namespace {
 
+/// An empty instance under the rules that hold at start.
+void init_instance(const Params& params, const State& s, uint32_t i) {
+  const uint32_t first = s.first_place(i);
+  const uint32_t padded = static_cast<uint32_t>(padded_capacity(params));
+  for (uint32_t j = 0; j < padded; ++j) {
+    s.resident(first + j).key = kNone;
+    if (has_rank(params)) s.rank()[first + j] = kNeverVictim;
+  }
+  constexpr uint32_t kDecode = 1;
+  Instance& instance = s.instance(i);
+  if (params.changes != nullptr) {
+    instance.variant = variant_of(*params.changes, s.header(), kDecode, params.scope_layer != 0 ? i : 0);
+  }
+  const PerLayer* const shared = per_layer_of(params);
+  instance.capacity = shared != nullptr ? shared->at_start[i] : installed(params, s, i).capacity;
+  instance.num_free = static_cast<int32_t>(instance.capacity);
+  // Popped from the end: the first load takes the first place.
+  const uint32_t places = params.max_capacity();
+  for (uint32_t j = 0; j < places; ++j) s.free_places(i)[j] = first + places - 1 - j;
+  if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
+  if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
+  if (has_queues(params)) clear_queues(params, s, i);
+}
+
 void init_block(const Params& params, void* block, bool preload) {
   std::memset(block, 0, state_bytes(params));
   const State s = state_of(params, block);
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
-  for (uint32_t i = 0; i < params.num_instances(); ++i) {
-    const uint32_t first = s.first_place(i);
-    const uint32_t padded = static_cast<uint32_t>(padded_capacity(params));
-    for (uint32_t j = 0; j < padded; ++j) {
-      s.resident(first + j).key = kNone;
-      if (has_rank(params)) s.rank()[first + j] = kNeverVictim;
-    }
-    s.instance(i).num_free = params.capacity;
-    // Popped from the end: the first load takes the first place.
-    for (uint32_t j = 0; j < params.capacity; ++j) s.free_places(i)[j] = first + params.capacity - 1 - j;
-    if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
-    if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
+  for (uint32_t i = 0; i < params.num_instances(); ++i) init_instance(params, s, i);
+  if (some_has(params, Eviction::random)) s.lots() = Random::start(params.seed);
+  if (params.changes != nullptr) s.header().arm_lots = Lots<Stream::arms>::start(params.changes->seed);
+  for (uint32_t layer = 0; history_varies(params) && layer < params.num_layers; ++layer) {
+    s.history_counted(layer) = max_history_window(params);
   }
-  if (has_queues(params)) clear_queues(params, s);
-  for (uint32_t j = 0; j < params.num_pins; ++j) {
-    const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
-    settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);
-  }
-  for (uint32_t j = 0; preload && j < params.num_preload; ++j) {
-    const Resident loaded{params.preload[j], 0, 0, 0, 0, 0.0};
-    settle_in(params, block, loaded, s.instance_of_layer(loaded.key / params.num_experts), 0.0, kPreloaded);
-  }
+  const auto load = [&](uint32_t key, uint32_t flags) {
+    const uint32_t i = s.instance_of_layer(key / params.num_experts);
+    settle_in(installed(params, s, i), block, {key, 0, 0, 0, 0, 0.0}, i, 0.0, flags);
+  };
+  for (uint32_t j = 0; j < params.num_pins; ++j) load(params.pins[j], kPinned);
+  for (uint32_t j = 0; preload && j < params.num_preload; ++j) load(params.preload[j], kPreloaded);
 }
 
 }  // namespace
@@ -170,10 +173,11 @@ uint32_t adopt_state(const Params& old_params, const void* old_state, const Para
     const Resident& r = from.resident(place);
     if (to.place_of(r.key) != kNone) continue;  // pinned by the new policy
     Instance& instance = to.instance(instance_of(r.key));
-    const bool fits = instance.reserved <= instance.num_free;
+    const bool fits = static_cast<int64_t>(instance.reserved) <= instance.num_free;
     --instance.reserved;
     if (fits) {
-      settle_in(new_params, new_state, r, instance_of(r.key), carried_freq(old_params, from, place), 0);
+      const Params& rules = installed(new_params, to, instance_of(r.key));
+      settle_in(rules, new_state, r, instance_of(r.key), carried_freq(old_params, from, place), 0);
     } else {
       left[num_left++] = r.key;
     }
@@ -187,8 +191,20 @@ bool is_resident(const Params& params, const void* state, uint32_t key) {
 
 uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
 
+bool leaves_out(const Params& params) {
+  bool any = params.has_drop != 0;
+  const uint32_t variants = params.changes == nullptr ? 0 : params.changes->num_variants;
+  for (uint32_t i = 0; i < variants; ++i) any |= params.changes->variants[i].has_drop != 0;
+  return any;
+}
+
+const Params& in_force(const Params& params, const void* state) {
+  if (params.changes == nullptr) return params;
+  return params.changes->variants[static_cast<const Header*>(state)->variant];
+}
+
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
-  if (has_sites(params)) return kInvalid;
+  if (has_sites(params) || params.changes != nullptr) return kInvalid;
   return with_rule(params, uint32_t{kInvalid},
                    [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
 }

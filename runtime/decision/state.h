@@ -25,8 +25,15 @@ bool is_resident(const Params& params, const void* state, uint32_t key);
 /// Residents of all instances now. O(1); only between dispatches.
 uint32_t num_resident(const Params& params, const void* state);
 
+/// Whether `drop` may leave out experts under any of the policy's rules.
+bool leaves_out(const Params& params);
+
+/// The variant that decided the last dispatch, or `params`. O(1).
+const Params& in_force(const Params& params, const void* state);
+
 /// The statically compiled kernel of `params.eviction`, for processes without a compiler and as the benchmark's
-/// baseline: the same headers as the JIT's, with the params read at run time.
+/// baseline: the same headers as the JIT's, with the params read at run time. kInvalid for a policy with expressions or
+/// with rules that change.
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output);
 
 }  // namespace moe::decision

@@ -1,34 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 5 of a dispatch: memory pressure, then TTL.
 #pragma once
-#include "runtime/decision/rules/queue.h"
+#include "runtime/decision/foreign.h"
 
 namespace moe::decision {
 
-/// Evicts one resident because of pressure: the dispatching layer's instance first, then the next layers' in turn.
-/// `spare_selected`: experts of the dispatch in progress may not leave yet.
+/// One resident of instance `i` leaves because of pressure. `spare_selected`: experts of the dispatch in progress may
+/// not yet.
+template <class Rule>
+inline bool relieve_instance(Context<Rule>& ctx, uint32_t i, bool spare_selected) {
+  const uint32_t victim = find_victim(
+      ctx, i, kNone, [&](uint32_t place) { return !spare_selected || !ctx.selected(ctx.s.resident(place).key); });
+  if (victim == kNone) return false;
+  ctx.evict(victim);
+  return true;
+}
+
+/// The dispatching layer's instance first, then the next layers' in turn.
 template <class Rule>
 inline bool relieve(Context<Rule>& ctx, bool spare_selected) {
   const uint32_t instances = ctx.p.num_instances();
   for (uint32_t step = 0; step < instances; ++step) {
-    const uint32_t victim = find_victim(ctx, (ctx.instance + step) % instances, kNone, [&](uint32_t place) {
-      return !spare_selected || !ctx.selected(ctx.s.resident(place).key);
-    });
-    if (victim == kNone) continue;
-    ctx.evict(victim);
-    return true;
+    const uint32_t i = (ctx.instance + step) % instances;
+    const Params* const theirs = other_rules(ctx, i);
+    const bool relieved = theirs == nullptr ? relieve_instance(ctx, i, spare_selected)
+                                            : moe_relieve_other(&ctx, theirs, i, spare_selected) != 0;
+    if (relieved) return true;
   }
   return false;
 }
 
 template <class Rule>
-inline void memory_pressure(Context<Rule>& ctx) {
-  auto used = [&ctx] {
-    return static_cast<double>(ctx.s.header().num_resident) * ctx.p.expert_size_gb / ctx.p.memory_budget_gb;
-  };
-  if (!(used() >= ctx.p.memory_threshold)) return;
+MOE_INLINE double memory_share(const Context<Rule>& ctx) {
+  return static_cast<double>(ctx.s.header().num_resident) * ctx.p.expert_size_gb / ctx.p.memory_budget_gb;
+}
+
+/// Until memory is back to the headroom, or nobody is left that may leave.
+template <class Rule>
+inline void relieve_pressure(Context<Rule>& ctx) {
   bool spare_selected = ctx.p.protect_selected != 0;
-  while (!(used() <= ctx.p.memory_headroom)) {
+  while (!(memory_share(ctx) <= ctx.p.memory_headroom)) {
     if (relieve(ctx, spare_selected)) continue;
     if (!spare_selected) return;
     spare_selected = false;
@@ -48,7 +59,7 @@ inline void expire(Context<Rule>& ctx) {
 
 template <class Rule>
 MOE_INLINE void run_triggers(Context<Rule>& ctx) {
-  if (ctx.p.memory_threshold > 0) memory_pressure(ctx);
+  if (ctx.p.memory_threshold > 0 && memory_share(ctx) >= ctx.p.memory_threshold) relieve_pressure(ctx);
   if (ctx.p.ttl != 0) expire(ctx);
 }
 

@@ -2,8 +2,7 @@
 // What expressions read, one function for each variable: compiled to bitcode with the kernels, and inlined into each
 // policy's expressions. docs/semantics.md says what each means. `place` is the expert's, kNone when it is not resident.
 #pragma once
-#include "runtime/base/math.h"
-#include "runtime/decision/expression.h"
+#include "runtime/decision/metrics.h"
 
 namespace moe::decision {
 namespace {
@@ -75,6 +74,7 @@ MOE_VALUE(idle) {
 MOE_VALUE(score) { return place == kNone ? weight(f, s, key) : s.resident(place).ema; }
 MOE_VALUE(weight) { return weight(f, s, key); }
 MOE_VALUE(tokens) { return tokens(f, s, key); }
+MOE_VALUE(size) { return f.params->expert_bytes; }
 MOE_VALUE(layer) { return layer_of(f, key); }
 MOE_VALUE(expert) { return key % f.params->num_experts; }
 
@@ -99,8 +99,22 @@ MOE_VALUE(resident) {
 
 #undef MOE_VALUE
 
-extern "C" double moe_value_phase(const Frame* f) { return f->input->phase; }
-extern "C" double moe_value_batch(const Frame* f) { return f->input->num_tokens; }
+/// `which`: Metric.
+extern "C" double moe_metric(const Frame* f, uint32_t which) {
+  return metric(*f, state_of(*f), static_cast<Metric>(which));
+}
+extern "C" double moe_look_back_avg_over(const Frame* f, uint32_t which, uint32_t window) {
+  const LookBack values(*f->params, state_of(*f), which, window);
+  return math::average(values.count(), values);
+}
+extern "C" double moe_look_back_max_over(const Frame* f, uint32_t which, uint32_t window) {
+  const LookBack values(*f->params, state_of(*f), which, window);
+  return math::largest(values.count(), values);
+}
+extern "C" double moe_look_back_trend(const Frame* f, uint32_t which, uint32_t window) {
+  const LookBack values(*f->params, state_of(*f), which, window);
+  return math::slope(values.count(), values);
+}
 
 extern "C" double moe_value_use_rate(const Frame* f, uint32_t key, uint32_t rate) {
   return state_of(*f).rate(rate)[key];

@@ -19,7 +19,11 @@ constexpr uint32_t kMaxLayers = 4096;
 constexpr uint64_t kMaxFreqWindow = uint64_t{1} << 20;
 constexpr uint32_t kMaxWindow = 4096;
 constexpr uint32_t kMaxArms = 256;
+constexpr uint32_t kMaxRemembered = 64;
 constexpr uint32_t kMaxRates = 64;
+constexpr uint32_t kMaxVariants = 4096;
+constexpr uint32_t kMaxMaskBits = 16;
+constexpr uint32_t kMaxRules = 1u << 16;
 constexpr uint32_t kMaxBudget = 1u << 20;
 constexpr uint64_t kMaxStateBytes = uint64_t{1} << 34;
 
@@ -90,6 +94,13 @@ void check_transfers(const Params& p, Checker& c) {
   }
   c.range(p.prefetch_admit, 0, 2, "prefetch_admit");
   c.range(p.has_when, 0, 1, "has_when");
+  c.range(p.has_drop, 0, 1, "has_drop");
+  c.range(p.balance, 0, 1, "balance");
+  c.range(p.balance_times, 0, 15, "balance_times");
+  c.range(p.has_prefetch_evict, 0, 1, "has_prefetch_evict");
+  c.range(p.prefetch_evict, 0, static_cast<uint32_t>(Eviction::least), "prefetch_evict");
+  const bool by_freq = p.prefetch_evict == static_cast<uint32_t>(Eviction::lfu);
+  if (p.has_prefetch_evict != 0 && by_freq && (p.keeps & decision::kKeepsFreq) == 0) c.found("`keeps` lacks freq");
   c.range(p.has_order, 0, 1, "has_order");
   c.range(p.one_by_one, 0, 1, "one_by_one");
   c.range(p.hybrid, 0, 1, "hybrid");
@@ -110,7 +121,7 @@ void check_transfers(const Params& p, Checker& c) {
 }
 
 void check_expressions(const Params& p, Checker& c) {
-  constexpr uint32_t kEverything = 2 * decision::kCountsLoads - 1;
+  constexpr uint32_t kEverything = 2 * decision::kKeepsEntropy - 1;
   c.range(p.keeps, 0, kEverything, "keeps");
   if ((p.keeps & (decision::kKeepsFreq | decision::kKeepsSeen)) != 0) {
     c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
@@ -119,6 +130,37 @@ void check_expressions(const Params& p, Checker& c) {
   c.range(p.num_rates, 0, kMaxRates, "num_rates");
   if (p.num_rates != 0 && !p.rates) c.found("`rates` is NULL");
   for (uint32_t i = 0; c.good() && i < p.num_rates; ++i) c.range(p.rates[i], 1, kMaxWindow, "a rate's time constant");
+}
+
+void check_metrics(const Params& p, Checker& c) {
+  c.range(p.num_remembered, 0, kMaxRemembered, "num_remembered");
+  if (p.num_remembered != 0 && !p.remembered) c.found("`remembered` is NULL");
+  uint64_t values = 0;
+  for (uint32_t i = 0; c.good() && i < p.num_remembered; ++i) {
+    const decision::Remembered& r = p.remembered[i];
+    c.range(r.metric, 0, static_cast<uint32_t>(decision::Metric::capacity), "metric that is remembered");
+    c.range(r.window, 1, kMaxWindow, "window of a metric");
+    c.range(r.first, values, values, "place of a metric's values");
+    values += r.window;
+  }
+  c.range(p.num_remembered_values, values, values, "num_remembered_values");
+  if ((p.keeps & decision::kKeepsEntropy) != 0) c.range(p.entropy_window, 1, kMaxWindow, "entropy_window");
+}
+
+void check_room(const Params& p, Checker& c) {
+  const decision::Room& room = p.room;
+  c.range(room.capacity, 0, p.scope_layer ? p.num_experts : p.num_keys(), "room for places");
+  c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::least)) - 1, "rules that have room");
+  c.range(room.strategies, 0, (2U << static_cast<uint32_t>(Strategy::gate)) - 1, "strategies that have room");
+  c.range(room.history_window, 0, kMaxWindow, "room for history_window");
+  c.range(room.budget, 0, kMaxBudget, "room for a budget");
+  c.range(room.freq_window, 0, kMaxFreqWindow, "room for freq_window");
+  c.range(room.ttl, 0, 1, "room for a ttl");
+  c.range(room.capacity_varies, 0, decision::kByLayer, "capacity_varies");
+  c.range(room.rules_differ, 0, 1, "rules_differ");
+  c.range(room.history_varies, 0, 1, "history_varies");
+  c.range(room.balance, 0, 1, "room for balance");
+  if (c.good()) c.range(room.total_capacity, 0, uint64_t{p.max_capacity()} * p.num_instances(), "total_capacity");
 }
 
 /// Who is resident from the start and may leave: with the pins no more than an instance holds, none twice.
@@ -152,18 +194,101 @@ void check_pins(const Params& p, Checker& c) {
   }
 }
 
-}  // namespace
-
-Result<void> check_params(const Params& params) {
+Result<void> check_one(const Params& params) {
   Checker checker;
   check_shape(params, checker);
+  if (checker.good()) check_room(params, checker);
   if (!checker.good()) return checker.result();  // the rest divides by the shape
   check_cache(params, checker);
   check_transfers(params, checker);
   check_pins(params, checker);
   if (checker.good()) check_preload(params, checker);
   check_expressions(params, checker);
+  check_metrics(params, checker);
   if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
+  return checker.result();
+}
+
+/// Whether two variants lay out one state.
+bool share_a_state(const Params& a, const Params& b) {
+  return a.num_layers == b.num_layers && a.num_experts == b.num_experts && a.top_k == b.top_k &&
+         a.scope_layer == b.scope_layer && a.changes == b.changes &&
+         decision::state_bytes(a) == decision::state_bytes(b) && a.total_capacity() == b.total_capacity() &&
+         a.max_budget() == b.max_budget();
+}
+
+void check_tables(const decision::Changes& t, const Params& p, Checker& c) {
+  c.range(t.num_variants, 1, kMaxVariants, "num_variants");
+  c.range(t.num_bands, 1, p.num_layers, "num_bands");
+  c.range(t.num_mask_bits, 0, kMaxMaskBits, "num_mask_bits");
+  c.range(t.num_alternatives, 1, kMaxRules, "num_alternatives");
+  c.range(t.num_rules, 0, kMaxRules, "num_rules");
+  c.range(t.num_actions, 0, kMaxRules * 64, "num_actions");
+  c.range(t.num_choices, 0, kMaxRules, "num_choices");
+  c.range(t.num_arms, 0, kMaxRules * 64, "num_arms");
+  const bool complete = t.variants && t.selector && t.band_of_layer && t.alternative_of &&
+                        (t.num_rules == 0 || t.rules) && (t.num_actions == 0 || t.actions) &&
+                        (t.num_choices == 0 || (t.choices && t.arms));
+  if (!complete) c.found("a table of `changes` is NULL");
+  if (!c.good()) return;
+  const uint64_t masks = uint64_t{1} << t.num_mask_bits;
+  for (uint64_t i = 0; i < t.num_alternatives * masks * 2 * t.num_bands; ++i) {
+    c.range(t.selector[i], 0, t.num_variants - 1, "selector");
+  }
+  for (uint32_t i = 0; i < p.num_layers; ++i) c.range(t.band_of_layer[i], 0, t.num_bands - 1, "band_of_layer");
+  for (uint64_t i = 0; i < masks; ++i) {
+    if (t.alternative_of[i] != decision::kNone)
+      c.range(t.alternative_of[i], 0, t.num_alternatives - 1, "alternative_of");
+  }
+}
+
+void check_rules(const decision::Changes& t, Checker& c) {
+  for (uint32_t i = 0; i < t.num_rules; ++i) {
+    const decision::AdaptRule& rule = t.rules[i];
+    c.range(rule.unit, 0, static_cast<uint32_t>(decision::StretchUnit::tokens), "unit of a rule");
+    c.range(rule.revert, 0, 1, "revert of a rule");
+    c.range(rule.mask, 0, (uint64_t{1} << t.num_mask_bits) - 1, "mask of a rule");
+    c.range(uint64_t{rule.first_action} + rule.num_actions, 0, t.num_actions, "actions of a rule");
+  }
+  for (uint32_t i = 0; i < t.num_actions; ++i) {
+    c.range(t.actions[i].kind, 0, static_cast<uint32_t>(decision::RuleActionKind::signal), "kind of an action");
+    const bool signals = t.actions[i].kind == static_cast<uint32_t>(decision::RuleActionKind::signal);
+    if (signals && !t.actions[i].name) c.found("a signal has no name");
+  }
+  for (uint32_t i = 0; i < t.num_choices; ++i) {
+    c.range(t.choices[i].num_arms, 1, kMaxRules, "arms of a choice");
+    c.range(uint64_t{t.choices[i].first_arm} + t.choices[i].num_arms, 0, t.num_arms, "arms of a choice");
+  }
+  for (uint32_t i = 0; i < t.num_arms; ++i) c.range(t.arms[i], 0, t.num_alternatives - 1, "arm of a choice");
+}
+
+void check_per_layer(const decision::PerLayer& t, const Params& p, Checker& c) {
+  c.range(p.scope_layer, 1, 1, "scope_layer of per_layer");
+  c.range(p.room.capacity_varies, decision::kByLayer, decision::kByLayer, "capacity_varies of per_layer");
+  c.range(t.allocation, 0, static_cast<uint32_t>(decision::Allocation::utility), "allocation");
+  c.range(t.max_capacity, 0, p.max_capacity(), "max_capacity");
+  c.range(t.min_capacity, 0, t.max_capacity, "min_capacity");
+  c.range(t.has_total, 0, 1, "has_total");
+  c.range(t.counts_depth, 0, 1, "counts_depth");
+  if (!t.at_start) return c.found("`at_start` of per_layer is NULL");
+  for (uint32_t i = 0; i < p.num_layers; ++i) c.range(t.at_start[i], 0, p.max_capacity(), "slots of a layer");
+}
+
+}  // namespace
+
+Result<void> check_params(const Params& params) {
+  if (Result<void> good = check_one(params); !good || params.changes == nullptr) return good;
+  const decision::Changes& changes = *params.changes;
+  Checker checker;
+  check_tables(changes, params, checker);
+  if (checker.good()) check_rules(changes, checker);
+  if (checker.good() && changes.per_layer) check_per_layer(*changes.per_layer, params, checker);
+  if (!checker.good()) return checker.result();
+  for (uint32_t i = 0; i < changes.num_variants; ++i) {
+    const Params& variant = changes.variants[i];
+    if (Result<void> good = check_one(variant); !good) return good;
+    if (variant.variant != i || !share_a_state(variant, params)) checker.found("variants do not share one state");
+  }
   return checker.result();
 }
 

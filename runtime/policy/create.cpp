@@ -51,6 +51,7 @@ Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor,
 Result<PolicyRef> static_policy(const decision::Params& params, const std::string& name) {
   if (Result<void> good = check_params(params); !good) return good.error();
   if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
+  if (params.changes != nullptr) return Error{Error::Kind::unsupported, "the policy's rules change: compile it"};
   auto policy = std::make_unique<moe_policy>();
   policy->params = params;
   if (params.num_pins != 0) policy->pins.assign(params.pins, params.pins + params.num_pins);
@@ -58,7 +59,9 @@ Result<PolicyRef> static_policy(const decision::Params& params, const std::strin
   if (params.num_preload != 0) policy->preload.assign(params.preload, params.preload + params.num_preload);
   policy->params.preload = policy->preload.data();
   policy->params.keeps = policy->params.num_rates = 0;  // nothing reads them
+  policy->params.num_remembered = policy->params.num_remembered_values = 0;
   policy->params.rates = nullptr;
+  policy->params.remembered = nullptr;
   policy->params.arms = nullptr;
   policy->name = name;
   policy->manifest = make_manifest(params, name);

@@ -12,6 +12,7 @@
 #include "bench/static_kernels.h"
 #include "ir/pcg32.h"
 #include "ir/queue_rule.h"
+#include "runtime/decision/output_arrays.h"
 #include "runtime/decision/state.h"
 
 namespace {
@@ -36,28 +37,15 @@ class Cache {
   }
   /// Dispatches one expert; returns what left.
   std::vector<uint32_t> use(int32_t expert, float weight = 1) {
-    const OutputSizes sizes = output_sizes(params_, 1, 0);
-    std::vector<uint32_t> experts(sizes.entries), selections(sizes.entries), evicted(sizes.evicted), prefetched(8);
-    std::vector<uint8_t> actions(sizes.entries);
-    std::vector<float> weights(sizes.entries);
+    OutputArrays arrays(output_sizes(params_, 1, 0));
     Input in{};
     in.num_tokens = 1;
     in.top_k = 1;
     in.ids = &expert;
     in.weights = &weight;
-    Output out{0,
-               0,
-               0,
-               0,
-               experts.data(),
-               actions.data(),
-               selections.data(),
-               weights.data(),
-               evicted.data(),
-               prefetched.data()};
+    Output out = arrays.output();
     REQUIRE(static_dispatch(params_, block_.data(), &in, &out) == kOk);
-    evicted.resize(out.num_evicted);
-    return evicted;
+    return {out.evicted, out.evicted + out.num_evicted};
   }
   /// Becomes `next`; returns what did not fit.
   std::vector<uint32_t> swap_to(const Params& next) {

@@ -10,14 +10,16 @@
 #include <random>
 
 #include "codegen/compiler.h"
+#include "codegen/native.h"
 #include "compiler/driver.h"
 #include "ir/interpreter.h"
 #include "replay/kernel_engine.h"
-#include "tests/decision/random_policy.h"
+#include "tests/decision/random_changes.h"
 
 namespace {
 
 using namespace moe;
+using test::Dice;
 
 uint64_t environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -35,8 +37,10 @@ std::string describe(const std::optional<ir::Decision>& decision) {
   for (const ir::ExpertDecision& e : decision->experts) {
     text += fmt::format(" {}:{}x{}w{}", e.expert, ir::to_word(e.action), e.num_selections, e.weight);
   }
-  return text + fmt::format(" evicted [{}] prefetched [{}]", fmt::join(decision->evicted, ","),
-                            fmt::join(decision->prefetched, ","));
+  return text + fmt::format(" evicted [{}] prefetched [{}] dropped [{}] fired [{}] signals [{}]",
+                            fmt::join(decision->evicted, ","), fmt::join(decision->prefetched, ","),
+                            fmt::join(decision->dropped, ","), fmt::join(decision->rules_fired, ","),
+                            fmt::join(decision->signals, ","));
 }
 
 /// Runs one trace through both engines; "" when they agree to the end.
@@ -71,14 +75,9 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
   return "";
 }
 
+/// Runs random traces through both engines.
 template <class MakeEngine>
-void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions = false) {
-  test::Dice dice(seed);
-  ir::BoundPolicy policy = test::random_policy(dice);
-  if (with_expressions) test::add_expressions(dice, policy);
-  INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
-  REQUIRE(ir::verify(policy) == std::vector<std::string>{});
-  auto with_engine = make_engine(policy);
+void check_traces(Dice& dice, const ir::BoundPolicy& policy, MakeEngine with_engine) {
   const uint64_t num_traces = environment("MOE_TEST_TRACES", 20);
   const uint64_t length = environment("MOE_TEST_DISPATCHES", 120);
   for (uint64_t t = 0; t < num_traces; ++t) {
@@ -90,6 +89,23 @@ void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions =
     const std::string difference = first_difference(trace, policy.shape, oracle, *engine);
     REQUIRE(difference == "");
   }
+}
+
+template <class MakeEngine>
+void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions = false) {
+  Dice dice(seed);
+  ir::BoundPolicy policy = test::random_policy(dice);
+  if (with_expressions) test::add_expressions(dice, policy);
+  INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
+  REQUIRE(ir::verify(policy) == std::vector<std::string>{});
+  check_traces(dice, policy, make_engine(policy));
+}
+
+auto jit_engine(const ir::BoundPolicy& policy) {
+  auto compiled = codegen::jit(policy, {});
+  REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
+  std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
+  return [code] { return replay::KernelEngine::create(code->descriptor()); };
 }
 
 }  // namespace
@@ -108,34 +124,46 @@ TEST_CASE("the statically compiled kernels decide as the interpreter does") {
 TEST_CASE("JIT-compiled policies decide as the interpreter does") {
   const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
   MESSAGE("seed " << run_seed() << ", " << policies << " policies");
-  for (uint64_t i = 0; i < policies; ++i) {
-    check_policy(run_seed() + 1'000'000 + i, [](const ir::BoundPolicy& policy) {
-      auto compiled = codegen::jit(policy, {});
-      REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
-      std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
-      return [code] { return replay::KernelEngine::create(code->descriptor()); };
-    });
-  }
+  for (uint64_t i = 0; i < policies; ++i) check_policy(run_seed() + 1'000'000 + i, jit_engine);
 }
 
 TEST_CASE("JIT-compiled expressions decide as interpreted ones do") {
   const uint64_t policies = environment("MOE_TEST_POLICIES", 80);
   MESSAGE("seed " << run_seed() << ", " << policies << " policies");
   for (uint64_t i = 0; i < policies; ++i) {
-    const auto compile = [](const ir::BoundPolicy& policy) {
-      auto compiled = codegen::jit(policy, {});
-      REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
-      std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
-      return [code] { return replay::KernelEngine::create(code->descriptor()); };
-    };
-    check_policy(run_seed() + 3'000'000 + i, compile, /*with_expressions=*/true);
+    check_policy(run_seed() + 3'000'000 + i, jit_engine, /*with_expressions=*/true);
   }
+}
+
+TEST_CASE("JIT-compiled policies whose rules change decide as interpreted ones do") {
+  const uint64_t policies = environment("MOE_TEST_POLICIES", 60);
+  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
+  uint64_t drawn = 0, done = 0;
+  while (done < policies) {
+    const uint64_t seed = run_seed() + 4'000'000 + drawn++;
+    REQUIRE(drawn < 100 * policies);
+    Dice dice(seed);
+    const ir::BoundPolicy base = test::random_policy(dice);
+    const ir::SourceFile source("random.moe", test::random_changing_source(dice, base));
+    compiler::Target target;
+    target.shape = base.shape;
+    target.policy_name = "random";
+    target.bind.seed = base.options.seed;
+    ir::Diagnostics diagnostics;
+    const std::optional<ir::BoundPolicy> policy = compiler::compile_to_bound(source, target, diagnostics);
+    if (!policy) continue;  // values that do not go together
+    INFO("seed " << seed << "\n" << std::string(source.text()));
+    REQUIRE(codegen::beyond_kernels(*policy) == std::vector<std::string>{});
+    check_traces(dice, *policy, jit_engine(*policy));
+    ++done;
+  }
+  MESSAGE(drawn << " drawn");
 }
 
 TEST_CASE("a random policy written as text binds to what it was made from") {
   const uint64_t policies = environment("MOE_TEST_POLICIES", 1000);
   for (uint64_t i = 0; i < policies; ++i) {
-    test::Dice dice(run_seed() + 2'000'000 + i);
+    Dice dice(run_seed() + 2'000'000 + i);
     const ir::BoundPolicy policy = test::random_policy(dice);
     const ir::SourceFile source("random.moe", test::to_source(policy));
     INFO("seed " << run_seed() << "\n" << std::string(source.text()));

@@ -173,7 +173,7 @@ class NativeExpr {
   template <class Draw>
   void draw(Draw once) {
     do once();
-    while (!codegen::beyond_sites(policy_).empty());
+    while (!codegen::beyond_sites(codegen::Program(policy_)).empty());
   }
 
   std::mt19937_64 random_;
@@ -207,6 +207,16 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
       if (i > 1 || dice.chance(0.5)) exprs.condition(policy.arms.back().condition, ExprSite::miss);
     }
   }
+  if (dice.chance(0.2)) exprs.condition(policy.drop, ExprSite::miss);
+  if (policy.arms.empty() && dice.chance(0.3)) {
+    policy.hybrid = false;
+    policy.miss = ir::MissAction::load;
+    policy.balance = true;
+    if (dice.chance(0.6)) exprs.quantity(policy.gpu_time, ExprSite::miss);
+    if (dice.chance(0.6)) exprs.quantity(policy.cpu_time, ExprSite::miss);
+    if (dice.chance(0.4)) exprs.quantity(policy.cpu_setup, ExprSite::miss);
+    if (dice.chance(0.4)) exprs.quantity(policy.load_time, ExprSite::miss);
+  }
   if (dice.chance(0.3)) policy.deadline_ms = dice.pick({1.0, 3.0, 6.0});
   if (dice.chance(0.3)) {
     policy.max_loads = dice.below(4);
@@ -234,6 +244,11 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
     exprs.condition(policy.prefetch_admit.condition, ExprSite::admit);
   }
   if (dice.chance(0.3)) policy.top = dice.between(1, 4);
+  if (dice.chance(0.3)) {
+    policy.prefetch_evict = dice.pick({ir::Eviction::lru, ir::Eviction::lfu, ir::Eviction::score, ir::Eviction::fifo,
+                                       ir::Eviction::random, ir::Eviction::freq_threshold, ir::Eviction::least});
+    if (*policy.prefetch_evict == ir::Eviction::least) exprs.quantity(policy.prefetch_evict->value, ExprSite::expert);
+  }
   policy.one_by_one = dice.chance(0.3);
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
@@ -269,6 +284,7 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
   const bool padded = dice.chance(0.2);
   const bool with_requests = dice.chance(0.5);
   const bool with_costs = dice.chance(0.4);
+  const bool with_measures = dice.chance(0.6);
   uint32_t request = 0;
   for (size_t d = 0; d < length; ++d) {
     RandomDispatch dispatch;
@@ -294,6 +310,13 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
       dispatch.measured.transfer_ms = dice.pick({0.5, 2.0});
       dispatch.measured.cpu_setup_ms = dice.pick({0.0, 0.25});
       dispatch.measured.cpu_token_ms = dice.pick({0.5, 3.0});
+    }
+    if (with_measures) {
+      dispatch.measured.stall_ms = dice.pick({0.0, 1.0, 7.5});
+      dispatch.measured.queue_depth = dice.below(12);
+      dispatch.measured.link_gbps = dice.pick({4.0, 11.0});
+      dispatch.measured.tokens_per_s = dice.pick({20.0, 90.0});
+      dispatch.measured.kv_used = dice.below(60) * 1e6;
     }
     trace.push_back(std::move(dispatch));
   }

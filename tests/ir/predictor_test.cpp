@@ -81,7 +81,8 @@ TEST_CASE("history: frequent first, then recent, then lower id; the window forge
 
 TEST_CASE("lookahead: nearest layer first, no layer twice") {
   Scene scene(3, 8);
-  scene.make = make_lookahead;
+  scene.make = make_history;
+  scene.rule.strategy.value = Strategy::lookahead;
   scene.rule.lookahead.value = 2;
   scene.show(0, {4});
   scene.show(1, {5});

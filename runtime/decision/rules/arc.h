@@ -26,7 +26,7 @@ struct Arc : QueueRule {
     const double b1 = static_cast<double>(key_list(ctx, i, kOnceGhosts).size());
     const double b2 = static_cast<double>(key_list(ctx, i, kAgainGhosts).size());
     double& target = ctx.s.queue(i).target;
-    const double most = static_cast<double>(ctx.p.capacity);
+    const double most = static_cast<double>(ctx.capacity(i));
     if (mark == 1 + kOnceGhosts) {
       const double more = target + (b2 / b1 > 1.0 ? b2 / b1 : 1.0);
       target = more < most ? more : most;
@@ -67,6 +67,14 @@ struct Arc : QueueRule {
     trim_ghosts(ctx, i);
   }
 
+  template <class Ctx>
+  static MOE_INLINE void resize(Ctx& ctx, uint32_t i) {
+    double& target = ctx.s.queue(i).target;
+    const double most = static_cast<double>(ctx.capacity(i));
+    target = target < most ? target : most;
+    trim_ghosts(ctx, i);
+  }
+
  private:
   template <class Ctx>
   static MOE_INLINE void forget(Ctx& ctx, uint32_t i, uint32_t key) {
@@ -87,7 +95,7 @@ struct Arc : QueueRule {
   template <class Ctx>
   static MOE_INLINE void trim_ghosts(Ctx& ctx, uint32_t i) {
     const uint32_t* const size = ctx.s.queue(i).size;
-    const uint64_t c = ctx.p.capacity;
+    const uint64_t c = ctx.capacity(i);
     while (size[kOnceGhosts] != 0 && uint64_t{size[kOnce]} + size[kOnceGhosts] > c) {
       forget(ctx, i, key_list(ctx, i, kOnceGhosts).begin());
     }

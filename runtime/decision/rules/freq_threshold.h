@@ -9,14 +9,6 @@ struct FreqThreshold : RuleDefaults {
   static constexpr bool kThreshold = true;
 
   template <class Ctx>
-  static MOE_INLINE void on_access(Ctx& ctx, uint32_t key, uint64_t access) {
-    uint32_t& oldest = ctx.s.ring(ctx.instance)[(access - 1) % ctx.p.freq_window];
-    if (access > ctx.p.freq_window) --ctx.s.counts()[oldest];
-    oldest = key;
-    ++ctx.s.counts()[key];
-  }
-
-  template <class Ctx>
   static MOE_INLINE bool reaches(const Ctx& ctx, uint32_t key) {
     const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
     const uint64_t length = accesses < ctx.p.freq_window ? accesses : ctx.p.freq_window;
@@ -35,28 +27,12 @@ struct FreqThreshold : RuleDefaults {
     }
   }
 
-  /// The layer has run: what was prefetched for it must now earn its place.
-  template <class Ctx>
-  static MOE_INLINE void end_exemption(Ctx& ctx) {
-    if (ctx.s.header().num_exempt == 0) return;
-    bool any = false;
-    const uint32_t first = ctx.s.first_place(ctx.instance);
-    for (uint32_t place = first; place < first + ctx.p.capacity; ++place) {
-      Resident& r = ctx.s.resident(place);
-      if (r.key == kNone || (r.flags & kExempt) == 0 || r.key / ctx.p.num_experts != ctx.layer) continue;
-      r.flags &= ~static_cast<uint32_t>(kExempt);
-      --ctx.s.header().num_exempt;
-      any = true;
-    }
-    if (any) leave_below(ctx);
-  }
-
   template <class Ctx, class MayLeave>
   static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     const uint32_t* counts = ctx.s.counts();
     uint32_t best = kNone;
     const uint32_t first = ctx.s.first_place(i);
-    for (uint32_t place = first; place < first + ctx.p.capacity; ++place) {
+    for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
       const Resident& r = ctx.s.resident(place);
       if (r.key == kNone || (r.flags & kPinned) != 0) continue;
       if (best != kNone) {

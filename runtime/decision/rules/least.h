@@ -31,7 +31,7 @@ struct Least : RuleDefaults {
       const Resident& r = ctx.s.resident(first + j);
       const bool stays = r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(first + j);
       const uint32_t key = r.key == kNone ? 0 : r.key;
-      const int64_t order = order_of(moe_evaluate(&ctx.frame, kSiteLeast, key, first + j, kNone));
+      const int64_t order = order_of(moe_evaluate(&ctx.frame, ctx.p.first_site + kSiteLeast, key, first + j, kNone));
       rank[j] = stays ? kNeverVictim : order;
     }
     return Ranked::smallest(ctx, i);

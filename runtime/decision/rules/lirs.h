@@ -52,7 +52,7 @@ struct Lirs : QueueRule {
     }
     stack.push_back(key);
     // While there is room every newcomer is LIR.
-    if (was_in_stack || ctx.s.queue(i).num_lir < lir_capacity(ctx)) {
+    if (was_in_stack || ctx.s.queue(i).num_lir < lir_capacity(ctx, i)) {
       ++ctx.s.queue(i).num_lir;
     } else {
       second_list(ctx, i, kHir).push_back(key);
@@ -78,6 +78,11 @@ struct Lirs : QueueRule {
     restore(ctx, i);
   }
 
+  template <class Ctx>
+  static MOE_INLINE void resize(Ctx& ctx, uint32_t i) {
+    restore(ctx, i);
+  }
+
  private:
   template <class Ctx>
   static MOE_INLINE KeyList second_list(const Ctx& ctx, uint32_t i, List which) {
@@ -92,8 +97,8 @@ struct Lirs : QueueRule {
     return is_in_stack(ctx, key) && ctx.s.second_links()[key].prev == kNone;
   }
   template <class Ctx>
-  static MOE_INLINE uint32_t lir_capacity(const Ctx& ctx) {
-    return ctx.p.capacity - smaller(ctx.p.capacity, share_of(ctx.p.capacity, 1));
+  static MOE_INLINE uint32_t lir_capacity(const Ctx& ctx, uint32_t i) {
+    return ctx.capacity(i) - smaller(ctx.capacity(i), share_of(ctx.capacity(i), 1));
   }
 
   template <class Ctx>
@@ -101,13 +106,13 @@ struct Lirs : QueueRule {
     const KeyList stack = key_list(ctx, i, kStack);
     const KeyList gone = second_list(ctx, i, kGone);
     prune(ctx, i);
-    while (ctx.s.queue(i).num_lir > lir_capacity(ctx)) {
+    while (ctx.s.queue(i).num_lir > lir_capacity(ctx, i)) {
       second_list(ctx, i, kHir).push_back(stack.pop_front());
       --ctx.s.queue(i).num_lir;
       prune(ctx, i);
     }
     // The paper bounds S but leaves the bound open; this is libCacheSim's.
-    while (stack.size() > uint64_t{2} * ctx.p.capacity && gone.size() != 0) stack.remove(gone.pop_front());
+    while (stack.size() > uint64_t{2} * ctx.capacity(i) && gone.size() != 0) stack.remove(gone.pop_front());
   }
 
   /// Stack pruning (3.3): HIR at the bottom would be LIR's equals on their next use.

@@ -11,6 +11,7 @@
 //                                         neither pinned nor protected
 //   leave(ctx, i, key, as_victim)         `key` is no resident any more
 //   insert(ctx, i, key)                   `key` is a resident now; also of pins and of what a swap takes over
+//   resize(ctx, i)                        the instance has another capacity now
 // Pinned residents are members as all others.
 //
 // Their queues are lists of keys, not of places: a ghost has no place. One node per key serves all lists of a rule, as
@@ -26,6 +27,8 @@ struct QueueRule : RuleDefaults {
 
   template <class Ctx>
   static MOE_INLINE void miss(Ctx&, uint32_t, uint32_t) {}
+  template <class Ctx>
+  static MOE_INLINE void resize(Ctx&, uint32_t) {}
 };
 
 template <class Rule>

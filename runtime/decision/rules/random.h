@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// random: lots drawn by PCG-XSH-RR 64/32 (M. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good
-// Algorithms", 2014), so that a seed repeats them.
+// random: lots decide.
 #pragma once
+#include "runtime/decision/lots.h"
 #include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
@@ -13,8 +13,7 @@ namespace moe::decision {
 struct Random : QueueRule {
   static constexpr bool kHides = true;
 
-  /// Stream 1 of `seed`.
-  static constexpr uint64_t start(uint64_t seed) { return advanced(advanced(0) + seed); }
+  static constexpr uint64_t start(uint64_t seed) { return Lots<Stream::evictions>::start(seed); }
 
   template <class Ctx>
   static MOE_INLINE void hit(Ctx&, uint32_t, uint32_t) {}
@@ -67,15 +66,9 @@ struct Random : QueueRule {
   }
 
  private:
-  static constexpr uint64_t advanced(uint64_t state) { return state * 6364136223846793005u + 3u; }
-
-  /// Uniform below `bound`, but for a bias below bound / 2^32.
   template <class Ctx>
   static MOE_INLINE uint32_t draw(Ctx& ctx, uint32_t bound) {
-    const uint64_t old = ctx.s.lots();
-    ctx.s.lots() = advanced(old);
-    const uint32_t lot = std::rotr(static_cast<uint32_t>(((old >> 18) ^ old) >> 27), static_cast<int>(old >> 59));
-    return static_cast<uint32_t>((uint64_t{lot} * bound) >> 32);
+    return Lots<Stream::evictions>::below(ctx.s.lots(), bound);
   }
 
   template <class Ctx>

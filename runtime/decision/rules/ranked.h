@@ -36,7 +36,7 @@ struct Ranked : RuleDefaults {
   static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     uint32_t best = kNone;
     const uint32_t first = ctx.s.first_place(i);
-    for (uint32_t place = first; place < first + ctx.p.capacity; ++place) {
+    for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
       const int64_t rank = ctx.s.rank()[place];
       if (rank == kNeverVictim) continue;
       const bool before = best == kNone || rank < ctx.s.rank()[best] ||
@@ -70,6 +70,7 @@ struct Lfu : Ranked {
   static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double) {
     return rank == kNeverVictim ? rank : rank_of(value_of(rank) + 1.0);
   }
+  static MOE_INLINE int64_t rank_of_resident(double freq, double) { return rank_of(freq); }
 };
 
 /// Smallest moving average of the router's weight.
@@ -83,6 +84,7 @@ struct Score : Ranked {
   static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double ema) {
     return rank == kNeverVictim ? rank : rank_of(ema);
   }
+  static MOE_INLINE int64_t rank_of_resident(double, double ema) { return rank_of(ema); }
 };
 
 }  // namespace moe::decision

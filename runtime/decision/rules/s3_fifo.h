@@ -25,7 +25,7 @@ struct S3Fifo : QueueRule {
   /// small one may by then have moved to the main one.
   template <class Ctx, class MayLeave>
   static inline uint32_t victim(Ctx& ctx, uint32_t i, uint32_t, MayLeave may_leave) {
-    const bool small_gives = key_list(ctx, i, kSmall).size() >= small_capacity(ctx);
+    const bool small_gives = key_list(ctx, i, kSmall).size() >= small_capacity(ctx, i);
     for (uint32_t turn = small_gives ? 0 : 1; turn < 4; ++turn) {
       const uint32_t found = turn % 2 == 0 ? victim_in_small(ctx, i, may_leave) : victim_in_main(ctx, i, may_leave);
       if (found != kNone) return found;
@@ -42,7 +42,14 @@ struct S3Fifo : QueueRule {
     key_list(ctx, i, known ? kMain : kSmall).push_back(key);
     marks[key] = known ? kInMain : kInSmall;
     // Only now: the newcomer's own ghost must not be pushed out by the victim that made place for it.
-    while (ghost.size() > ctx.p.capacity - smaller(ctx.p.capacity, small_capacity(ctx))) marks[ghost.pop_front()] = 0;
+    resize(ctx, i);
+  }
+
+  template <class Ctx>
+  static MOE_INLINE void resize(Ctx& ctx, uint32_t i) {
+    const KeyList ghost = key_list(ctx, i, kGhost);
+    const uint32_t most = ctx.capacity(i) - smaller(ctx.capacity(i), small_capacity(ctx, i));
+    while (ghost.size() > most) ctx.s.marks()[ghost.pop_front()] = 0;
   }
 
   template <class Ctx>
@@ -57,8 +64,8 @@ struct S3Fifo : QueueRule {
 
  private:
   template <class Ctx>
-  static MOE_INLINE uint32_t small_capacity(const Ctx& ctx) {
-    return share_of(ctx.p.capacity, 10);
+  static MOE_INLINE uint32_t small_capacity(const Ctx& ctx, uint32_t i) {
+    return share_of(ctx.capacity(i), 10);
   }
 
   /// EVICTS, but for the evictions from the main queue on its way.

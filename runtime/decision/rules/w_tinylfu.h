@@ -23,9 +23,14 @@ struct WTinyLfu : QueueRule {
     count(ctx, i, key);
     const uint32_t list = list_of(ctx, key);
     move_to(ctx, i, key, list == kWindow ? kWindow : kProtected);
-    // Too large: its oldest returns to probation.
+    resize(ctx, i);
+  }
+
+  /// Protected is too large: its oldest returns to probation.
+  template <class Ctx>
+  static MOE_INLINE void resize(Ctx& ctx, uint32_t i) {
     const KeyList segment = key_list(ctx, i, kProtected);
-    while (segment.size() > protected_capacity(ctx)) move_to(ctx, i, segment.begin(), kProbation);
+    while (segment.size() > protected_capacity(ctx, i)) move_to(ctx, i, segment.begin(), kProbation);
   }
 
   template <class Ctx>
@@ -41,7 +46,7 @@ struct WTinyLfu : QueueRule {
     if (from_main == kNone) from_main = key_list(ctx, i, kProtected).first_that(may_leave);
     if (from_window == kNone) return from_main;
     if (from_main == kNone) return from_window;
-    if (window.size() < window_capacity(ctx)) return from_main;
+    if (window.size() < window_capacity(ctx, i)) return from_main;
     if (frequency(ctx, i, from_window) <= frequency(ctx, i, from_main)) return from_window;
     move_to(ctx, i, from_window, kProbation);
     return from_main;
@@ -52,8 +57,8 @@ struct WTinyLfu : QueueRule {
     push_back(ctx, i, key, kWindow);
     const KeyList window = key_list(ctx, i, kWindow);
     const uint32_t* const size = ctx.s.queue(i).size;
-    const uint32_t main_capacity = ctx.p.capacity - window_capacity(ctx);
-    while (window.size() > window_capacity(ctx) && size[kProbation] + size[kProtected] < main_capacity) {
+    const uint32_t main_capacity = ctx.capacity(i) - window_capacity(ctx, i);
+    while (window.size() > window_capacity(ctx, i) && size[kProbation] + size[kProtected] < main_capacity) {
       move_to(ctx, i, window.begin(), kProbation);
     }
   }
@@ -66,12 +71,12 @@ struct WTinyLfu : QueueRule {
 
  private:
   template <class Ctx>
-  static MOE_INLINE uint32_t window_capacity(const Ctx& ctx) {
-    return smaller(ctx.p.capacity, share_of(ctx.p.capacity, 1));
+  static MOE_INLINE uint32_t window_capacity(const Ctx& ctx, uint32_t i) {
+    return smaller(ctx.capacity(i), share_of(ctx.capacity(i), 1));
   }
   template <class Ctx>
-  static MOE_INLINE uint32_t protected_capacity(const Ctx& ctx) {
-    return share_of(ctx.p.capacity - window_capacity(ctx), 80);
+  static MOE_INLINE uint32_t protected_capacity(const Ctx& ctx, uint32_t i) {
+    return share_of(ctx.capacity(i) - window_capacity(ctx, i), 80);
   }
 
   template <class Ctx>
@@ -92,7 +97,7 @@ struct WTinyLfu : QueueRule {
     uint64_t& stored = ctx.s.use_counts()[key];
     const uint64_t before = frequency(ctx, i, key);
     stored = state.halvings << 8 | (stored & 0xF0) | (before < kMaxCount ? before + 1 : before);
-    if (++state.accesses < kAccessesPerPlace * ctx.p.capacity) return;
+    if (++state.accesses < kAccessesPerPlace * ctx.capacity(i)) return;
     state.accesses = 0;
     ++state.halvings;
   }

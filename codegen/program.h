@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything constant that the kernels read of a policy, worked out once: variants, their expressions, what the state
+// keeps for them, the rules of `adapt`. emit_policy.cpp writes it into the module.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codegen/variants.h"
+#include "runtime/decision/abi.h"
+#include "runtime/decision/expression.h"
+
+namespace moe::codegen {
+
+struct SiteExpr {
+  uint32_t site = 0;  ///< as moe_evaluate() is asked
+  uint32_t kind = 0;  ///< decision::Site, of a variant's
+  const ir::Expr* expr = nullptr;
+  bool of_expert = true;  ///< false: conditions of rules and rewards, of the cache as a whole
+};
+
+struct Program {
+  explicit Program(const ir::BoundPolicy& policy);
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  const ir::BoundPolicy& policy;
+  Variants variants;
+  bool has_changes = false;  ///< false: one variant, and no rules
+  std::vector<SiteExpr> sites;
+  std::vector<uint32_t> rates;  ///< time constants of use_rate that some site reads
+  std::vector<decision::Remembered> remembered;
+  std::vector<std::vector<decision::Arm>> arms;  ///< by variant
+  std::vector<decision::AdaptRule> rules;
+  std::vector<decision::RuleAction> actions;  ///< their names point into the policy
+  std::vector<decision::ChooseRule> choices;
+  std::vector<uint32_t> choice_arms;
+  std::optional<decision::PerLayer> per_layer;  ///< without its table
+  std::vector<uint32_t> slots_at_start;         ///< of per_layer
+  decision::Changes changes{};                  ///< without its tables
+  std::vector<decision::Params> params;         ///< by variant; without their tables
+
+  /// The variant of the first dispatch of layer 0.
+  uint32_t first_variant() const;
+
+ private:
+  void add_rules(uint32_t first_site);
+  void share_slots();
+  void finish();
+};
+
+}  // namespace moe::codegen

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// `evict` of prefetch: another rule than the cache's names who gives way to a prefetch. What such a rule goes by is
+// kept of every resident, so a walk over them finds its choice; the orders that queues keep are the cache's alone.
+#pragma once
+#include "runtime/decision/lots.h"
+#include "runtime/decision/rules/least.h"
+
+namespace moe::decision {
+
+/// Smallest leaves; order-preserving, as the ranks are.
+template <class Rule>
+MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32_t place) {
+  const Resident& r = ctx.s.resident(place);
+  switch (rule) {
+    case Eviction::lru:
+      return static_cast<int64_t>(r.last_use);
+    case Eviction::lfu:
+      return rank_of(ctx.s.freq()[place]);
+    case Eviction::score:
+      return rank_of(r.ema);
+    case Eviction::freq_threshold:
+      return ctx.s.counts()[r.key];
+    case Eviction::least:
+      return Least::order_of(ctx.ask(kSitePrefetchEvict, r.key, place, kNone));
+    default:  // fifo
+      return 0;
+  }
+}
+
+/// The choice of random: by ascending key.
+template <class Rule, class MayLeave>
+inline uint32_t draw_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) {
+  const uint32_t keys = ctx.p.num_keys() / ctx.p.num_instances();
+  const auto is_candidate = [&](uint32_t key) {
+    const uint32_t place = ctx.s.place_of(key);
+    return place != kNone && (ctx.s.resident(place).flags & kPinned) == 0 && may_leave(place);
+  };
+  uint32_t num_candidates = 0;
+  for (uint32_t key = i * keys; key < (i + 1) * keys; ++key) num_candidates += is_candidate(key);
+  if (num_candidates == 0) return kNone;
+  uint32_t left = Lots<Stream::evictions>::below(ctx.s.lots(), num_candidates);
+  for (uint32_t key = i * keys;; ++key) {
+    if (is_candidate(key) && left-- == 0) return ctx.s.place_of(key);
+  }
+}
+
+/// Who leaves instance `i` for a prefetch under the dispatch's `evict`; kNone: nobody may. Ties: the earlier load.
+template <class Rule, class MayLeave>
+inline uint32_t find_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) {
+  const Eviction rule = static_cast<Eviction>(ctx.rules().prefetch_evict);
+  if (rule == Eviction::random) return draw_leaver(ctx, i, may_leave);
+  const uint32_t first = ctx.s.first_place(i);
+  uint32_t best = kNone;
+  int64_t least = 0;
+  for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
+    const Resident& r = ctx.s.resident(place);
+    if (r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(place)) continue;
+    const int64_t order = leaving_order(ctx, rule, place);
+    if (best != kNone && (order > least || (order == least && r.load > ctx.s.resident(best).load))) continue;
+    best = place;
+    least = order;
+  }
+  return best;
+}
+
+}  // namespace moe::decision
