@@ -22,7 +22,7 @@ enum class Artifact { llvm, assembly, object, shared_library };
 
 struct StepTime {
   std::string_view step;
-  double milliseconds;
+  double milliseconds;  ///< of the thread's processor time
 };
 
 struct Options {

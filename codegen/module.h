@@ -21,6 +21,20 @@ struct Unit {
   std::unique_ptr<llvm::Module> module;
 };
 
+/// Notes the processor time of its scope in `options.times`, where somebody asked for it.
+class StepTimer {
+ public:
+  StepTimer(const Options& options, std::string_view step);
+  ~StepTimer();
+  StepTimer(const StepTimer&) = delete;
+  StepTimer& operator=(const StepTimer&) = delete;
+
+ private:
+  const Options& options_;
+  const std::string_view step_;
+  double begin_ms_ = 0;
+};
+
 /// The bitcode of runtime/decision/kernels.cpp, embedded in this library.
 std::string_view kernel_bitcode();
 
@@ -30,6 +44,19 @@ std::string descriptor_symbol(const ir::BoundPolicy& policy);
 /// Writes the policy's own part of the module: constants, manifest, descriptor, note, and a dispatch function that
 /// calls the rule's kernel, which is only declared here.
 Result<void> emit_policy(Unit& unit);
+
+/// Makes the embedded kernels the unit's module, lazily: no function is read yet.
+Result<void> read_kernels(Unit& unit);
+
+/// Reads the functions that those of the policy call, and removes all others.
+Result<void> materialize_reachable(Unit& unit);
+
+/// Clones the kernel into every dispatch function with the policy's constants known, and its expressions into it.
+/// Nothing but the descriptor is visible from outside afterwards.
+Result<void> specialize(Unit& unit);
+
+/// The passes of the unit's level.
+Result<void> optimize(Unit& unit);
 
 /// moe_evaluate(), which the kernels ask for the policy's expressions.
 void emit_expressions(llvm::Module& module, const ir::BoundPolicy& policy);

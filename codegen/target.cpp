@@ -22,7 +22,13 @@ void initialize_llvm() {
   });
 }
 
-std::string host_features() {
+/// The host does not change: asked once.
+const std::string& host_cpu() {
+  static const std::string name = llvm::sys::getHostCPUName().str();
+  return name;
+}
+
+std::string find_host_features() {
   std::vector<std::string> features;
   for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
     features.emplace_back(1, feature.second ? '+' : '-');
@@ -37,6 +43,11 @@ std::string host_features() {
   return text;
 }
 
+const std::string& host_features() {
+  static const std::string features = find_host_features();
+  return features;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {
@@ -47,8 +58,8 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, i
   if (target == nullptr) return Error{Error::Kind::unsupported, "no code generator for " + triple + ": " + message};
 
   const bool host = cpu.empty() || cpu == "native" || cpu == "host";
-  const std::string name = host ? llvm::sys::getHostCPUName().str() : std::string(cpu);
-  const std::string features = host ? host_features() : "";
+  const std::string name = host ? host_cpu() : std::string(cpu);
+  const std::string features = host ? host_features() : std::string();
   if (!host) {
     std::unique_ptr<llvm::MCSubtargetInfo> known(target->createMCSubtargetInfo(triple, "", ""));
     if (!known || !known->isCPUStringValid(name)) {

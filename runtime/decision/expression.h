@@ -31,8 +31,16 @@ struct Frame {
 };
 
 #ifdef MOE_KERNEL_BITCODE
-/// `place`: of a resident; kNone: the expert is not resident. `victim`: a key, or kNone.
-extern "C" double moe_evaluate(const Frame* frame, uint32_t site, uint32_t key, uint32_t place, uint32_t victim);
+/// The policy's part. It only reads.
+extern "C" __attribute__((pure)) double moe_policy_evaluate(const Frame* frame, uint32_t site, uint32_t key,
+                                                            uint32_t place, uint32_t victim);
+/// `place`: of a resident; kNone: the expert is not resident. `victim`: a key, or kNone. What the policy reads is a
+/// copy: a context whose address went to a function that is not known yet would have to live in memory, and the
+/// constants it was made with could not be followed through it.
+MOE_INLINE double moe_evaluate(const Frame* frame, uint32_t site, uint32_t key, uint32_t place, uint32_t victim) {
+  const Frame copy = *frame;
+  return moe_policy_evaluate(&copy, site, key, place, victim);
+}
 #else
 inline double moe_evaluate(const Frame*, uint32_t, uint32_t, uint32_t, uint32_t) { return 0; }
 #endif
