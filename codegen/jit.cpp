@@ -49,7 +49,9 @@ class LoadedPolicy final : public JitPolicy {
   const decision::Descriptor* descriptor_ = nullptr;
 };
 
-Result<std::string> make_object(const ir::BoundPolicy& policy, const Options& options) {
+}  // namespace
+
+Result<std::string> compile_object(const ir::BoundPolicy& policy, const Options& options) {
   std::unique_ptr<llvm::TargetMachine> target;
   {
     const StepTimer timer(options, "target");
@@ -63,18 +65,20 @@ Result<std::string> make_object(const ir::BoundPolicy& policy, const Options& op
   return emit_machine_code(*unit, /*assembly=*/false);
 }
 
-}  // namespace
+Result<std::unique_ptr<JitPolicy>> load_object(const ir::BoundPolicy& policy, const std::string& object) {
+  auto loaded = std::make_unique<LoadedPolicy>();
+  if (Result<void> done = loaded->load(object, descriptor_symbol(policy)); !done) return std::move(done).error();
+  return std::unique_ptr<JitPolicy>(std::move(loaded));
+}
 
 // The object that is loaded is made by the same code as the one that goes into a file, so that what runs in process and
 // what is shipped differ only in the processor they were made for. RuntimeDyld and not an ORC session: there is one
 // object, nothing is lazy, and a session costs as much as a fifth of compiling a policy quickly.
 Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options) {
-  Result<std::string> object = make_object(policy, options);
+  Result<std::string> object = compile_object(policy, options);
   if (!object) return std::move(object).error();
   const StepTimer timer(options, "load");
-  auto loaded = std::make_unique<LoadedPolicy>();
-  if (Result<void> done = loaded->load(*object, descriptor_symbol(policy)); !done) return std::move(done).error();
-  return std::unique_ptr<JitPolicy>(std::move(loaded));
+  return load_object(policy, *object);
 }
 
 }  // namespace moe::codegen

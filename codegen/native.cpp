@@ -62,4 +62,8 @@ Result<void> check_native(const ir::BoundPolicy& policy) {
                                              "`: the reference interpreter decides it (`moec replay --engine interp`)"};
 }
 
+bool has_static_kernel(const ir::BoundPolicy& policy) {
+  return beyond_kernels(policy).empty() && !decision::has_sites(make_params(policy));
+}
+
 }  // namespace moe::codegen

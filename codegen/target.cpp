@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -22,13 +23,7 @@ void initialize_llvm() {
   });
 }
 
-/// The host does not change: asked once.
-const std::string& host_cpu() {
-  static const std::string name = llvm::sys::getHostCPUName().str();
-  return name;
-}
-
-std::string find_host_features() {
+std::string host_features() {
   std::vector<std::string> features;
   for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
     features.emplace_back(1, feature.second ? '+' : '-');
@@ -43,12 +38,17 @@ std::string find_host_features() {
   return text;
 }
 
-const std::string& host_features() {
-  static const std::string features = find_host_features();
-  return features;
+}  // namespace
+
+const Host& host() {  // does not change: asked once
+  static const Host found{"LLVM " LLVM_VERSION_STRING, llvm::sys::getHostCPUName().str(), host_features()};
+  return found;
 }
 
-}  // namespace
+void prepare() {
+  initialize_llvm();
+  host();
+}
 
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {
   initialize_llvm();
@@ -57,10 +57,10 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, i
   const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, message);
   if (target == nullptr) return Error{Error::Kind::unsupported, "no code generator for " + triple + ": " + message};
 
-  const bool host = cpu.empty() || cpu == "native" || cpu == "host";
-  const std::string name = host ? host_cpu() : std::string(cpu);
-  const std::string features = host ? host_features() : std::string();
-  if (!host) {
+  const bool for_host = cpu.empty() || cpu == "native" || cpu == "host";
+  const std::string name = for_host ? host().cpu : std::string(cpu);
+  const std::string features = for_host ? host().features : std::string();
+  if (!for_host) {
     std::unique_ptr<llvm::MCSubtargetInfo> known(target->createMCSubtargetInfo(triple, "", ""));
     if (!known || !known->isCPUStringValid(name)) {
       return Error{Error::Kind::invalid,
