@@ -22,7 +22,7 @@ enum class Artifact { llvm, assembly, object, shared_library };
 
 struct StepTime {
   std::string_view step;
-  double milliseconds;
+  double milliseconds;  ///< of the thread's processor time
 };
 
 struct Options {
@@ -49,6 +49,29 @@ class JitPolicy {
 
 /// Takes a few milliseconds; any thread.
 Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options);
+
+/// The steps of jit() and of a shared library, one by one: machine code for options.cpu ("": the host) ...
+Result<std::string> compile_object(const ir::BoundPolicy& policy, const Options& options);
+/// ... loaded into this process ...
+Result<std::unique_ptr<JitPolicy>> load_object(const ir::BoundPolicy& policy, const std::string& object);
+/// ... or linked.
+Result<std::string> link_object(const ir::BoundPolicy& policy, const std::string& object);
+
+/// The runtime's statically compiled kernels can decide the policy: it has no expressions, and its rules never change.
+bool has_static_kernel(const ir::BoundPolicy& policy);
+
+/// Makes what LLVM makes once per process. Whoever compiles in a thread that is stopped at exit calls this before that
+/// is arranged, so that it still exists then.
+void prepare();
+
+/// The compiler's version and the host's processor with its features: what code for the host depends on beside the
+/// policy and this library. Cheap: initialises nothing.
+struct Host {
+  std::string compiler;
+  std::string cpu;
+  std::string features;
+};
+const Host& host();
 
 /// The constants, as the kernels read them, of a policy whose rules never change and have no expressions: for the
 /// static kernels. `pins` and `preload` point into `policy`.

@@ -97,8 +97,6 @@ class ConstantEmitter {
         .u32(c.num_choices)
         .u32(c.num_actions)
         .u32(c.num_arms)
-        .u32(c.first_rule_site)
-        .u32(c.reserved)
         .u64(c.seed)
         .add(variants)
         .add(selector_)
@@ -111,7 +109,7 @@ class ConstantEmitter {
         .add(per_layer_)
         .build();
   }
-  static_assert(sizeof(decision::Changes) == 10 * 4 + 8 + 9 * 8, "changes() lists every field");
+  static_assert(sizeof(decision::Changes) == 8 * 4 + 8 + 9 * 8, "changes() lists every field");
 
   llvm::Constant* per_layer() {
     if (!program_.per_layer) return null();

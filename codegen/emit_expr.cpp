@@ -5,6 +5,9 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "codegen/module.h"
 #include "codegen/sites.h"
 
@@ -19,34 +22,53 @@ class ExprEmitter {
   ExprEmitter(llvm::Module& module, const Program& program)
       : module_(module), program_(program), builder_(module.getContext()) {}
 
-  void emit() {
-    llvm::LLVMContext& context = module_.getContext();
-    auto* function = llvm::Function::Create(llvm::FunctionType::get(f64(), {ptr(), i32(), i32(), i32(), i32()}, false),
-                                            llvm::GlobalValue::ExternalLinkage, "moe_evaluate", module_);
-    function->addFnAttr(llvm::Attribute::NoUnwind);
-    function->addFnAttr(llvm::Attribute::AlwaysInline);
-    const char* names[] = {"frame", "site", "key", "place", "victim"};
-    for (unsigned i = 0; i < 5; ++i) function->getArg(i)->setName(names[i]);
-    frame_ = function->getArg(0);
+  /// `double name(frame, site, key, place, victim)`: the sites of one variant, or of all.
+  void evaluate(const std::string& name, std::optional<uint32_t> variant) {
+    std::vector<SiteExpr> sites;
+    for (const SiteExpr& site : program_.sites) {
+      if (!variant || site.variant == *variant) sites.push_back(site);
+    }
+    llvm::Function* function =
+        define(name, {ptr(), i32(), i32(), i32(), i32()}, {"frame", "site", "key", "place", "victim"});
     key_ = function->getArg(2);
     place_ = function->getArg(3);
     victim_ = function->getArg(4);
+    choose(function, sites);
+  }
 
+  /// `double name(frame, which)`: conditions of rules, then rewards.
+  void condition(const std::string& name) {
+    choose(define(name, {ptr(), i32()}, {"frame", "which"}), program_.conditions);
+  }
+
+ private:
+  llvm::Function* define(const std::string& name, llvm::ArrayRef<llvm::Type*> types,
+                         llvm::ArrayRef<const char*> names) {
+    auto* function = llvm::Function::Create(llvm::FunctionType::get(f64(), types, false),
+                                            llvm::GlobalValue::InternalLinkage, name, module_);
+    function->addFnAttr(llvm::Attribute::NoUnwind);
+    for (unsigned i = 0; i < names.size(); ++i) function->getArg(i)->setName(names[i]);
+    frame_ = function->getArg(0);
+    return function;
+  }
+
+  /// The function's second argument chooses among `sites`; 0 for what is none of them.
+  void choose(llvm::Function* function, const std::vector<SiteExpr>& sites) {
+    llvm::LLVMContext& context = module_.getContext();
     builder_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
     auto* none = llvm::BasicBlock::Create(context, "none", function);
-    llvm::SwitchInst* sites = builder_.CreateSwitch(function->getArg(1), none);
+    llvm::SwitchInst* choice = builder_.CreateSwitch(function->getArg(1), none);
     builder_.SetInsertPoint(none);
     builder_.CreateRet(number(0));
-    for (const SiteExpr& site : program_.sites) {
+    for (const SiteExpr& site : sites) {
       of_expert_ = site.of_expert;
       auto* block = llvm::BasicBlock::Create(context, "site", function);
-      sites->addCase(builder_.getInt32(site.site), block);
+      choice->addCase(builder_.getInt32(site.site), block);
       builder_.SetInsertPoint(block);
       builder_.CreateRet(emit(*site.expr));
     }
   }
 
- private:
   llvm::Type* f64() { return builder_.getDoubleTy(); }
   llvm::Type* i32() { return builder_.getInt32Ty(); }
   llvm::Type* ptr() { return builder_.getPtrTy(); }
@@ -196,6 +218,13 @@ class ExprEmitter {
 
 }  // namespace
 
-void emit_expressions(llvm::Module& module, const Program& program) { ExprEmitter(module, program).emit(); }
+void emit_expressions(llvm::Module& module, const Program& program) {
+  ExprEmitter emitter(module, program);
+  emitter.evaluate(kEvaluate, std::nullopt);
+  for (uint32_t v = 0; program.params.size() > 1 && v < program.params.size(); ++v) {
+    emitter.evaluate(of_variant(kEvaluate, v), v);
+  }
+  emitter.condition(kCondition);
+}
 
 }  // namespace moe::codegen

@@ -41,7 +41,7 @@ class DispatchEmitter {
 
   /// `i32 dispatch(ptr state, ptr input, ptr output)`: the kernel of the rules in force, with their constants.
   llvm::Function* dispatch() {
-    llvm::Function* function = define("dispatch", {ptr(), ptr(), ptr()}, {"state", "input", "output"});
+    llvm::Function* function = define(kDispatch, {ptr(), ptr(), ptr()}, {"state", "input", "output"});
     const std::vector<llvm::Value*> arguments = arguments_of(function);
     if (program_.params.size() == 1) {
       builder_.CreateRet(call_kernel(0, arguments));
@@ -71,8 +71,11 @@ class DispatchEmitter {
 
   llvm::Function* define(const std::string& name, llvm::ArrayRef<llvm::Type*> types,
                          llvm::ArrayRef<const char*> names = {}) {
-    auto* function = llvm::Function::Create(llvm::FunctionType::get(i32(), types, false),
-                                            llvm::GlobalValue::InternalLinkage, name, module_);
+    llvm::Function* function = module_.getFunction(name);  // what the kernels call is declared
+    if (function == nullptr) {
+      function = llvm::Function::Create(llvm::FunctionType::get(i32(), types, false),
+                                        llvm::GlobalValue::InternalLinkage, name, module_);
+    }
     function->addFnAttr(llvm::Attribute::NoUnwind);
     for (unsigned i = 0; i < names.size(); ++i) function->getArg(i)->setName(names[i]);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
@@ -100,7 +103,7 @@ class DispatchEmitter {
 
   llvm::Function* variant(size_t v) {
     llvm::Function* function =
-        define("variant_" + std::to_string(v), {ptr(), ptr(), ptr()}, {"state", "input", "output"});
+        define(of_variant(kDispatch, static_cast<uint32_t>(v)), {ptr(), ptr(), ptr()}, {"state", "input", "output"});
     function->addFnAttr(llvm::Attribute::NoInline);
     builder_.CreateRet(call_kernel(v, arguments_of(function)));
     return function;
@@ -125,7 +128,6 @@ class DispatchEmitter {
 
   void foreign(const std::string& what, llvm::ArrayRef<llvm::Type*> types) {
     llvm::Function* function = define("moe_" + what + "_other", types);
-    function->setLinkage(llvm::GlobalValue::ExternalLinkage);
     if (program_.params.front().room.rules_differ == 0) {
       builder_.CreateRet(builder_.getInt32(0));
       return;

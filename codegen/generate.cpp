@@ -19,7 +19,11 @@ Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, c
   }
   Result<std::string> code = emit_machine_code(*unit, artifact == Artifact::assembly);
   if (!code || artifact != Artifact::shared_library) return code;
-  return link_shared(*code, "moe_policy_" + policy.name + ".so");
+  return link_object(policy, *code);
+}
+
+Result<std::string> link_object(const ir::BoundPolicy& policy, const std::string& object) {
+  return link_shared(object, descriptor_symbol(policy) + ".so");
 }
 
 }  // namespace moe::codegen

@@ -48,6 +48,7 @@ Result<std::string> link_shared(std::string_view object, std::string_view soname
   const std::string name(soname);
   const char* arguments[] = {"ld.lld",
                              "-shared",
+                             "--threads=1",  // its own would stay until the process ends
                              "-z",
                              "now",
                              "-z",

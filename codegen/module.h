@@ -33,6 +33,20 @@ PolicyGlobals emit_constants(llvm::Module& module, const Program& program);
 
 llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* value, const char* name);
 
+/// Notes the processor time of its scope in `options.times`, where somebody asked for it.
+class StepTimer {
+ public:
+  StepTimer(const Options& options, std::string_view step);
+  ~StepTimer();
+  StepTimer(const StepTimer&) = delete;
+  StepTimer& operator=(const StepTimer&) = delete;
+
+ private:
+  const Options& options_;
+  const std::string_view step_;
+  double begin_ms_ = 0;
+};
+
 /// The bitcode of runtime/decision/kernels.cpp, embedded in this library.
 std::string_view kernel_bitcode();
 
@@ -43,7 +57,29 @@ std::string descriptor_symbol(const ir::BoundPolicy& policy);
 /// calls the rule's kernel, which is only declared here.
 Result<void> emit_policy(Unit& unit);
 
-/// moe_evaluate(), which the kernels ask for the policy's expressions.
+/// Makes the embedded kernels the unit's module, lazily: no function is read yet.
+Result<void> read_kernels(Unit& unit);
+
+/// Reads the functions that those of the policy call, and removes all others.
+Result<void> materialize_reachable(Unit& unit);
+
+/// Clones the kernel into every dispatch function with the policy's constants known, and its expressions into it.
+/// Nothing but the descriptor is visible from outside afterwards.
+Result<void> specialize(Unit& unit);
+
+/// The passes of the unit's level.
+Result<void> optimize(Unit& unit);
+
+/// Names of functions that the policy's part of a module defines, and the suffix of those that each variant has.
+inline constexpr char kEvaluate[] = "moe_evaluate";
+inline constexpr char kCondition[] = "moe_condition";
+inline constexpr char kDispatch[] = "dispatch";
+inline std::string of_variant(const std::string& name, uint32_t variant) {
+  return name + "_" + std::to_string(variant);
+}
+
+/// moe_evaluate(), which the kernels ask for the policy's expressions: of all variants, and of each where there are
+/// several. moe_condition(), for the rules of `adapt` and the rewards of `choose`.
 void emit_expressions(llvm::Module& module, const Program& program);
 
 /// A target machine for `cpu` ("": the host, with exactly its features).

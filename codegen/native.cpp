@@ -81,4 +81,9 @@ Result<void> check_native(const Program& program) {
                                              "`: the reference interpreter decides it (`moec replay --engine interp`)"};
 }
 
+bool has_static_kernel(const ir::BoundPolicy& policy) {
+  const Program program(policy);
+  return beyond_kernels(program).empty() && !program.has_changes && !decision::has_sites(program.params.front());
+}
+
 }  // namespace moe::codegen

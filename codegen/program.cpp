@@ -192,21 +192,25 @@ Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variant
     share(policy, p);
     p.variant = static_cast<uint32_t>(params.size());
     p.first_site = site;
-    for (SiteExpr& its : sites_of(each, site)) sites.push_back(its);
+    for (SiteExpr& its : sites_of(each, site)) {
+      its.variant = p.variant;
+      sites.push_back(its);
+    }
     site += num_sites(each);
     params.push_back(p);
     arms.push_back(arms_of(each));
   }
-  add_rules(site);
+  add_rules();
   finish();
 }
 
-// The conditions of the rules, then the rewards of the choices.
-void Program::add_rules(uint32_t first_site) {
-  changes.first_rule_site = first_site;
+void Program::add_rules() {
+  const auto add_condition = [&](const ir::Expr& expr) {
+    conditions.push_back({static_cast<uint32_t>(conditions.size()), 0, 0, &expr, false});
+  };
   for (size_t i = 0; i < policy.adapt.size(); ++i) {
     const ir::AdaptRule& from = policy.adapt[i];
-    sites.push_back({first_site++, 0, &from.condition, false});
+    add_condition(from.condition);
     decision::AdaptRule rule{};
     rule.stretch = from.stretch.value;
     rule.cooldown = from.cooldown.value;
@@ -230,7 +234,7 @@ void Program::add_rules(uint32_t first_site) {
   }
   if (policy.source == nullptr) return;
   for (const ir::Choose& from : policy.source->choose) {
-    sites.push_back({first_site++, 0, &from.reward, false});
+    add_condition(from.reward);
     decision::ChooseRule choice{};
     choice.every = from.every.value;
     choice.explore = from.explore.value;
@@ -289,10 +293,12 @@ void Program::share_slots() {
 
 // What all variants share is known once all sites are.
 void Program::finish() {
-  rates = rates_of(sites);
-  remembered = remembered_of(sites);
+  std::vector<SiteExpr> all = sites;
+  all.insert(all.end(), conditions.begin(), conditions.end());
+  rates = rates_of(all);
+  remembered = remembered_of(all);
   decision::Room room{};
-  uint32_t keeps = keeps_of(sites);
+  uint32_t keeps = keeps_of(all);
   if (variants.rules.size() > 1) {
     room = room_of(params);
     const bool differ = differ_in_eviction(variants.rules);

@@ -13,10 +13,11 @@
 namespace moe::codegen {
 
 struct SiteExpr {
-  uint32_t site = 0;  ///< as moe_evaluate() is asked
+  uint32_t site = 0;  ///< as moe_evaluate() or moe_condition() is asked
+  uint32_t variant = 0;
   uint32_t kind = 0;  ///< decision::Site, of a variant's
   const ir::Expr* expr = nullptr;
-  bool of_expert = true;  ///< false: conditions of rules and rewards, of the cache as a whole
+  bool of_expert = true;  ///< false: of the cache as a whole
 };
 
 struct Program {
@@ -26,9 +27,10 @@ struct Program {
 
   const ir::BoundPolicy& policy;
   Variants variants;
-  bool has_changes = false;  ///< false: one variant, and no rules
-  std::vector<SiteExpr> sites;
-  std::vector<uint32_t> rates;  ///< time constants of use_rate that some site reads
+  bool has_changes = false;          ///< false: one variant, and no rules
+  std::vector<SiteExpr> sites;       ///< of all variants
+  std::vector<SiteExpr> conditions;  ///< of the rules, then the rewards of the choices
+  std::vector<uint32_t> rates;       ///< time constants of use_rate that some site reads
   std::vector<decision::Remembered> remembered;
   std::vector<std::vector<decision::Arm>> arms;  ///< by variant
   std::vector<decision::AdaptRule> rules;
@@ -44,7 +46,7 @@ struct Program {
   uint32_t first_variant() const;
 
  private:
-  void add_rules(uint32_t first_site);
+  void add_rules();
   void share_slots();
   void finish();
 };

@@ -105,7 +105,7 @@ Metric counted_as(Variable v) { return find_metric(v)->metric; }
 std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
   std::vector<SiteExpr> sites;
   const auto add = [&](uint32_t kind, const ir::Expr& expr) {
-    if (!expr.empty()) sites.push_back({first + kind, kind, &expr, true});
+    if (!expr.empty()) sites.push_back({first + kind, 0, kind, &expr, true});
   };
   if (rules.eviction == ir::Eviction::least) add(decision::kSiteLeast, rules.eviction.value);
   if (rules.admit == ir::Admit::when) add(decision::kSiteAdmit, rules.admit.condition);
@@ -172,11 +172,13 @@ std::vector<std::string> beyond_sites(const Program& program) {
     const std::string quoted = "`" + std::string(what) + "`";
     if (std::find(parts.begin(), parts.end(), quoted) == parts.end()) parts.push_back(quoted);
   };
-  visit_nodes(program.sites, [&](const SiteExpr&, const ir::ExprNode& node) {
+  const auto look_at = [&](const SiteExpr&, const ir::ExprNode& node) {
     if (node.op == ExprOp::weight_rate) need(ir::to_word(node.op));
     if (node.op == ExprOp::variable && !is_known(node.variable, program)) need(ir::to_word(node.variable));
     if (looks_back(node.op) && !is_counted(node.variable)) need(ir::to_word(node.op));
-  });
+  };
+  visit_nodes(program.sites, look_at);
+  visit_nodes(program.conditions, look_at);
   return parts;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -39,6 +40,16 @@ std::string host_features() {
 
 }  // namespace
 
+const Host& host() {  // does not change: asked once
+  static const Host found{"LLVM " LLVM_VERSION_STRING, llvm::sys::getHostCPUName().str(), host_features()};
+  return found;
+}
+
+void prepare() {
+  initialize_llvm();
+  host();
+}
+
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {
   initialize_llvm();
   const std::string triple = llvm::sys::getProcessTriple();
@@ -46,10 +57,10 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, i
   const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, message);
   if (target == nullptr) return Error{Error::Kind::unsupported, "no code generator for " + triple + ": " + message};
 
-  const bool host = cpu.empty() || cpu == "native" || cpu == "host";
-  const std::string name = host ? llvm::sys::getHostCPUName().str() : std::string(cpu);
-  const std::string features = host ? host_features() : "";
-  if (!host) {
+  const bool for_host = cpu.empty() || cpu == "native" || cpu == "host";
+  const std::string name = for_host ? host().cpu : std::string(cpu);
+  const std::string features = for_host ? host().features : std::string();
+  if (!for_host) {
     std::unique_ptr<llvm::MCSubtargetInfo> known(target->createMCSubtargetInfo(triple, "", ""));
     if (!known || !known->isCPUStringValid(name)) {
       return Error{Error::Kind::invalid,

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "compiler/driver.h"
+#include "compiler/policy_code.h"
 #include "moe/moe.h"
 #include "runtime/policy_owner.h"
 
@@ -24,26 +25,6 @@ moe_status fail(moe_status status, const std::string& text) {
   return status;
 }
 
-moe_status status_of(Error::Kind kind) {
-  switch (kind) {
-    case Error::Kind::io:
-      return MOE_IO;
-    case Error::Kind::format:
-      return MOE_FORMAT;
-    case Error::Kind::invalid:
-      return MOE_INVALID;
-    case Error::Kind::no_memory:
-      return MOE_NO_MEMORY;
-    case Error::Kind::unsupported:
-      return MOE_UNSUPPORTED;
-    case Error::Kind::device:
-      return MOE_DEVICE;
-    case Error::Kind::internal:
-      break;
-  }
-  return MOE_INTERNAL;
-}
-
 /// The caller's options, with what an older caller does not know left at its default.
 Result<moe_compile_options> read_options(const moe_compile_options* given) {
   if (given == nullptr) return Error{Error::Kind::invalid, "`options` is NULL"};
@@ -61,6 +42,7 @@ Result<moe_compile_options> read_options(const moe_compile_options* given) {
   if (!in_range)
     return Error{Error::Kind::invalid,
                  "`options.shape` is not a model: 1..4096 layers, 1..65534 experts, top_k of 1..experts"};
+  if (options.wait > 1) return Error{Error::Kind::invalid, "`options.wait` is neither 0 nor 1"};
   if (options.num_settings != 0 && options.settings == nullptr) {
     return Error{Error::Kind::invalid, "`options.settings` is NULL with a count"};
   }
@@ -84,34 +66,53 @@ Result<compiler::Target> target_of(const moe_compile_options& options) {
   return target;
 }
 
+/// All that the caller gave and that makes a policy what it is, if it reads no other file.
+std::string given_text(std::string_view source, const moe_compile_options& options) {
+  const moe_model_shape& shape = options.shape;
+  std::string text;
+  for (const uint64_t number :
+       {uint64_t{shape.num_layers}, uint64_t{shape.num_experts}, uint64_t{shape.top_k}, shape.expert_bytes,
+        uint64_t{options.capacity_slots}, uint64_t{options.streaming_slots}, options.fast_bytes}) {
+    text += std::to_string(number) + ' ';
+  }
+  const auto add = [&text](std::string_view part) {  // with its length, so that no two rows of parts read alike
+    text += std::to_string(part.size()) + ':';
+    text += part;
+  };
+  add(options.policy_name != nullptr ? options.policy_name : "");
+  for (uint32_t i = 0; i < options.num_settings; ++i) add(options.settings[i]);
+  add(source);
+  return text;
+}
+
 moe_status compile(const char* source, size_t size, const moe_compile_options* given, moe_policy** out_policy,
                    moe_diagnostics** out_diagnostics) {
   if (source == nullptr && size != 0) return fail(MOE_INVALID, "`source` is NULL");
   if (out_policy == nullptr) return fail(MOE_INVALID, "`out_policy` is NULL");
   Result<moe_compile_options> options = read_options(given);
-  if (!options) return fail(status_of(options.error().kind), options.error().message);
+  if (!options) return fail(compiler::status_of(options.error()), options.error().message);
   Result<compiler::Target> target = target_of(*options);
-  if (!target) return fail(status_of(target.error().kind), target.error().message);
+  if (!target) return fail(compiler::status_of(target.error()), target.error().message);
+
+  compiler::KnownCode known(static_cast<int>(options->opt_level));
+  if (known.find_given(given_text(std::string_view(source, size), *options), out_policy)) return MOE_OK;
 
   const char* name = options->file_name != nullptr ? options->file_name : "<memory>";
   auto report = std::make_unique<moe_diagnostics>(
       moe_diagnostics{ir::SourceFile(name, std::string(source != nullptr ? source : "", size)), {}, ""});
-  const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(report->source, *target, report->findings);
+  compiler::Identity identity;
+  std::optional<ir::BoundPolicy> bound =
+      compiler::compile_to_bound(report->source, *target, report->findings, &identity);
   report->text = ir::render_text(report->source, report->findings, /*color=*/false);
   const size_t num_errors = report->findings.num_errors();
+  const bool no_findings = report->findings.empty();
   if (out_diagnostics != nullptr && !report->findings.empty()) *out_diagnostics = report.release();
   if (!bound)
     return fail(MOE_POLICY_ERROR, "the policy has " + std::to_string(num_errors) + " error(s): see the diagnostics");
 
-  codegen::Options code_options;
-  code_options.opt_level = static_cast<int>(options->opt_level);
-  Result<std::unique_ptr<codegen::JitPolicy>> code = codegen::jit(*bound, code_options);
-  if (!code) return fail(status_of(code.error().kind), code.error().message);
-  codegen::JitPolicy* owned = std::move(code).value().release();
-  const moe_status status = moe_policy_from_descriptor_owned(
-      &owned->descriptor(), [](void* user) { delete static_cast<codegen::JitPolicy*>(user); }, owned, out_policy);
-  if (status != MOE_OK) delete owned;
-  return status;
+  const compiler::CodeOptions code{static_cast<int>(options->opt_level), options->wait != 0};
+  if (known.find_policy(identity.text, identity.self_contained && no_findings, out_policy)) return MOE_OK;
+  return compiler::make_policy(std::move(*bound), std::move(known), code, out_policy);
 }
 
 }  // namespace

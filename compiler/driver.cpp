@@ -26,6 +26,16 @@ bool read_profile(const ir::SourceFile& source, const ir::Policy& policy, ir::Bi
   return false;
 }
 
+// The bound policy's printed form leaves out what only the unbound one has, and the other way round.
+std::string identity_of(const ir::Module& module, const ir::BoundPolicy& bound) {
+  const ir::BindOptions& options = bound.options;
+  std::string text = ir::print_json(module) + '\n' + ir::print_json(bound) + '\n';
+  text += std::to_string(options.capacity_slots.value_or(0)) + ' ' + std::to_string(options.fast_bytes) + ' ' +
+          std::to_string(options.streaming_slots) + ' ' + std::to_string(options.seed) + '\n';
+  if (options.profile != nullptr) text += ir::print_profile(*options.profile);
+  return text;
+}
+
 }  // namespace
 
 std::optional<frontend::Setting> parse_setting(std::string_view text) {
@@ -86,7 +96,7 @@ Result<std::shared_ptr<const ir::Profile>> load_profile(const std::string& path)
 }
 
 std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, const Target& target,
-                                                ir::Diagnostics& diagnostics) {
+                                                ir::Diagnostics& diagnostics, Identity* identity) {
   const std::optional<ir::Module> module = compile_to_module(source, target.settings, diagnostics, target.replay);
   if (!module) return std::nullopt;
   const ir::Policy* policy = select_policy(*module, target.policy_name, diagnostics);
@@ -95,6 +105,12 @@ std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, co
   std::optional<ir::BoundPolicy> bound;
   if (options.profile != nullptr || read_profile(source, *policy, options, diagnostics)) {
     bound = ir::bind(*policy, target.shape, options, diagnostics);
+  }
+  if (bound && identity != nullptr) {
+    // An import without policies leaves no trace in the module, but the word that asked for it does in the source.
+    const bool imports =
+        module->policies.size() != module->num_own || source.text().find("import") != std::string::npos;
+    *identity = {identity_of(*module, *bound), !imports && options.profile == nullptr};
   }
   diagnostics.sort();
   return bound;

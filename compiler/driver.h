@@ -24,6 +24,11 @@ struct Target {
   bool replay = false;                      ///< as in frontend::LowerOptions
 };
 
+struct Identity {
+  std::string text;             ///< the checked module with its imports and settings, and all that it is bound to
+  bool self_contained = false;  ///< no file but the source was read: no import, no profile
+};
+
 /// Splits "NAME=VALUE"; nullopt when there is no name or no `=`.
 std::optional<frontend::Setting> parse_setting(std::string_view text);
 
@@ -41,7 +46,10 @@ Result<std::shared_ptr<const ir::Profile>> load_profile(const std::string& path)
 
 /// parse, check, select, bind. nullopt when one of them found an error. A profile that the policy names (`profile` of
 /// prefetch or learn, beside the policy's file) is read unless `target.bind` brings one.
+///   identity  if given: a text that is another one whenever the bound policy is: the checked module with its imports
+///   and
+///             settings, and all that it is bound to
 std::optional<ir::BoundPolicy> compile_to_bound(const ir::SourceFile& source, const Target& target,
-                                                ir::Diagnostics& diagnostics);
+                                                ir::Diagnostics& diagnostics, Identity* identity = nullptr);
 
 }  // namespace moe::compiler

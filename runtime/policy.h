@@ -17,23 +17,37 @@ struct moe_policy {
 
   uint64_t magic = kMagic;
   std::atomic<uint32_t> references{1};
-  moe::decision::Params params{};                ///< checked; pins live as long as this
-  moe::decision::DispatchFn dispatch = nullptr;  ///< nullptr: static_dispatch with `params`
+  moe::decision::Params params{};  ///< checked; pins live as long as this
+  /// nullptr: static_dispatch with `params`. Better code may take its place once, between two dispatches: each reads
+  /// this once. All code of a policy decides alike and keeps the same state, and lives as long as the policy.
+  std::atomic<moe::decision::DispatchFn> dispatch{nullptr};
   std::string name;
-  std::string manifest;                   ///< one JSON object
-  uint64_t expert_bytes = 0;              ///< that it was specialised for; 0: any
-  std::vector<std::string> metrics;       ///< that its monitor names
-  std::vector<uint32_t> pins;             ///< of a policy made here; else the descriptor's owner has them
-  std::vector<uint32_t> preload;          ///< likewise
-  void (*free_fn)(void* user) = nullptr;  ///< ends what the descriptor lives in; may be null
-  void* user = nullptr;
+  std::string manifest;              ///< one JSON object
+  uint64_t expert_bytes = 0;         ///< that it was specialised for; 0: any
+  std::vector<std::string> metrics;  ///< that its monitor names
+  std::vector<uint32_t> pins;        ///< of a policy made here; else the descriptor's owner has them
+  std::vector<uint32_t> preload;     ///< likewise
+  /// What the policy's constants and code live in.
+  struct Owned {
+    void (*free_fn)(void* user) = nullptr;  ///< may be null
+    void* user = nullptr;
+    void free() const {
+      if (free_fn) free_fn(user);
+    }
+  };
+  Owned first;
+  Owned later;                            ///< of the code that took over; written while `expects_code`
+  std::atomic<uint32_t> expects_code{0};  ///< 1: somebody is compiling it
+  moe_status later_status = MOE_OK;       ///< what became of that; valid when nothing is expected
+  std::string later_error;                ///< likewise
 
   moe_policy() = default;
   moe_policy(const moe_policy&) = delete;
   moe_policy& operator=(const moe_policy&) = delete;
   ~moe_policy() {
     magic = 0;
-    if (free_fn) free_fn(user);
+    later.free();
+    first.free();
   }
 };
 
@@ -70,6 +84,11 @@ class PolicyRef {
 /// free_fn(user) when its last reference goes; on failure the caller still owns it.
 /// Errors: invalid, format (the manifest), unsupported (another ABI version).
 Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor, void (*free_fn)(void*), void* user);
+
+/// A policy that runs on the statically compiled kernels. What `params` points to lives in `user`, which is owned as in
+/// policy_from_descriptor. Errors: invalid, format (the manifest), unsupported (it has expressions).
+Result<PolicyRef> policy_from_params(const decision::Params& params, const char* manifest, void (*free_fn)(void*),
+                                     void* user);
 
 /// A policy that runs on the statically compiled kernels. `params.pins` is copied. Errors: invalid.
 Result<PolicyRef> static_policy(const decision::Params& params, const std::string& name);

@@ -16,6 +16,22 @@ extern "C" {
 MOE_API moe_status moe_policy_from_descriptor_owned(const void* descriptor, void (*free_fn)(void* user), void* user,
                                                     moe_policy** out_policy);
 
+/* A policy without expressions, whose decisions libmoe's own kernels make until better code is there.
+ *   params    a decision::Params; it and all it points to live in `user`
+ *   manifest  its JSON; copied */
+MOE_API moe_status moe_policy_from_params_owned(const void* params, const char* manifest, void (*free_fn)(void* user),
+                                                void* user, moe_policy** out_policy);
+
+/* Better code of `policy` will follow: takes a reference that moe_policy_take_code gives back. Once per policy, before
+ * another thread has it. */
+MOE_API void moe_policy_expect_code(moe_policy* policy);
+
+/* The expected code: dispatches that begin from now on run it. Any thread.
+ *   descriptor  of the same policy; NULL where there is none after all, for the reason `status` and `error`
+ *   free_fn     as above; always taken over */
+MOE_API void moe_policy_take_code(moe_policy* policy, const void* descriptor, void (*free_fn)(void* user), void* user,
+                                  moe_status status, const char* error);
+
 /* Sets what moe_last_error() says on this thread. */
 MOE_API void moe_set_last_error(const char* text);
 

@@ -36,8 +36,21 @@ bool has_command(const CLI::App& app, const std::string& name) {
   return false;
 }
 
+/// Subcommands that are programs of their own.
+constexpr const char* kPrograms[] = {"run"};
+
 int unknown_command(const CLI::App& app, const std::string& name) {
-  std::vector<std::string> names = {"run"};
+  std::vector<std::string> names;
+  for (const char* const program : kPrograms) {
+    if (name == program) {
+      std::fprintf(stderr,
+                   "moec: error: `%s` is the program moec-%s, which is neither beside moec nor on the PATH; build the "
+                   "target moec-%s, or install it\n",
+                   program, program, program);
+      return kMachine;
+    }
+    names.emplace_back(program);
+  }
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(command->get_name());
   const std::string_view nearest = moe::ir::nearest_word(name, {names.begin(), names.end()});

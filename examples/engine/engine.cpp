@@ -51,10 +51,18 @@ Engine::Engine(const std::filesystem::path& model_dir, const Config& config, con
                     options.policy.budget_bytes, least, kStreamingSlots, layout.slot_bytes));
   }
   // A policy counts experts as they are stored; slots are padded, so what it may fill is the slots that fit.
-  PolicyOptions policy = options.policy;
-  policy.budget_bytes = policy.budget_bytes / layout.slot_bytes * layout.weight_bytes;
-  policy_ = open_policy(policy, make_shape(config, layout.weight_bytes), findings);
+  policy_options_ = options.policy;
+  policy_options_.budget_bytes = policy_options_.budget_bytes / layout.slot_bytes * layout.weight_bytes;
+  shape_ = make_shape(config, layout.weight_bytes);
+  policy_ = open_policy(policy_options_, shape_, findings);
   check(moe_policy_attach(runtime_.get(), policy_.handle.get()), options.policy.file);
+}
+
+void Engine::reopen_policy(std::string& findings) {
+  OpenPolicy next = open_policy(policy_options_, shape_, findings);
+  check(moe_policy_attach(runtime_.get(), next.handle.get()), policy_options_.file);
+  next.exact = next.exact && policy_.exact;  // the run's output is that of all its policies
+  policy_ = std::move(next);
 }
 
 moe_stats_t Engine::stats() const {

@@ -34,9 +34,16 @@ class Engine {
   bool policy_exact() const { return policy_.exact; }
   moe_stats_t stats() const;
 
+  /// Opens the policy's file again and lets what it says now take over at the next dispatch. Any thread, one at a time;
+  /// not together with the functions above. On an error the policy stays.
+  /// Errors: those of open_policy; data (it needs more slots than the first one).
+  void reopen_policy(std::string& findings);
+
  private:
   Runtime runtime_;  // before what borrows it
   std::unique_ptr<Model> model_;
+  PolicyOptions policy_options_;  // with the budget in bytes of experts
+  moe_model_shape shape_{};
   OpenPolicy policy_;
 };
 

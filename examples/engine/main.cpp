@@ -5,12 +5,14 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <optional>
 
 #include "examples/engine/engine.h"
 #include "examples/engine/error.h"
 #include "examples/engine/options.h"
 #include "examples/engine/report.h"
 #include "examples/engine/tokenizer.h"
+#include "examples/engine/watch.h"
 
 namespace engine {
 namespace {
@@ -68,17 +70,37 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   if (!file) throw machine_error(path.string() + ": cannot be written");
 }
 
+/// The file of the policy has changed: it takes over, or says why not.
+void reopen(Engine& engine, const std::string& file) {
+  std::string findings;
+  try {
+    engine.reopen_policy(findings);
+    std::fputs(findings.c_str(), stderr);
+    fmt::print(stderr, "moec-run: {}: policy `{}` takes over\n", file, engine.policy_name());
+  } catch (const std::exception& error) {
+    std::fputs(findings.c_str(), stderr);
+    fmt::print(stderr, "moec-run: {}; policy `{}` stays\n", error.what(), engine.policy_name());
+  }
+}
+
 Report run(const Options& options) {
   const Config config = read_config(options.model_dir);
   const Tokenizer tokenizer = Tokenizer::from_file(options.model_dir / "tokenizer.json");
   Engine engine = open_engine(options, config, options.engine);
 
+  std::optional<FileWatch> watch;
+  if (options.watch) {
+    const std::string& file = options.engine.policy.file;
+    watch.emplace(file, [&engine, &file] { reopen(engine, file); });
+    fmt::print(stderr, "moec-run: watching {}\n", file);
+  }
   Report report;
   report.prompt_ids = options.prompt ? tokenizer.encode(*options.prompt) : options.prompt_ids;
   LogitsRecord record;
   report.generation = generate(engine.model(), report.prompt_ids, options.generate, [&](std::span<const float> logits) {
     if (options.check) record.add(logits);
   });
+  watch.reset();
   report.text = tokenizer.decode(report.generation.token_ids);
   report.policy = engine.policy_name();
   report.backend = "host";

@@ -78,16 +78,18 @@ void check_range(const char* option, double value, double min, double max) {
 
 // The words as they were typed; what needs more than a range check is taken apart afterwards.
 struct Words {
-  std::string model_dir, prompt, prompt_ids, backend = "host", link, budget, format = "text", stats;
+  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, budget, format = "text", stats;
   bool no_hints = false;
 };
 
 void declare(CLI::App& app, Words& words, Options& options) {
   constexpr size_t kMaxTokens = 1 << 24;
   app.add_option("MODEL_DIR", words.model_dir, "a model in the Hugging Face layout")->required();
-  app.add_option("--policy", options.engine.policy.file,
-                 "a .moe text (- is stdin), a compiled .so, or `none`: everything resident")
-      ->required();
+  CLI::Option* policy = app.add_option("--policy", options.engine.policy.file,
+                                       "a .moe text (- is stdin), a compiled .so, or `none`: everything resident");
+  app.add_option("--watch", words.watch, "as --policy, of a .moe text; when the file changes, what it says takes over")
+      ->excludes(policy)
+      ->type_name("FILE");
   app.add_option("--policy-name", options.engine.policy.name, "which of the file's policies");
   app.add_option("--set", options.engine.policy.settings, "NAME=VALUE for a param of the policy")
       ->expected(1)
@@ -145,6 +147,13 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   check_backend(words.backend);
   check_range("--temperature", options.generate.sampler.temperature, 0, 100);
   check_range("--top-p", options.generate.sampler.top_p, 1e-9, 1);
+  if (app.count("--watch") > 0) {
+    if (!words.watch.ends_with(".moe")) throw usage_error("--watch: `" + words.watch + "` is not a .moe text");
+    options.engine.policy.file = words.watch;
+    options.watch = true;
+  } else if (app.count("--policy") == 0) {
+    throw usage_error("give a --policy, or a file to --watch; see moec-run --help");
+  }
   options.model_dir = words.model_dir;
   options.json = words.format == "json";
   options.stats_file = words.stats;

@@ -40,6 +40,43 @@ moe_status moe_policy_from_descriptor_owned(const void* descriptor, void (*free_
   });
 }
 
+moe_status moe_policy_from_params_owned(const void* params, const char* manifest, void (*free_fn)(void* user),
+                                        void* user, moe_policy** out_policy) {
+  return guarded([&] {
+    if (!params || !manifest || !out_policy) return fail(MOE_INVALID, "an argument is NULL");
+    const auto& given = *static_cast<const moe::decision::Params*>(params);
+    return hand_out(moe::policy_from_params(given, manifest, free_fn, user), out_policy);
+  });
+}
+
+void moe_policy_expect_code(moe_policy* policy) {
+  moe::PolicyRef::share(policy).release();
+  policy->expects_code.store(1, std::memory_order_relaxed);
+}
+
+void moe_policy_take_code(moe_policy* policy, const void* descriptor, void (*free_fn)(void* user), void* user,
+                          moe_status status, const char* error) {
+  const moe::PolicyRef given_back(policy);
+  policy->later = {free_fn, user};
+  policy->later_status = status;
+  policy->later_error = error != nullptr ? error : "";
+  if (descriptor != nullptr) {
+    const auto* code = static_cast<const moe::decision::Descriptor*>(descriptor);
+    policy->dispatch.store(code->dispatch, std::memory_order_release);
+  }
+  policy->expects_code.store(0, std::memory_order_release);
+  policy->expects_code.notify_all();
+}
+
+moe_status moe_policy_wait(moe_policy* policy) {
+  return guarded([&] {
+    if (const moe_status status = moe::abi::check_policy(policy)) return status;
+    policy->expects_code.wait(1, std::memory_order_acquire);
+    if (policy->later_status != MOE_OK) return fail(policy->later_status, "%s", policy->later_error.c_str());
+    return MOE_OK;
+  });
+}
+
 moe_status moe_policy_resident(const moe_model_shape* shape, moe_policy** out_policy) {
   return guarded([&] {
     if (!out_policy) return fail(MOE_INVALID, "`out_policy` is NULL");

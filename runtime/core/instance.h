@@ -52,8 +52,9 @@ class Instance {
             dropped_.data()};
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
-    return policy_->dispatch ? policy_->dispatch(state(), &input, &output)
-                             : decision::static_dispatch(params(), state(), &input, &output);
+    const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
+    return code != nullptr ? code(state(), &input, &output)
+                           : decision::static_dispatch(params(), state(), &input, &output);
   }
   bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
 

@@ -118,7 +118,7 @@ struct RuleAction {
   const char* name;  ///< signal: which; else null
 };
 enum class StretchUnit : uint32_t { accesses = 0, dispatches = 1, tokens = 2 };
-/// A rule of `adapt`. Its condition is the site Changes::first_rule_site + its place.
+/// A rule of `adapt`. Its condition is asked by its place.
 struct AdaptRule {
   uint64_t stretch;
   uint64_t cooldown;  ///< dispatches
@@ -129,7 +129,7 @@ struct AdaptRule {
   uint32_t num_actions;
   uint32_t reserved;
 };
-/// `choose`: arms are alternatives. The reward is the site that follows those of the rules.
+/// `choose`: arms are alternatives. The rewards are asked as conditions after those of the rules.
 struct ChooseRule {
   uint64_t every;  ///< dispatches
   double explore;
@@ -164,8 +164,6 @@ struct Changes {
   uint32_t num_choices;
   uint32_t num_actions;
   uint32_t num_arms;
-  uint32_t first_rule_site;
-  uint32_t reserved;
   uint64_t seed;           ///< of choose
   const Params* variants;  ///< [num_variants]
   const uint16_t* selector;

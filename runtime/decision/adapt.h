@@ -49,7 +49,7 @@ inline void adapt(Context<Rule>& ctx, const Changes& changes, Output& out) {
   for (uint32_t j = 0; j < changes.num_rules; ++j) {
     const AdaptRule& rule = changes.rules[j];
     RuleState& state = ctx.s.rule_states()[j];
-    if (moe_evaluate(&ctx.frame, changes.first_rule_site + j, 0, kNone, kNone) != 0) {
+    if (moe_condition(&ctx.frame, j) != 0) {
       state.failed = 0;
       const bool complete = stretch_done(ctx, out, rule, state.held);
       const bool rested = state.ever == 0 || header.dispatches - state.last_fired > rule.cooldown;
@@ -102,8 +102,7 @@ inline void choose(Context<Rule>& ctx, const Changes& changes) {
     ++state.since;
     if (state.arm != kNone) {
       if (state.since < rule.every) continue;
-      const uint32_t site = changes.first_rule_site + changes.num_rules + c;
-      const double reward = moe_evaluate(&ctx.frame, site, 0, kNone, kNone);
+      const double reward = moe_condition(&ctx.frame, changes.num_rules + c);
       ArmState& arm = arms[state.arm];
       ++arm.plays;
       arm.mean += ((reward != reward ? 0.0 : reward) - arm.mean) / static_cast<double>(arm.plays);

@@ -25,8 +25,7 @@ enum Site : uint32_t {
   kSiteLoadTime = 10,
   kFirstArm = 11,
 };
-// Of a variant's expressions; Params::first_site is added. The conditions of `adapt` stand at Changes::first_rule_site,
-// and the rewards of `choose` follow them.
+// Of a variant's expressions; Params::first_site is added.
 
 /// A dispatch in progress, as expressions see it.
 struct Frame {
@@ -39,10 +38,25 @@ struct Frame {
 };
 
 #ifdef MOE_KERNEL_BITCODE
-/// `place`: of a resident; kNone: the expert is not resident. `victim`: a key, or kNone.
-extern "C" double moe_evaluate(const Frame* frame, uint32_t site, uint32_t key, uint32_t place, uint32_t victim);
+/// The policy's part. It only reads.
+extern "C" __attribute__((pure)) double moe_policy_evaluate(const Frame* frame, uint32_t site, uint32_t key,
+                                                            uint32_t place, uint32_t victim);
+/// `place`: of a resident; kNone: the expert is not resident. `victim`: a key, or kNone. What the policy reads is a
+/// copy: a context whose address went to a function that is not known yet would have to live in memory, and the
+/// constants it was made with could not be followed through it.
+MOE_INLINE double moe_evaluate(const Frame* frame, uint32_t site, uint32_t key, uint32_t place, uint32_t victim) {
+  const Frame copy = *frame;
+  return moe_policy_evaluate(&copy, site, key, place, victim);
+}
+/// The condition of a rule of `adapt`, or the reward of a `choose`: those of the rules first. The policy's part, too.
+extern "C" __attribute__((pure)) double moe_policy_condition(const Frame* frame, uint32_t which);
+MOE_INLINE double moe_condition(const Frame* frame, uint32_t which) {
+  const Frame copy = *frame;
+  return moe_policy_condition(&copy, which);
+}
 #else
 inline double moe_evaluate(const Frame*, uint32_t, uint32_t, uint32_t, uint32_t) { return 0; }
+inline double moe_condition(const Frame*, uint32_t) { return 0; }
 #endif
 
 /// When a load queued now would be there, and how long the host takes for `tokens`; NaN without a cost model, so that

@@ -33,12 +33,22 @@ MOE_INLINE const Params* other_rules(const Context<Rule>& ctx, uint32_t i) {
   return &changes->variants[ctx.s.instance(i).variant];
 }
 
+/// Does something to an instance under other rules. They get a copy of the progress, for the reason that moe_evaluate
+/// gives.
+template <class Rule, class Call>
+MOE_INLINE bool as_other(Context<Rule>& ctx, Call call) {
+  Progress copy = ctx;
+  const bool done = call(&copy) != 0;
+  ctx.num_evicted = copy.num_evicted;
+  return done;
+}
+
 /// Ends the residency of what is in `place`, of any instance, as no victim.
 template <class Rule>
 MOE_INLINE void evict_anywhere(Context<Rule>& ctx, uint32_t place) {
   const Params* const theirs = other_rules(ctx, ctx.s.instance_of_place(place));
   if (theirs == nullptr) return ctx.evict(place);
-  moe_evict_other(&ctx, theirs, place);
+  as_other(ctx, [&](Progress* progress) { return moe_evict_other(progress, theirs, place); });
 }
 
 }  // namespace moe::decision

@@ -12,22 +12,22 @@ namespace moe::decision {
     return dispatch<Rule>(*params, state, *input, *output);                                                           \
   }                                                                                                                   \
   extern "C" uint32_t moe_evict_##name(Progress* progress, const Params* theirs, uint32_t place) {                    \
-    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return ctx.evict(place), true; });                       \
+    return under<Rule>(progress, theirs, [&](auto& ctx) { return ctx.evict(place), true; });                          \
   }                                                                                                                   \
   extern "C" uint32_t moe_relieve_##name(Progress* progress, const Params* theirs, uint32_t i, uint32_t spare) {      \
-    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return relieve_instance(ctx, i, spare != 0); });         \
+    return under<Rule>(progress, theirs, [&](auto& ctx) { return relieve_instance(ctx, i, spare != 0); });            \
   }                                                                                                                   \
   extern "C" uint32_t moe_prefetch_##name(Progress* progress, const Params* theirs, uint32_t i, const Candidate* c) { \
-    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return take_in(ctx, i, *c); });                          \
+    return under<Rule>(progress, theirs, [&](auto& ctx) { return take_in(ctx, i, *c); });                             \
   }                                                                                                                   \
   extern "C" uint32_t moe_resize_##name(Progress* progress, const Params* theirs, uint32_t i) {                       \
-    return as_other<Rule>(progress, theirs, [&](auto& ctx) { return resize(ctx, i), true; });                         \
+    return under<Rule>(progress, theirs, [&](auto& ctx) { return resize(ctx, i), true; });                            \
   }
 
 namespace {
 
 template <class Rule, class Use>
-MOE_INLINE uint32_t as_other(Progress* progress, const Params* theirs, Use use) {
+MOE_INLINE uint32_t under(Progress* progress, const Params* theirs, Use use) {
   Context<Rule> ctx(*theirs, *progress);
   const bool done = use(ctx);
   progress->num_evicted = ctx.num_evicted;

@@ -127,7 +127,7 @@ inline void rebalance(Context<Rule>& ctx, const PerLayer& limits, Allocation all
     if (theirs == nullptr) {
       resize(ctx, i);
     } else {
-      moe_resize_other(&ctx, theirs, i);
+      as_other(ctx, [&](Progress* progress) { return moe_resize_other(progress, theirs, i); });
     }
   }
 }

@@ -226,7 +226,8 @@ inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out)
     const Candidate c = list[j];
     const uint32_t i = ctx.s.instance_of_layer(c.key / ctx.p.num_experts);
     const Params* const theirs = other_rules(ctx, i);
-    if (theirs == nullptr ? take_in(ctx, i, c) : moe_prefetch_other(&ctx, theirs, i, &c) != 0) {
+    const auto other = [&](Progress* progress) { return moe_prefetch_other(progress, theirs, i, &c); };
+    if (theirs == nullptr ? take_in(ctx, i, c) : as_other(ctx, other)) {
       out.prefetched[n++] = c.key;
     }
   }

@@ -23,8 +23,8 @@ inline bool relieve(Context<Rule>& ctx, bool spare_selected) {
   for (uint32_t step = 0; step < instances; ++step) {
     const uint32_t i = (ctx.instance + step) % instances;
     const Params* const theirs = other_rules(ctx, i);
-    const bool relieved = theirs == nullptr ? relieve_instance(ctx, i, spare_selected)
-                                            : moe_relieve_other(&ctx, theirs, i, spare_selected) != 0;
+    const auto other = [&](Progress* progress) { return moe_relieve_other(progress, theirs, i, spare_selected); };
+    const bool relieved = theirs == nullptr ? relieve_instance(ctx, i, spare_selected) : as_other(ctx, other);
     if (relieved) return true;
   }
   return false;

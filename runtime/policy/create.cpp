@@ -30,6 +30,13 @@ Result<void> check_descriptor(const decision::Descriptor* descriptor) {
   return check_params(*descriptor->params);
 }
 
+void describe(moe_policy& policy, Manifest&& manifest, const char* text) {
+  policy.name = std::move(manifest.name);
+  policy.manifest = text;
+  policy.expert_bytes = manifest.expert_bytes;
+  policy.metrics = std::move(manifest.metrics);
+}
+
 }  // namespace
 
 Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor, void (*free_fn)(void*), void* user) {
@@ -38,13 +45,22 @@ Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor,
   if (!manifest) return manifest.error();
   auto policy = std::make_unique<moe_policy>();
   policy->params = *descriptor->params;
-  policy->dispatch = descriptor->dispatch;
-  policy->name = std::move(manifest->name);
-  policy->manifest = descriptor->manifest;
-  policy->expert_bytes = manifest->expert_bytes;
-  policy->metrics = std::move(manifest->metrics);
-  policy->free_fn = free_fn;  // last: whatever failed before must not free what the caller still owns
-  policy->user = user;
+  policy->dispatch.store(descriptor->dispatch, std::memory_order_relaxed);
+  describe(*policy, std::move(*manifest), descriptor->manifest);
+  policy->first = {free_fn, user};  // last: whatever failed before must not free what the caller still owns
+  return PolicyRef(policy.release());
+}
+
+Result<PolicyRef> policy_from_params(const decision::Params& params, const char* manifest_text, void (*free_fn)(void*),
+                                     void* user) {
+  if (Result<void> good = check_params(params); !good) return good.error();
+  if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
+  Result<Manifest> manifest = parse_manifest(manifest_text, "the policy's manifest");
+  if (!manifest) return manifest.error();
+  auto policy = std::make_unique<moe_policy>();
+  policy->params = params;
+  describe(*policy, std::move(*manifest), manifest_text);
+  policy->first = {free_fn, user};
   return PolicyRef(policy.release());
 }
 

@@ -5,8 +5,11 @@
 #include <fmt/core.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <thread>
 
 #include "tests/engine/support.h"
 #include "tests/engine/tiny_model.h"
@@ -218,6 +221,57 @@ TEST_CASE("a policy that moec compiled") {
   check_failure(other.path().string() + " --policy " + policy + " --prompt hello", 1, "lru.so");
 }
 #endif
+
+#ifdef ENGINE_HAS_COMPILER
+TEST_CASE("--watch: an edit takes over, a broken one is reported and changes nothing") {
+  const TemporaryFolder folder;
+  const auto at = [&](const char* name) { return (folder.path() / name).string(); };
+  const auto write = [&](const std::string& text) {  // as editors do
+    engine_test::write_text(at("new"), text);
+    std::filesystem::rename(at("new"), at("p.moe"));
+  };
+  const auto wait_for = [&](const std::string& words) {
+    for (int i = 0; i < 600; ++i) {
+      if (engine_test::read_text(at("err")).find(words) != std::string::npos) return true;
+      if (std::filesystem::exists(at("code"))) return false;  // the run is over
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  };
+  write("policy first { cache { capacity = 25%  eviction = lru } }");
+  engine_test::write_text(at("err"), "");
+  // A link so slow that the run takes some seconds.
+  const std::string command = fmt::format(
+      "('{}' {} --watch '{}' --prompt 'It was a truth' --tokens 60 --link 3MB/s --check --format json >'{}' "
+      "2>'{}'; echo $? >'{}') &",
+      program, kQwen.string(), at("p.moe"), at("out"), at("err"), at("code"));
+  REQUIRE(std::system(command.c_str()) == 0);
+  REQUIRE(wait_for("watching"));
+  write("policy broken { cache { capacity = 25%  eviction = lur } }");
+  CHECK(wait_for("policy `first` stays"));
+  write("policy second { cache { capacity = 25%  eviction = lfu } }");
+  CHECK(wait_for("policy `second` takes over"));
+  write("policy large { cache { capacity = 100% } }");
+  CHECK(wait_for("policy `second` stays"));
+  for (int i = 0; i < 1200 && !std::filesystem::exists(at("code")); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  const std::string err = engine_test::read_text(at("err"));
+  CAPTURE(err);
+  CHECK(engine_test::read_text(at("code")) == "0\n");
+  CHECK(err.find("did you mean `lru`") != std::string::npos);
+  const json result = json::parse(engine_test::read_text(at("out")));
+  CHECK(result.at("policy") == "second");
+  CHECK(result.at("token_ids").size() == 60);
+  CHECK(result.at("exact") == true);  // the resident run's bits, through the swap
+}
+#endif
+
+TEST_CASE("--watch and --policy") {
+  check_failure(kQwen.string() + " --prompt hello", 2, "give a --policy");
+  check_failure(kQwen.string() + " --watch p.so --prompt hello", 2, "is not a .moe text");
+  check_failure(kQwen.string() + " --watch p.moe --policy none --prompt hello", 2, "excludes");
+}
 
 int main(int argc, char** argv) {
   if (argc < 2) {

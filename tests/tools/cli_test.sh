@@ -45,6 +45,9 @@ expect 0 'validate' "$moec" --help
 expect 0 '^moec [0-9]+\.[0-9]+\.[0-9]+$' "$moec" --version
 expect 2 'no subcommand `nosuch`' "$moec" nosuch
 expect 2 'did you mean `replay`' "$moec" repaly
+expect 2 'did you mean `run`' "$moec" runn
+mkdir alone && ln "$moec" alone/moec 2> /dev/null || cp "$moec" alone/moec
+expect 3 '`run` is the program moec-run, which is neither' env PATH=/usr/bin:/bin alone/moec run
 expect 2 'FILE' "$moec" validate
 expect 2 'format' "$moec" validate good.moe --format xml
 

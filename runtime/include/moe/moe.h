@@ -204,6 +204,8 @@ typedef struct moe_compile_options {
   const char* const* settings; /* "name=value" for the policy's params */
   uint32_t num_settings;
   uint32_t reserved;
+  uint32_t wait; /* 1: return with code of opt_level; 0: with what runs soonest, see moe_policy_compile */
+  uint32_t reserved2;
 } moe_compile_options;
 
 /* One finding about a policy's text. Strings live as long as the moe_diagnostics they came from. */
@@ -223,7 +225,20 @@ typedef struct moe_diagnostic {
  *   out_policy        destroy with moe_policy_destroy
  *   out_diagnostics   may be NULL; else always written (NULL when there are no findings), also on MOE_POLICY_ERROR:
  *                     the one output of this header that is written on failure
- * Errors: POLICY_ERROR, INVALID, INTERNAL. Any thread; takes milliseconds. */
+ *
+ * Returns as soon as something can run: libmoe's own kernels where the policy has no expressions, else code that was
+ * compiled quickly. A thread of libmoec compiles at opt_level meanwhile; the dispatch that begins after it is done runs
+ * the new code. Decisions and state are the same with either, so nothing is to be done about it. The policy may be
+ * attached, swapped and destroyed at any time; a process that ends waits for the compilation in progress, not for
+ * others. moe_policy_wait waits for it; `wait` = 1, or opt_level 0, compiles in the call.
+ *
+ * Code is kept on disk and found again by later processes, which then start without compiling: in $MOE_CACHE_DIR, or
+ * $XDG_CACHE_HOME/moe, or ~/.cache/moe; MOE_CACHE_DIR="" turns that off. The folder must belong to the user and to
+ * nobody else (mode 0700, no symbolic link); otherwise it is not used, and moe_last_error() says so after a call that
+ * returned MOE_OK. What is found there runs only if it was made from the same policy, shape and settings by the same
+ * build for this processor, and is undamaged. At most 64 MiB are kept, what was not used longest goes first.
+ *
+ * Errors: POLICY_ERROR, INVALID, INTERNAL, UNSUPPORTED (no native code is made for some part of it). Any thread. */
 MOE_API moe_status moe_policy_compile(const char* source, size_t size, const moe_compile_options* options,
                                       moe_policy** out_policy, moe_diagnostics** out_diagnostics);
 
@@ -244,6 +259,11 @@ MOE_API moe_status moe_policy_from_descriptor(const void* descriptor, moe_policy
 
 /* The policy that keeps every expert of `shape` resident: the baseline, and what an engine with enough memory wants. */
 MOE_API moe_status moe_policy_resident(const moe_model_shape* shape, moe_policy** out_policy);
+
+/* Waits until no better code of the policy is being made: at once unless moe_policy_compile made it and still works on
+ * it. Errors: INVALID, and what that compilation ended with; the policy runs then on the code that it has. Any thread,
+ * but not moe_dispatch's if a pause matters. */
+MOE_API moe_status moe_policy_wait(moe_policy* policy);
 
 /* The policy's manifest: one JSON object with name, num_layers, num_experts, top_k, capacity, eviction, ... and
  * exactness: "exact", "exact_on_host" (some misses are computed on the host) or "approximate". Lives as long as

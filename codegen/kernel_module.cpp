@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels' bitcode: read lazily, so that a policy pays for the functions it calls and for no other.
+#include <llvm/Bitcode/BitcodeReader.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/InstrTypes.h>
+
+#include "codegen/module.h"
+
+namespace moe::codegen {
+namespace {
+
+Error llvm_error(llvm::Error error, const char* doing) {
+  return {Error::Kind::internal, std::string(doing) + ": " + llvm::toString(std::move(error))};
+}
+
+/// The bitcode was compiled for the oldest x86-64; the target machine decides now.
+void forget_target(llvm::Function& function) {
+  for (const char* attribute : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
+    function.removeFnAttr(attribute);
+  }
+}
+
+}  // namespace
+
+Result<void> read_kernels(Unit& unit) {
+  const std::string_view bitcode = kernel_bitcode();
+  auto kernels =
+      llvm::getLazyBitcodeModule(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "kernels"), *unit.context);
+  if (!kernels) return llvm_error(kernels.takeError(), "cannot read the embedded kernels");
+  unit.module = std::move(*kernels);
+  unit.module->setModuleIdentifier(unit.policy.name);
+  unit.module->setSourceFileName(unit.policy.name);
+  return {};
+}
+
+Result<void> materialize_reachable(Unit& unit) {
+  std::vector<llvm::Function*> pending;
+  for (llvm::Function& function : *unit.module) {
+    if (!function.isDeclaration() && !function.isMaterializable()) pending.push_back(&function);
+  }
+  while (!pending.empty()) {
+    llvm::Function& caller = *pending.back();
+    pending.pop_back();
+    for (llvm::Instruction& instruction : llvm::instructions(caller)) {
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
+      llvm::Function* callee = call != nullptr ? call->getCalledFunction() : nullptr;
+      if (callee == nullptr || !callee->isMaterializable()) continue;
+      if (llvm::Error error = callee->materialize()) return llvm_error(std::move(error), "cannot read a kernel");
+      forget_target(*callee);
+      pending.push_back(callee);
+    }
+  }
+  // What is left was never read: as declarations that nobody calls they can go.
+  for (llvm::Function& function : llvm::make_early_inc_range(*unit.module)) {
+    if (!function.isMaterializable()) continue;
+    function.deleteBody();
+    if (function.use_empty()) function.eraseFromParent();
+  }
+  if (llvm::Error error = unit.module->materializeAll()) return llvm_error(std::move(error), "cannot read the kernels");
+  return {};
+}
+
+}  // namespace moe::codegen

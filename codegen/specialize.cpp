@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy's constants meet the kernel before any pass runs: the kernel is cloned into the policy's dispatch function
+// with its parameters known, and the cloner folds what depends on them and leaves out the branches that are never
+// taken. Nine tenths of a kernel are gone when the optimiser sees it. The bitcode helps: in it everything is inlined
+// into the kernel, so that every read of a parameter is in reach of the constant.
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/Transforms/Utils/Cloning.h>
+#include <llvm/Transforms/Utils/LoopUtils.h>
+
+#include <map>
+
+#include "codegen/module.h"
+
+namespace moe::codegen {
+namespace {
+
+llvm::Function* callee_of(const llvm::CallBase& call) {
+  llvm::Function* callee = call.getCalledFunction();
+  return callee != nullptr && !callee->isDeclaration() ? callee : nullptr;
+}
+
+bool begins_with(const llvm::Function& function, llvm::StringRef prefix) {
+  return function.getName().starts_with(prefix);
+}
+
+/// Reads of the expressions' leaves, which the frame is passed to.
+bool is_value(const llvm::Function& function) {
+  return begins_with(function, "moe_value_") || begins_with(function, "moe_victim_") ||
+         begins_with(function, "moe_metric") || begins_with(function, "moe_look_back_");
+}
+bool is_math(const llvm::Function& function) { return begins_with(function, "moe_math_"); }
+
+/// Inlines into one dispatch function.
+class Specializer {
+ public:
+  explicit Specializer(llvm::Function& dispatch) : dispatch_(dispatch) {}
+
+  /// False: LLVM refused.
+  bool run() {
+    for (llvm::CallBase* call : calls([](const llvm::Function& f) { return begins_with(f, "moe_kernel_"); })) {
+      params_ = call->getArgOperand(0);
+      if (!inline_call(*call)) return false;
+    }
+    ask_own_expressions();
+    if (!inline_all([](const llvm::Function& f) { return f.getName().starts_with(kEvaluate); })) return false;
+    if (!inline_all([](const llvm::Function& f) { return f.getName() == kCondition; })) return false;
+    for (llvm::CallBase* call : calls(is_value)) {
+      call->setCalledFunction(with_params(*callee_of(*call)));
+      if (!inline_call(*call)) return false;
+    }
+    const bool done = inline_all(is_small) && inline_vectorized_math();
+    for (const auto& [from, clone] : clones_) clone->eraseFromParent();
+    return done;
+  }
+
+ private:
+  template <class Wanted>
+  std::vector<llvm::CallBase*> calls(Wanted wanted) {
+    std::vector<llvm::CallBase*> found;
+    for (llvm::Instruction& instruction : llvm::instructions(dispatch_)) {
+      auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
+      const llvm::Function* callee = call != nullptr ? callee_of(*call) : nullptr;
+      if (callee != nullptr && wanted(*callee)) found.push_back(call);
+    }
+    return found;
+  }
+
+  template <class Wanted>
+  bool inline_all(Wanted wanted) {
+    for (llvm::CallBase* call : calls(wanted)) {
+      if (!inline_call(*call)) return false;
+    }
+    return true;
+  }
+
+  /// Of several variants, the dispatch of one asks only its own.
+  void ask_own_expressions() {
+    const llvm::StringRef variant = dispatch_.getName().drop_front(llvm::StringRef(kDispatch).size());
+    llvm::Function* own = dispatch_.getParent()->getFunction((kEvaluate + variant).str());
+    for (llvm::CallBase* call : calls([](const llvm::Function& f) { return f.getName() == kEvaluate; })) {
+      call->setCalledFunction(own);
+    }
+  }
+
+  static bool inline_call(llvm::CallBase& call) {
+    llvm::InlineFunctionInfo info;
+    return llvm::InlineFunction(call, info).isSuccess();
+  }
+
+  /// min, sqrt and their like: no more code than their call.
+  static bool is_small(const llvm::Function& function) {
+    return is_math(function) && function.getInstructionCount() <= 4;
+  }
+
+  /// A copy of `function` that reads the policy's constants where it would read them through its frame, whose first
+  /// field points to them.
+  llvm::Function* with_params(llvm::Function& function) {
+    llvm::Function*& clone = clones_[&function];
+    if (clone != nullptr) return clone;
+    llvm::ValueToValueMapTy values;
+    clone = llvm::CloneFunction(&function, values);
+    for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(*clone))) {
+      auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction);
+      if (load == nullptr || load->getPointerOperand() != clone->getArg(0) || !load->getType()->isPointerTy()) continue;
+      load->replaceAllUsesWith(params_);
+      load->eraseFromParent();
+    }
+    return clone;
+  }
+
+  /// exp and log are calls, but in the loops over candidates, which a call would keep from being vectorised.
+  bool inline_vectorized_math() {
+    std::vector<llvm::CallBase*> in_loops;
+    const std::vector<llvm::CallBase*> all = calls(is_math);
+    if (all.empty()) return true;
+    llvm::DominatorTree tree(dispatch_);
+    const llvm::LoopInfo loops(tree);
+    for (llvm::CallBase* call : all) {
+      const llvm::Loop* loop = loops.getLoopFor(call->getParent());
+      if (loop != nullptr && llvm::getBooleanLoopAttribute(loop, "llvm.loop.vectorize.enable"))
+        in_loops.push_back(call);
+    }
+    for (llvm::CallBase* call : in_loops) {
+      if (!inline_call(*call)) return false;
+    }
+    return true;
+  }
+
+  llvm::Function& dispatch_;
+  llvm::Value* params_ = nullptr;
+  std::map<llvm::Function*, llvm::Function*> clones_;
+};
+
+void erase_unused(llvm::Module& module) {
+  bool erased = true;
+  while (erased) {
+    erased = false;
+    for (llvm::Function& function : llvm::make_early_inc_range(module)) {
+      if (!function.use_empty() || !(function.isDeclaration() || function.hasLocalLinkage())) continue;
+      function.eraseFromParent();
+      erased = true;
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> specialize(Unit& unit) {
+  if (Result<void> read = materialize_reachable(unit); !read) return read;
+  llvm::Module& module = *unit.module;
+  std::vector<llvm::Function*> dispatches;
+  for (llvm::Function& function : module) {
+    for (const llvm::Use& use : function.uses()) {
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(use.getUser());
+      if (call != nullptr && begins_with(function, "moe_kernel_")) {
+        dispatches.push_back(const_cast<llvm::Function*>(call->getFunction()));
+      }
+    }
+  }
+  for (llvm::Function* dispatch : dispatches) {
+    if (!Specializer(*dispatch).run()) {
+      return Error{Error::Kind::internal, "cannot inline the decision kernel into the policy's dispatch"};
+    }
+  }
+  for (llvm::Function& function : module) {
+    if (!function.isDeclaration()) function.setLinkage(llvm::GlobalValue::InternalLinkage);
+  }
+  erase_unused(module);
+  return {};
+}
+
+}  // namespace moe::codegen

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compiler/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <system_error>
+
+namespace moe::compiler {
+namespace {
+
+/// The engine's signals are the engine's threads' business: a thread starts with its maker's mask.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+int Worker::current_process() { return getpid(); }
+
+// Made at its first use, so after everything that jobs use was made at start-up: it ends before that does.
+Worker& Worker::instance() {
+  static Worker worker;
+  return worker;
+}
+
+bool Worker::submit(Job job) {
+  if (process_ != current_process()) return false;
+  const std::lock_guard<std::mutex> guard(lock_);
+  if (ending_) return false;
+  jobs_.push_back(std::move(job));
+  if (working_) return true;
+  try {
+    if (thread_.joinable()) thread_.join();  // it has left its loop
+    const SignalsBlocked blocked;
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error&) {
+    jobs_.pop_back();
+    return false;
+  }
+  working_ = true;
+  return true;
+}
+
+void Worker::work() {
+  std::unique_lock<std::mutex> guard(lock_);
+  while (!jobs_.empty() && !ending_) {
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    guard.unlock();
+    job.run();
+    job = {};  // what it holds ends outside the lock
+    guard.lock();
+  }
+  working_ = false;
+}
+
+Worker::~Worker() {
+  if (process_ != current_process()) {
+    if (thread_.joinable()) thread_.detach();  // the parent's
+    return;
+  }
+  {
+    const std::lock_guard<std::mutex> guard(lock_);
+    ending_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  for (const Job& job : jobs_) job.drop();
+}
+
+}  // namespace moe::compiler
