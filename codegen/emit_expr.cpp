@@ -100,7 +100,9 @@ class ExprEmitter {
       case Variable::capacity:
         return number(policy_.capacity);
       case Variable::predicted:
-        return number(0);
+      case Variable::foretold:
+        if (policy_.strategy.is_none()) return number(0);
+        break;
       case Variable::phase:
       case Variable::batch:
         return call("moe_value_" + std::string(ir::to_word(node.variable)), {frame_});

@@ -44,6 +44,7 @@ struct Tables {
   llvm::Constant* preload;
   llvm::Constant* arms;
   llvm::Constant* rates;
+  PredictorTables predictors;
 };
 
 Tables emit_tables(llvm::Module& module, const ir::BoundPolicy& policy) {
@@ -55,7 +56,7 @@ Tables emit_tables(llvm::Module& module, const ir::BoundPolicy& policy) {
   for (const decision::Arm& arm : arms_of(policy)) arms.insert(arms.end(), {arm.action, arm.applies});
   static_assert(sizeof(decision::Arm) == 2 * sizeof(uint32_t));
   return {table(policy.pins, "pins"), table(policy.preload, "preload"), table(arms, "arms"),
-          table(rates_of(policy), "rates")};
+          table(rates_of(policy), "rates"), emit_predictors(module, policy)};
 }
 
 /// decision::Params, field by field. The static_assert below fails when a field is added there and not here.
@@ -111,11 +112,25 @@ llvm::Constant* params_constant(llvm::LLVMContext& context, const decision::Para
       .add(tables.preload)
       .add(tables.arms)
       .add(tables.rates)
+      .u32(p.next_strategies)
+      .u32(p.store)
+      .f64(p.affinity_threshold)
+      .u32(p.num_weight_rates)
+      .u32(p.profile)
+      .u32(p.learn_window)
+      .u32(p.learn_freeze)
+      .f64(p.learn_rate)
+      .f64(p.learn_discount)
+      .add(tables.predictors.weight_rates)
+      .add(tables.predictors.share_rows)
+      .add(tables.predictors.share_followers)
+      .add(tables.predictors.shares)
+      .add(tables.predictors.weights)
       .build("moe.params");
 }
-static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8,
+static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8 + 6 * 4 + 3 * 8 + 5 * 8,
               "params_constant lists every field");
-static_assert(offsetof(decision::Params, rates) == sizeof(decision::Params) - 8, "the tables come last");
+static_assert(offsetof(decision::Params, weights) == sizeof(decision::Params) - 8, "the tables come last");
 
 /// An ELF note: what the runtime reads of a shared library before it maps any code of it.
 void emit_note(llvm::Module& module, const std::string& manifest) {

@@ -12,8 +12,8 @@ using ir::Strategy;
 
 bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
 
-bool has_kernel(const ir::StrategyChain& chain) {
-  return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;
+bool has_kernel(Strategy strategy) {
+  return strategy <= Strategy::gate || strategy == Strategy::affinity || strategy == Strategy::most;
 }
 
 std::string name_of(const ir::EvictionRule& rule) {
@@ -30,8 +30,9 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
     if (beyond) parts.push_back("`" + what + "`");
   };
   need(!has_kernel(policy.eviction), "eviction = " + name_of(policy.eviction));
-  need(!has_kernel(policy.strategy), "strategy = " + std::string(ir::to_word(policy.strategy.links.front())) +
-                                         (policy.strategy.links.size() > 1 ? " | ..." : ""));
+  for (const Strategy strategy : policy.strategy.links) {
+    need(!has_kernel(strategy), "strategy = " + std::string(ir::to_word(strategy)));
+  }
   need(policy.prefetch_evict.has_value(), "evict");
   for (const ir::Arm& arm : policy.arms) {
     need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");

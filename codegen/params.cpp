@@ -44,20 +44,31 @@ uint32_t admit_of(const ir::AdmitRule& rule) {
   return rule == ir::Admit::when ? decision::kAdmitWhen : decision::kAdmitAlways;
 }
 
-uint32_t strategy_of(ir::Strategy strategy) {
-  switch (strategy) {
-    case ir::Strategy::none:
-      return static_cast<uint32_t>(decision::Strategy::none);
-    case ir::Strategy::history:
-      return static_cast<uint32_t>(decision::Strategy::history);
-    case ir::Strategy::lookahead:
-      return static_cast<uint32_t>(decision::Strategy::lookahead);
-    case ir::Strategy::gate:
-      return static_cast<uint32_t>(decision::Strategy::gate);
-    default:
-      break;
-  }
-  return 0;
+// Both enumerations have the order of the language's table.
+constexpr uint32_t strategy_of(ir::Strategy strategy) { return static_cast<uint32_t>(strategy); }
+static_assert(strategy_of(ir::Strategy::history) == static_cast<uint32_t>(decision::Strategy::history));
+static_assert(strategy_of(ir::Strategy::lookahead) == static_cast<uint32_t>(decision::Strategy::lookahead));
+static_assert(strategy_of(ir::Strategy::gate) == static_cast<uint32_t>(decision::Strategy::gate));
+static_assert(strategy_of(ir::Strategy::affinity) == static_cast<uint32_t>(decision::Strategy::affinity));
+static_assert(strategy_of(ir::Strategy::sequence) == static_cast<uint32_t>(decision::Strategy::sequence));
+static_assert(strategy_of(ir::Strategy::learned) == static_cast<uint32_t>(decision::Strategy::learned));
+static_assert(strategy_of(ir::Strategy::trajectory) == static_cast<uint32_t>(decision::Strategy::trajectory));
+static_assert(strategy_of(ir::Strategy::most) == static_cast<uint32_t>(decision::Strategy::most));
+
+/// The links after the first, as Params::next_strategies has them.
+uint32_t next_strategies_of(const ir::StrategyChain& chain) {
+  uint32_t packed = 0;
+  for (size_t i = 1; i < chain.links.size(); ++i) packed |= strategy_of(chain.links[i]) << (4 * (i - 1));
+  return packed;
+}
+
+/// decision::FromProfile. Weights of another window are left alone: binding tells.
+uint32_t profile_of(const ir::BoundPolicy& policy) {
+  const ir::Profile* profile = policy.options.profile.get();
+  if (profile == nullptr) return 0;
+  uint32_t bits = 0;
+  if (policy.strategy.has(ir::Strategy::affinity)) bits |= decision::kProfileShares;
+  return bits;
 }
 
 uint32_t miss_of(ir::MissAction miss) {
@@ -141,6 +152,10 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.num_arms = static_cast<uint32_t>(policy.arms.size());
   p.num_rates = static_cast<uint32_t>(rates_of(policy).size());
   p.keeps = keeps_of(policy);
+  p.next_strategies = next_strategies_of(policy.strategy);
+  p.affinity_threshold = policy.affinity_threshold;
+  p.store = policy.store;
+  p.profile = profile_of(policy);
   return p;
 }
 

@@ -9,15 +9,12 @@ namespace {
 using ir::ExprOp;
 using ir::Variable;
 
-// What the kernels keep, or can work out; the others need metrics, predictors or a learner.
-bool is_known(Variable v, const ir::BoundPolicy& policy) {
+// What the kernels keep, or can work out; the others need metrics or a learner.
+bool is_known(Variable v) {
   switch (v) {
     case Variable::value:
-    case Variable::foretold:
     case Variable::next_use:
       return false;
-    case Variable::predicted:  // without a strategy nothing is predicted
-      return policy.strategy.is_none();
     case Variable::phase:
     case Variable::batch:
     case Variable::capacity:
@@ -39,8 +36,9 @@ void visit_nodes(const ir::BoundPolicy& policy, Visit visit) {
   }
 }
 
-uint32_t keeps_for(uint32_t site, const ir::ExprNode& node) {
+uint32_t keeps_for(uint32_t site, const ir::ExprNode& node, const ir::BoundPolicy& policy) {
   if (node.op != ExprOp::variable) return 0;
+  const bool has_strategy = !policy.strategy.is_none();  // without one nothing is predicted
   switch (node.variable) {
     case Variable::freq:
       return decision::kKeepsFreq;
@@ -57,6 +55,10 @@ uint32_t keeps_for(uint32_t site, const ir::ExprNode& node) {
       return decision::kKeepsRequestUses;
     case Variable::load_ms:
       return decision::kCountsLoads;
+    case Variable::predicted:
+      return has_strategy ? decision::kKeepsPredicted : 0u;
+    case Variable::foretold:
+      return has_strategy ? decision::kKeepsForetold : 0u;
     default:
       return 0;
   }
@@ -74,6 +76,7 @@ std::vector<SiteExpr> sites_of(const ir::BoundPolicy& policy) {
   add(decision::kSiteWhen, policy.prefetch_when);
   if (policy.prefetch_admit == ir::Admit::when) add(decision::kSitePrefetchAdmit, policy.prefetch_admit.condition);
   add(decision::kSiteOrder, policy.order);
+  if (policy.strategy.has(ir::Strategy::most)) add(decision::kSiteMost, policy.strategy.value);
   for (size_t i = 0; i < policy.arms.size(); ++i) {
     add(decision::kFirstArm + static_cast<uint32_t>(i), policy.arms[i].condition);
   }
@@ -91,7 +94,7 @@ std::vector<uint32_t> rates_of(const ir::BoundPolicy& policy) {
 
 uint32_t keeps_of(const ir::BoundPolicy& policy) {
   uint32_t keeps = 0;
-  visit_nodes(policy, [&](uint32_t site, const ir::ExprNode& node) { keeps |= keeps_for(site, node); });
+  visit_nodes(policy, [&](uint32_t site, const ir::ExprNode& node) { keeps |= keeps_for(site, node, policy); });
   return keeps;
 }
 
@@ -114,7 +117,7 @@ std::vector<std::string> beyond_sites(const ir::BoundPolicy& policy) {
   };
   visit_nodes(policy, [&](uint32_t, const ir::ExprNode& node) {
     if (!is_known(node.op)) need(ir::to_word(node.op));
-    if (node.op == ExprOp::variable && !is_known(node.variable, policy)) need(ir::to_word(node.variable));
+    if (node.op == ExprOp::variable && !is_known(node.variable)) need(ir::to_word(node.variable));
   });
   return parts;
 }

@@ -8,7 +8,7 @@
 
 namespace moe::decision {
 
-inline constexpr uint32_t kAbiVersion = 2;
+inline constexpr uint32_t kAbiVersion = 3;
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
@@ -27,7 +27,17 @@ enum class Eviction : uint32_t {
   random = 10,
   least = 11,
 };
-enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
+enum class Strategy : uint32_t {
+  none = 0,
+  history = 1,
+  lookahead = 2,
+  gate = 3,
+  affinity = 4,
+  sequence = 5,
+  learned = 6,
+  trajectory = 7,
+  most = 8,
+};
 enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
 
 enum Admit : uint32_t { kAdmitNever = 0, kAdmitAlways = 1, kAdmitWhen = 2 };
@@ -42,6 +52,22 @@ enum Keeps : uint32_t {
   kKeepsIdle = 16,
   kKeepsRequestUses = 32,
   kCountsLoads = 64,  ///< of the dispatch in progress: load_ms grows with them
+  // Of predictors.
+  kKeepsPredicted = 1 << 16,  ///< per key: the last predictions
+  kKeepsForetold = 1 << 17,   ///< per place
+  kKeepsValue = 1 << 18,      ///< per key: the learner's
+};
+
+/// What comes from a profile: bits of Params::profile.
+enum FromProfile : uint32_t {
+  kProfileShares = 1,   ///< affinity's; nothing is learned then
+  kProfileWeights = 2,  ///< the learner starts with them
+};
+
+/// weight_rate(window, largest): only so many of a dispatch's weights count; 0: all.
+struct WeightRate {
+  uint32_t window;
+  uint32_t largest;
 };
 
 /// An arm of `on miss`: its condition is the site kFirstArm + its place.
@@ -52,6 +78,9 @@ struct Arm {
 
 /// What a policy decided for one expert of a dispatch. The runtime turns a hit that is still under way into "late".
 enum Action : uint8_t { kHit = 0, kLoad = 2, kStream = 3, kCpu = 4, kCpuLoad = 5 };
+
+/// What the learner knows of an expert itself.
+inline constexpr uint32_t kNumDenseInputs = 10;
 
 /// A policy's constants, bound to a model. The code generator emits one as a constant global, so that every field folds
 /// into the kernel; the static kernels take one at run time. Ranges are those of ir/bind.h, already checked.
@@ -106,10 +135,29 @@ struct Params {
   const uint32_t* preload;  ///< [num_preload] keys, in order of loading
   const Arm* arms;          ///< [num_arms]
   const uint32_t* rates;    ///< [num_rates] time constants of use_rate
+  // Predictors.
+  uint32_t next_strategies;  ///< asked in turn where `strategy` names nobody: 4 bits each, the next lowest; 0: no more
+  uint32_t store;            ///< requests of sequence, tokens of trajectory that are remembered
+  double affinity_threshold;
+  uint32_t num_weight_rates;
+  uint32_t profile;       ///< FromProfile
+  uint32_t learn_window;  ///< dispatches that the learner looks back on; 0: there is no learner
+  uint32_t learn_freeze;
+  double learn_rate;
+  double learn_discount;
+  const WeightRate* weight_rates;   ///< [num_weight_rates]
+  const uint64_t* share_rows;       ///< [num_keys + 1] where a key's shares begin in the next two
+  const uint32_t* share_followers;  ///< experts of the next layer, ascending for each key
+  const double* shares;             ///< of the key's uses, those after which the follower ran
+  const double* weights;            ///< [num_layers][num_learner_weights] as docs/semantics.md orders them
 
   constexpr uint32_t num_keys() const { return num_layers * num_experts; }
   constexpr uint32_t num_instances() const { return scope_layer ? num_layers : 1; }
   constexpr uint32_t total_capacity() const { return capacity * num_instances(); }
+  /// The learner's for one layer, of both its models.
+  constexpr size_t num_learner_weights() const {
+    return 2 * (size_t{learn_window} * num_experts * num_experts + size_t{num_experts} * kNumDenseInputs);
+  }
 };
 
 /// What the engine expects one layer to need: highest probability first, ties as hinted (whoever takes the hint sorts
@@ -146,6 +194,7 @@ struct Input {
   const Measured* measured;  ///< or null: nothing is known
   uint32_t request;          ///< of the first token
   uint32_t reserved;
+  const float* probabilities;  ///< the router's, [num_tokens][num_experts], each in [0, 1]; null: not known
 };
 
 /// Where a dispatch writes its decision. The caller owns the arrays; OutputSizes says how long they must be.

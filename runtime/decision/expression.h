@@ -17,7 +17,8 @@ enum Site : uint32_t {
   kSiteWhen = 2,           ///< prefetch's when
   kSitePrefetchAdmit = 3,  ///< prefetch's admit
   kSiteOrder = 4,          ///< order = least(E), of a selected expert
-  kFirstArm = 5,
+  kSiteMost = 5,           ///< prefetch's strategy most(E), of any expert
+  kFirstArm = 6,
 };
 
 /// A dispatch in progress, as expressions see it.
@@ -52,7 +53,8 @@ MOE_INLINE double cpu_ms(const Frame& f, double tokens) {
 
 constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
-         p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 || p.num_arms != 0;
+         p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 || p.num_arms != 0 ||
+         in_chain(p, Strategy::most);
 }
 
 }  // namespace moe::decision

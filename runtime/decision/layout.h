@@ -2,6 +2,7 @@
 // Where everything lies in a policy's state block.
 #pragma once
 #include "runtime/decision/abi.h"
+#include "runtime/decision/predict/layout.h"
 
 #define MOE_INLINE inline __attribute__((always_inline))
 
@@ -82,6 +83,7 @@ struct Layout {
   size_t layer_dispatches;
   size_t stamps, entry_of, entries, candidates;                       // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;  // rules with queues
+  PredictLayout predict;
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -110,10 +112,6 @@ constexpr bool has_queues(const Params& p) {
 constexpr bool has_links(const Params& p) { return has_queues(p) && !is_rule(p, Eviction::random); }
 constexpr bool has_marks(const Params& p) {
   return is_rule(p, Eviction::sieve) || is_rule(p, Eviction::s3_fifo) || is_rule(p, Eviction::arc);
-}
-constexpr bool has_history(const Params& p) {
-  return p.strategy == static_cast<uint32_t>(Strategy::history) ||
-         p.strategy == static_cast<uint32_t>(Strategy::lookahead);
 }
 
 /// Lists of keys of one instance, and the nodes of all: the keys, then each list's sentinel.
@@ -175,6 +173,7 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.use_counts = take(is_rule(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
   at.lots = take(is_rule(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
   at.bits = take(is_rule(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
+  at.predict = lay_predictors(p, places, take);
   at.total = end;
   return at;
 }
@@ -221,6 +220,8 @@ class State {
   MOE_INLINE uint64_t* use_counts() const { return at<uint64_t>(at_.use_counts); }
   MOE_INLINE uint64_t& lots() const { return *at<uint64_t>(at_.lots); }
   MOE_INLINE uint64_t* bits(uint32_t i) const { return at<uint64_t>(at_.bits) + size_t{i} * key_words(p_); }
+  MOE_INLINE double* foretold() const { return at<double>(at_.predict.foretold); }
+  MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
   /// First place of instance `i`, and the number of nodes before the rings' sentinels.
@@ -231,11 +232,12 @@ class State {
     return p_.scope_layer ? static_cast<uint32_t>(place / padded_capacity(p_)) : 0;
   }
 
- private:
   template <class T>
   MOE_INLINE T* at(size_t offset) const {
     return reinterpret_cast<T*>(base_ + offset);
   }
+
+ private:
   const Params& p_;
   char* base_;
   const Layout at_;

@@ -1,71 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 4 of a dispatch: what the strategy names, and places for it.
 #pragma once
+#include "runtime/decision/predict/chain.h"
 #include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
 
 constexpr Strategy strategy_of(const Params& p) { return static_cast<Strategy>(p.strategy); }
-
-/// Remembers which experts a layer's dispatch used.
-template <class Rule>
-inline void record_history(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
-  const uint32_t layer = ctx.layer;
-  const uint64_t number = ++ctx.s.history_length(layer);
-  uint64_t* const bits = ctx.s.history_bits(layer, (number - 1) % ctx.p.history_window);
-  uint32_t* const counts = ctx.s.history_counts() + layer * ctx.p.num_experts;
-  const bool full = number > ctx.p.history_window;
-  for (uint32_t word = 0; word < ctx.s.bit_words(); ++word) {
-    for (uint64_t rest = full ? bits[word] : 0; rest != 0; rest &= rest - 1) {
-      --counts[word * 64 + static_cast<uint32_t>(std::countr_zero(rest))];
-    }
-    bits[word] = 0;
-  }
-  uint64_t* const last = ctx.s.history_last() + layer * ctx.p.num_experts;
-  for (uint32_t j = 0; j < n; ++j) {
-    bits[experts[j] / 64] |= uint64_t{1} << (experts[j] % 64);
-    ++counts[experts[j]];
-    last[experts[j]] = number;
-  }
-}
-
-/// The strategies' target layers for a dispatch of `layer`: [first, last] layers ahead.
-struct Targets {
-  uint32_t first;
-  uint32_t last;
-};
-MOE_INLINE Targets targets_of(const Params& p) {
-  if (strategy_of(p) == Strategy::history) {
-    const uint32_t distance = (p.lookahead - 1) % p.num_layers + 1;
-    return {distance, distance};
-  }
-  return {1, p.lookahead < p.num_layers ? p.lookahead : p.num_layers};
-}
-
-template <class Rule>
-MOE_INLINE double history_share(const Context<Rule>& ctx, uint32_t key) {
-  const uint64_t length = ctx.s.history_length(key / ctx.p.num_experts);
-  const uint64_t window = length < ctx.p.history_window ? length : ctx.p.history_window;
-  if (window == 0) return 0;
-  return static_cast<double>(ctx.s.history_counts()[key]) / static_cast<double>(window);
-}
-
-/// What the strategy says now for a resident.
-template <class Rule>
-inline double predicted(const Context<Rule>& ctx, const Input& in, uint32_t key) {
-  const uint32_t layer = key / ctx.p.num_experts;
-  const uint32_t ahead = layer > ctx.layer ? layer - ctx.layer : layer + ctx.p.num_layers - ctx.layer;
-  const Targets targets = targets_of(ctx.p);
-  if (ahead < targets.first || ahead > targets.last) return 0;
-  if (strategy_of(ctx.p) != Strategy::gate) return history_share(ctx, key);
-  if (in.hints == nullptr) return 0;
-  const Hint& hint = in.hints[layer];
-  const uint32_t expert = key - layer * ctx.p.num_experts;
-  for (uint32_t j = 0; j < hint.count; ++j) {
-    if (hint.ids[j] == expert) return static_cast<double>(hint.probabilities[j]) + 0.0;
-  }
-  return 0;
-}
 
 /// Collects candidates until the budget is used; the first ones win.
 template <class Rule>
@@ -75,10 +16,9 @@ class CandidateList {
   MOE_INLINE bool full() const { return count_ == ctx_.p.budget; }
   MOE_INLINE uint32_t count() const { return count_; }
   MOE_INLINE const Candidate& operator[](uint32_t i) const { return list_[i]; }
-  /// Candidates of another target layer follow.
-  MOE_INLINE void next_layer() { listed_ = 0; }
-  MOE_INLINE void offer(uint32_t key, double probability) {
-    if (ctx_.p.top != 0 && ++listed_ > ctx_.p.top) return;
+  /// The `nth` that the strategy names of its layer, from 1. Must not be full.
+  MOE_INLINE void offer(uint32_t key, double probability, uint32_t nth) {
+    if (ctx_.p.top != 0 && nth > ctx_.p.top) return;
     if (probability < ctx_.p.min_probability || ctx_.s.place_of(key) != kNone || ctx_.selected(key)) return;
     if (ctx_.p.has_when != 0 && moe_evaluate(&ctx_.frame, kSiteWhen, key, kNone, kNone) == 0) return;
     list_[count_++] = {key, 0, probability};
@@ -88,44 +28,18 @@ class CandidateList {
   const Context<Rule>& ctx_;
   Candidate* list_;
   uint32_t count_ = 0;
-  uint32_t listed_ = 0;
 };
 
-/// Experts of `layer`'s window, most frequent first, then more recent, then lower id: each round finds the next in that
-/// order.
+/// A place for candidate `c` of `strategy`: a free one, or a victim's that is predicted less likely. False: no such, or
+/// `admit` of prefetch refuses it.
 template <class Rule>
-inline void offer_history(const Context<Rule>& ctx, uint32_t layer, CandidateList<Rule>& list) {
-  const uint32_t base = layer * ctx.p.num_experts;
-  const uint32_t* const counts = ctx.s.history_counts() + base;
-  const uint64_t* const last = ctx.s.history_last() + base;
-  auto before = [&](uint32_t a, uint32_t b) {
-    if (counts[a] != counts[b]) return counts[a] > counts[b];
-    if (last[a] != last[b]) return last[a] > last[b];
-    return a < b;
-  };
-  uint32_t previous = kNone;
-  while (!list.full()) {
-    uint32_t best = kNone;
-    for (uint32_t e = 0; e < ctx.p.num_experts; ++e) {
-      if (counts[e] == 0 || (previous != kNone && !before(previous, e))) continue;
-      if (best == kNone || before(e, best)) best = e;
-    }
-    if (best == kNone) return;
-    list.offer(base + best, history_share(ctx, base + best));
-    previous = best;
-  }
-}
-
-/// A place for candidate `c`: a free one, or a victim's that is predicted less likely. False: no such, or `admit` of
-/// prefetch refuses it.
-template <class Rule>
-inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Candidate& c) {
+inline bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t i, const Candidate& c) {
   uint32_t victim = kNone;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free == 0) {
     victim = find_victim(ctx, i, c.key, [&](uint32_t place) {
       const uint32_t key = ctx.s.resident(place).key;
-      return !ctx.selected(key) && predicted(ctx, in, key) < c.predicted;
+      return !ctx.selected(key) && predicted(ctx, in, strategy, key) < c.predicted;
     });
     if (victim == kNone) return false;
   }
@@ -141,27 +55,17 @@ inline bool make_room(Context<Rule>& ctx, const Input& in, uint32_t i, const Can
 /// Returns the number of prefetches written to `out.prefetched`.
 template <class Rule>
 inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
-  if (strategy_of(ctx.p) != Strategy::gate) record_history(ctx, out.expert, num_entries);
+  observe(ctx, out, num_entries);
   CandidateList<Rule> list(ctx);
-  const Targets targets = targets_of(ctx.p);
-  for (uint32_t ahead = targets.first; ahead <= targets.last && !list.full(); ++ahead) {
-    const uint32_t layer = (ctx.layer + ahead) % ctx.p.num_layers;
-    list.next_layer();
-    if (strategy_of(ctx.p) != Strategy::gate) {
-      offer_history(ctx, layer, list);
-    } else if (in.hints != nullptr) {
-      const Hint& hint = in.hints[layer];
-      for (uint32_t j = 0; j < hint.count && !list.full(); ++j) {
-        list.offer(layer * ctx.p.num_experts + hint.ids[j], static_cast<double>(hint.probabilities[j]) + 0.0);
-      }
-    }
-  }
+  const Strategy asked = ask(ctx, in, list);
+  const Strategy strategy = is_chain(ctx.p) ? asked : strategy_of(ctx.p);  // mostly a constant
   uint32_t n = 0;
   for (uint32_t j = 0; j < list.count(); ++j) {
     const Candidate c = list[j];
     const uint32_t i = ctx.s.instance_of_layer(c.key / ctx.p.num_experts);
-    if (!make_room(ctx, in, i, c)) continue;
+    if (!make_room(ctx, in, strategy, i, c)) continue;
     const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
+    if (keeps(ctx.p, kKeepsForetold)) ctx.s.foretold()[place] = c.predicted;
     if (Rule::kThreshold) ctx.exempt(place);
     if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_prefetch(c.predicted);
     if constexpr (Rule::kQueue) Rule::insert(ctx, i, c.key);

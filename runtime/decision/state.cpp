@@ -188,7 +188,7 @@ bool is_resident(const Params& params, const void* state, uint32_t key) {
 uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
-  if (has_sites(params)) return kInvalid;
+  if (has_sites(params) || needs_tables(params)) return kInvalid;
   return with_rule(params, uint32_t{kInvalid},
                    [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
 }

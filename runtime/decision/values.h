@@ -4,6 +4,7 @@
 #pragma once
 #include "runtime/base/math.h"
 #include "runtime/decision/expression.h"
+#include "runtime/decision/predict/told.h"
 
 namespace moe::decision {
 namespace {
@@ -96,6 +97,9 @@ MOE_VALUE(resident) {
   const uint32_t entry = entry_of(f, s, key);
   return entry != kNone && s.entries()[entry].was_resident != 0 ? 1 : 0;
 }
+
+MOE_VALUE(predicted) { return told(s)[key]; }
+MOE_VALUE(foretold) { return place == kNone ? 0 : s.foretold()[place]; }
 
 #undef MOE_VALUE
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "codegen/sites.h"
@@ -58,6 +59,24 @@ void random_cache(Dice& dice, ir::BoundPolicy& policy) {
     if (there < policy.capacity && pins.insert(key).second) ++there;
   }
   policy.pins.assign(pins.begin(), pins.end());
+}
+
+/// Strategies without a number of their own: half of the time one or none, else several.
+ir::StrategyChain random_chain(Dice& dice) {
+  ir::StrategyChain chain = dice.pick(
+      {ir::Strategy::none, ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity});
+  while (!chain.is_none() && dice.chance(0.35)) {
+    const auto next =
+        dice.pick({ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity});
+    if (!chain.has(next)) chain.links.push_back(next);
+  }
+  return chain;
+}
+
+std::string chain_text(const ir::StrategyChain& chain) {
+  std::string text;
+  for (const ir::Strategy link : chain.links) text += (text.empty() ? "" : " | ") + std::string(ir::to_word(link));
+  return text;
 }
 
 std::string pin_list(const ir::BoundPolicy& policy) {
@@ -141,15 +160,15 @@ ir::BoundPolicy random_policy(Dice& dice) {
   policy.shape.num_experts = dice.pick<uint32_t>({1, 2, 5, 8, 16, 65, 130});
   policy.shape.top_k = dice.between(1, std::min(policy.shape.num_experts, 4u));
   random_cache(dice, policy);
-  policy.strategy = dice.pick(
-      {ir::Strategy::none, ir::Strategy::none, ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate});
+  policy.strategy = random_chain(dice);
   policy.budget = dice.between(1, std::min(policy.capacity, 8u));
   policy.lookahead = dice.between(1, policy.shape.num_layers);
   policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
+  policy.affinity_threshold = dice.pick({0.3, 0.0, 0.05, 0.7});
   policy.min_probability = dice.pick({0.0, 0.0, 0.1, 0.6});
   policy.miss = dice.pick({ir::MissAction::load, ir::MissAction::load, ir::MissAction::cpu_load, ir::MissAction::cpu});
   policy.hybrid = policy.miss == ir::MissAction::cpu;  // how its text says it; one choice without a cost model
-  policy.timing_free = policy.strategy == ir::Strategy::none;
+  policy.timing_free = policy.strategy.is_none();
   policy.exactness = policy.miss == ir::MissAction::load ? ir::Exactness::exact : ir::Exactness::exact_on_host;
   policy.metrics = {"hit_rate"};
   return policy;
@@ -196,6 +215,24 @@ void add_preload(Dice& dice, ir::BoundPolicy& policy) {
   }
 }
 
+/// Shares of random pairs, some of them 0.
+std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::ModelShape& shape) {
+  auto profile = std::make_shared<ir::Profile>();
+  profile->num_layers = shape.num_layers;
+  profile->num_experts = shape.num_experts;
+  profile->top_k = shape.top_k;
+  profile->affinity.resize(shape.num_layers);
+  for (auto& layer : profile->affinity) {
+    layer.resize(shape.num_experts);
+    for (auto& row : layer) {
+      for (uint32_t i = dice.below(6); i > 0; --i) {
+        row[dice.below(shape.num_experts)] = dice.chance(0.1) ? 0 : dice.unit();
+      }
+    }
+  }
+  return profile;
+}
+
 void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
   using ir::test::ExprSite;
   if (dice.chance(0.5)) {
@@ -228,6 +265,12 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
     exprs.condition(policy.admit.condition, dice.chance(0.5) ? ExprSite::admit : ExprSite::expert);
   }
   if (dice.chance(0.3)) exprs.quantity(policy.order, ExprSite::miss);
+  if (dice.chance(0.25)) {  // last or not, in a chain or alone
+    if (policy.strategy.is_none()) policy.strategy.links.clear();
+    const uint32_t place = dice.below(static_cast<uint32_t>(policy.strategy.links.size()) + 1);
+    policy.strategy.links.insert(policy.strategy.links.begin() + place, ir::Strategy::most);
+    exprs.quantity(policy.strategy.value, ExprSite::expert);
+  }
   if (dice.chance(0.3)) exprs.condition(policy.prefetch_when, ExprSite::prefetch);
   if (dice.chance(0.3)) {
     policy.prefetch_admit = ir::Admit::when;
@@ -237,6 +280,7 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   policy.one_by_one = dice.chance(0.3);
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
+  if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy.shape);
 }
 
 std::string to_source(const ir::BoundPolicy& policy) {
@@ -252,10 +296,10 @@ std::string to_source(const ir::BoundPolicy& policy) {
         fmt::format("memory_threshold = {} memory_headroom = {} ", policy.memory_threshold, policy.memory_headroom);
   }
   cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
-  const std::string prefetch =
-      fmt::format("strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}",
-                  ir::to_word(policy.strategy.links.front()), policy.budget, policy.lookahead, policy.history_window,
-                  policy.min_probability);
+  const std::string prefetch = fmt::format(
+      "strategy = {} budget = {} lookahead = {} history_window = {} affinity_threshold = {} min_probability = {}",
+      chain_text(policy.strategy), policy.budget, policy.lookahead, policy.history_window, policy.affinity_threshold,
+      policy.min_probability);
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
   if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";
@@ -269,10 +313,12 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
   const bool padded = dice.chance(0.2);
   const bool with_requests = dice.chance(0.5);
   const bool with_costs = dice.chance(0.4);
+  const bool skips = dice.chance(0.3);
   uint32_t request = 0;
   for (size_t d = 0; d < length; ++d) {
     RandomDispatch dispatch;
     dispatch.layer = static_cast<uint32_t>(d % shape.num_layers);
+    if (skips && dice.chance(0.1)) dispatch.layer = dice.below(shape.num_layers);
     dispatch.num_tokens = dice.chance(0.3) ? dice.between(2, 6) : 1;
     dispatch.allow_padding = padded;
     for (uint32_t t = 0; t < dispatch.num_tokens; ++t) random_token(dice, shape, dispatch);

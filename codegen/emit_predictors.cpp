@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What predictors start from, as constants of the policy's module: shares and weights of the bound profile.
+#include <llvm/IR/Constants.h>
+
+#include "codegen/module.h"
+#include "codegen/sites.h"
+#include "runtime/decision/abi.h"
+
+namespace moe::codegen {
+namespace {
+
+/// Raw bytes: LLVM prints an array of a million doubles one by one, and bytes as one block.
+template <class T>
+llvm::Constant* table(llvm::Module& module, const std::vector<T>& values, const char* name) {
+  const llvm::StringRef bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  llvm::Constant* data = llvm::ConstantDataArray::getString(module.getContext(), bytes, /*AddNull=*/false);
+  auto* global = new llvm::GlobalVariable(module, data->getType(), /*isConstant=*/true,
+                                          llvm::GlobalValue::InternalLinkage, data, name);
+  global->setAlignment(llvm::Align(64));
+  return global;
+}
+
+/// Affinity's shares above zero, row by row.
+void emit_shares(llvm::Module& module, const ir::Profile& profile, PredictorTables& tables) {
+  std::vector<uint64_t> rows{0};
+  std::vector<uint32_t> followers;
+  std::vector<double> shares;
+  for (const auto& layer : profile.affinity) {
+    for (const auto& row : layer) {
+      for (const auto& [follower, share] : row) {
+        if (!(share > 0)) continue;
+        followers.push_back(follower);
+        shares.push_back(share);
+      }
+      rows.push_back(shares.size());
+    }
+  }
+  tables.share_rows = table(module, rows, "share_rows");
+  tables.share_followers = table(module, followers, "share_followers");
+  tables.shares = table(module, shares, "shares");
+}
+
+}  // namespace
+
+PredictorTables emit_predictors(llvm::Module& module, const ir::BoundPolicy& policy) {
+  llvm::Constant* null = llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(module.getContext()));
+  PredictorTables tables{null, null, null, null, null};
+  const uint32_t from_profile = make_params(policy).profile;
+  if ((from_profile & decision::kProfileShares) != 0) emit_shares(module, *policy.options.profile, tables);
+  return tables;
+}
+
+}  // namespace moe::codegen

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What predictors keep, and where it lies in the state block. Each predict/NAME.h says what its part means.
+#pragma once
+#include "runtime/decision/abi.h"
+
+namespace moe::decision {
+
+/// A chain has every strategy at most once, so eight links.
+constexpr uint32_t link_of(const Params& p, uint32_t i) {
+  return i == 0 ? p.strategy : (p.next_strategies >> (4 * (i - 1))) & 15;
+}
+/// Whether the strategy is a link of the chain.
+constexpr bool in_chain(const Params& p, Strategy strategy) {
+  const uint32_t s = static_cast<uint32_t>(strategy);
+  return link_of(p, 0) == s || link_of(p, 1) == s || link_of(p, 2) == s || link_of(p, 3) == s || link_of(p, 4) == s ||
+         link_of(p, 5) == s || link_of(p, 6) == s || link_of(p, 7) == s;
+}
+/// Whether the state has the strategy's predictor, which then observes every dispatch.
+constexpr bool has_predictor(const Params& p, Strategy strategy) { return in_chain(p, strategy); }
+constexpr bool has_history(const Params& p) {
+  return has_predictor(p, Strategy::history) || has_predictor(p, Strategy::lookahead);
+}
+/// Whether the state has a table of all that was predicted, by key. Without one a prediction is worked out for who may
+/// have to leave, and nobody else.
+constexpr bool has_table(const Params& p) {
+  return (p.keeps & (kKeepsPredicted | kKeepsForetold)) != 0 || has_predictor(p, Strategy::affinity) ||
+         has_predictor(p, Strategy::sequence) || has_predictor(p, Strategy::learned) ||
+         has_predictor(p, Strategy::trajectory) || has_predictor(p, Strategy::most);
+}
+/// Whether the experts of several layers are candidates in one order.
+constexpr bool mixes_layers(const Params& p) {
+  return has_predictor(p, Strategy::sequence) || has_predictor(p, Strategy::trajectory);
+}
+/// Whether tables are missing that code made for the policy has.
+constexpr bool needs_tables(const Params& p) {
+  return ((p.profile & kProfileShares) != 0 && p.share_rows == nullptr) ||
+         ((p.profile & kProfileWeights) != 0 && p.weights == nullptr);
+}
+/// Layers that `lookahead` reaches, each once.
+constexpr uint32_t reach_of(const Params& p) { return p.lookahead < p.num_layers ? p.lookahead : p.num_layers; }
+
+/// The most experts that a strategy names which has no order of its own to walk.
+constexpr size_t max_named(const Params& p) {
+  if (mixes_layers(p)) return p.num_keys();
+  if (has_predictor(p, Strategy::most)) return size_t{reach_of(p)} * p.num_experts;
+  return has_predictor(p, Strategy::affinity) || has_predictor(p, Strategy::learned) ? p.num_experts : 0;
+}
+
+/// Offsets in bytes; part of Layout.
+struct PredictLayout {
+  size_t table, told, foretold;                                                         // the last predictions
+  size_t ranking, listed;                                                               // scratch of one dispatch
+  size_t affinity, pairs, followed, affinity_dispatches, affinity_sums, affinity_last;  // affinity
+};
+
+/// `take(count, size)` returns the offset of the next part. `places`: of all instances.
+template <class Take>
+__attribute__((always_inline)) constexpr PredictLayout lay_predictors(const Params& p, size_t places, Take take) {
+  PredictLayout at{};
+  const size_t keys = p.num_keys();
+  const size_t layers = p.num_layers;
+  const size_t experts = p.num_experts;
+  at.table = take(has_table(p) ? keys : 0, sizeof(double));
+  at.told = take(has_table(p) ? 1 : 0, 2 * sizeof(uint32_t));
+  at.foretold = take((p.keeps & kKeepsForetold) != 0 ? places : 0, sizeof(double));
+  at.ranking = take(max_named(p), 3 * sizeof(double));
+  at.listed = take(mixes_layers(p) && p.top != 0 ? layers : 0, sizeof(uint32_t));
+
+  const bool affinity = has_predictor(p, Strategy::affinity);
+  const bool counts_pairs = affinity && (p.profile & kProfileShares) == 0;
+  at.affinity = take(affinity ? 1 : 0, 4 * sizeof(uint32_t));
+  at.affinity_last = take(affinity ? experts : 0, sizeof(uint32_t));
+  at.affinity_sums = take(affinity ? experts : 0, sizeof(double));
+  at.pairs = take(counts_pairs ? keys * experts : 0, sizeof(double));
+  at.followed = take(counts_pairs ? keys : 0, sizeof(double));
+  at.affinity_dispatches = take(counts_pairs ? layers : 0, sizeof(uint64_t));
+  return at;
+}
+
+}  // namespace moe::decision
