@@ -17,7 +17,11 @@ using ir::Variable;
 class ExprEmitter {
  public:
   ExprEmitter(llvm::Module& module, const ir::BoundPolicy& policy)
-      : module_(module), policy_(policy), builder_(module.getContext()), rates_(rates_of(policy)) {}
+      : module_(module),
+        policy_(policy),
+        builder_(module.getContext()),
+        rates_(rates_of(policy)),
+        weight_rates_(weight_rates_of(policy)) {}
 
   void emit() {
     llvm::LLVMContext& context = module_.getContext();
@@ -63,7 +67,8 @@ class ExprEmitter {
           values.push_back(variable(node));
           break;
         case ExprOp::use_rate:
-          values.push_back(use_rate(node));
+        case ExprOp::weight_rate:
+          values.push_back(rate(node));
           break;
         default: {
           const size_t count = ir::num_operands(node.op);
@@ -82,11 +87,15 @@ class ExprEmitter {
                                arguments);
   }
 
-  llvm::Value* use_rate(const ir::ExprNode& node) {
-    const auto place = std::find(rates_.begin(), rates_.end(), node.window) - rates_.begin();
+  llvm::Value* rate(const ir::ExprNode& node) {
+    const bool of_uses = node.op == ExprOp::use_rate;
+    const auto place = of_uses
+                           ? static_cast<size_t>(std::find(rates_.begin(), rates_.end(), node.window) - rates_.begin())
+                           : place_of(weight_rates_, node);
     llvm::Value* rate = builder_.getInt32(static_cast<uint32_t>(place));
-    return node.of_victim ? call("moe_victim_use_rate", {frame_, victim_, rate})
-                          : call("moe_value_use_rate", {frame_, key_, rate});
+    const std::string name(ir::to_word(node.op));
+    return node.of_victim ? call("moe_victim_" + name, {frame_, victim_, rate})
+                          : call("moe_value_" + name, {frame_, key_, rate});
   }
 
   llvm::Value* variable(const ir::ExprNode& node) {
@@ -181,6 +190,7 @@ class ExprEmitter {
   const ir::BoundPolicy& policy_;
   llvm::IRBuilder<> builder_;
   const std::vector<uint32_t> rates_;
+  const std::vector<decision::WeightRate> weight_rates_;
   llvm::Value* frame_ = nullptr;
   llvm::Value* key_ = nullptr;
   llvm::Value* place_ = nullptr;

@@ -40,11 +40,24 @@ void emit_shares(llvm::Module& module, const ir::Profile& profile, PredictorTabl
   tables.shares = table(module, shares, "shares");
 }
 
+/// As words, so that a kernel's loads of them fold.
+llvm::Constant* emit_weight_rates(llvm::Module& module, const ir::BoundPolicy& policy) {
+  std::vector<uint32_t> words;
+  for (const decision::WeightRate& rate : weight_rates_of(policy)) {
+    words.insert(words.end(), {rate.window, rate.largest});
+  }
+  static_assert(sizeof(decision::WeightRate) == 2 * sizeof(uint32_t));
+  llvm::Constant* data = llvm::ConstantDataArray::get(module.getContext(), llvm::ArrayRef<uint32_t>(words));
+  return new llvm::GlobalVariable(module, data->getType(), /*isConstant=*/true, llvm::GlobalValue::InternalLinkage,
+                                  data, "weight_rates");
+}
+
 }  // namespace
 
 PredictorTables emit_predictors(llvm::Module& module, const ir::BoundPolicy& policy) {
   llvm::Constant* null = llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(module.getContext()));
   PredictorTables tables{null, null, null, null, null};
+  tables.weight_rates = emit_weight_rates(module, policy);
   const uint32_t from_profile = make_params(policy).profile;
   if ((from_profile & decision::kProfileShares) != 0) emit_shares(module, *policy.options.profile, tables);
   return tables;

@@ -152,6 +152,7 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.num_arms = static_cast<uint32_t>(policy.arms.size());
   p.num_rates = static_cast<uint32_t>(rates_of(policy).size());
   p.keeps = keeps_of(policy);
+  p.num_weight_rates = static_cast<uint32_t>(weight_rates_of(policy).size());
   p.next_strategies = next_strategies_of(policy.strategy);
   p.affinity_threshold = policy.affinity_threshold;
   p.store = policy.store;

@@ -27,7 +27,7 @@ bool is_known(Variable v) {
   }
 }
 
-bool is_known(ExprOp op) { return op < ExprOp::avg_over || op == ExprOp::use_rate; }
+bool is_known(ExprOp op) { return op < ExprOp::avg_over || op >= ExprOp::use_rate; }
 
 template <class Visit>
 void visit_nodes(const ir::BoundPolicy& policy, Visit visit) {
@@ -90,6 +90,23 @@ std::vector<uint32_t> rates_of(const ir::BoundPolicy& policy) {
     if (std::find(rates.begin(), rates.end(), node.window) == rates.end()) rates.push_back(node.window);
   });
   return rates;
+}
+
+std::vector<decision::WeightRate> weight_rates_of(const ir::BoundPolicy& policy) {
+  std::vector<decision::WeightRate> rates;
+  visit_nodes(policy, [&](uint32_t, const ir::ExprNode& node) {
+    if (node.op == ExprOp::weight_rate && place_of(rates, node) == rates.size()) {
+      rates.push_back({node.window, node.largest});
+    }
+  });
+  return rates;
+}
+
+size_t place_of(const std::vector<decision::WeightRate>& rates, const ir::ExprNode& node) {
+  const auto found = std::find_if(rates.begin(), rates.end(), [&](const decision::WeightRate& rate) {
+    return rate.window == node.window && rate.largest == node.largest;
+  });
+  return static_cast<size_t>(found - rates.begin());
 }
 
 uint32_t keeps_of(const ir::BoundPolicy& policy) {

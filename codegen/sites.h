@@ -20,6 +20,11 @@ std::vector<SiteExpr> sites_of(const ir::BoundPolicy& policy);
 /// Time constants of use_rate that some site reads, in order of first appearance.
 std::vector<uint32_t> rates_of(const ir::BoundPolicy& policy);
 
+/// The weight_rates that some site reads, in order of first appearance; and where a node's stands, their number if it
+/// stands nowhere.
+std::vector<decision::WeightRate> weight_rates_of(const ir::BoundPolicy& policy);
+size_t place_of(const std::vector<decision::WeightRate>& rates, const ir::ExprNode& node);
+
 /// decision::Keeps: what the sites read beyond what every kernel keeps.
 uint32_t keeps_of(const ir::BoundPolicy& policy);
 

@@ -41,6 +41,7 @@ class KernelEngine final : public DecisionEngine {
     std::vector<float> probabilities;
   };
   KernelEngine(const decision::Params& params, Dispatch dispatch, void* state);
+  bool are_probabilities(std::span<const float> of, uint32_t num_tokens) const;  ///< or not known at all
   void make_room(uint32_t num_tokens, uint32_t num_dropped);
 
   decision::Params params_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is counted when a dispatch begins, of every expert, resident or not; and the order in which it is decided.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/weight_rate.h"
 
 namespace moe::decision {
 
@@ -68,6 +68,7 @@ MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out,
   if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
   if (keeps(p, kKeepsRequestUses)) note_request(ctx, in);
   if (p.num_rates != 0) update_rates(ctx);
+  if (p.num_weight_rates != 0) update_weight_rates(ctx, in, out, n);
   if (has_sites(p)) {
     for (uint32_t j = 0; j < n; ++j) {
       ctx.s.entries()[j].position = j;

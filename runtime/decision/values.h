@@ -5,6 +5,7 @@
 #include "runtime/base/math.h"
 #include "runtime/decision/expression.h"
 #include "runtime/decision/predict/told.h"
+#include "runtime/decision/weight_rate.h"
 
 namespace moe::decision {
 namespace {
@@ -111,6 +112,13 @@ extern "C" double moe_value_use_rate(const Frame* f, uint32_t key, uint32_t rate
 }
 extern "C" double moe_victim_use_rate(const Frame* f, uint32_t victim, uint32_t rate) {
   return victim == kNone ? 0 : state_of(*f).rate(rate)[victim];
+}
+
+extern "C" double moe_value_weight_rate(const Frame* f, uint32_t key, uint32_t rate) {
+  return weight_rate(state_of(*f), *f->params, rate)[key];
+}
+extern "C" double moe_victim_weight_rate(const Frame* f, uint32_t victim, uint32_t rate) {
+  return victim == kNone ? 0 : weight_rate(state_of(*f), *f->params, rate)[victim];
 }
 
 // The functions that expressions call: the same source as the interpreter's.

@@ -121,6 +121,11 @@ void check_expressions(const Params& p, Checker& c) {
   c.range(p.num_rates, 0, kMaxRates, "num_rates");
   if (p.num_rates != 0 && !p.rates) c.found("`rates` is NULL");
   for (uint32_t i = 0; c.good() && i < p.num_rates; ++i) c.range(p.rates[i], 1, kMaxWindow, "a rate's time constant");
+  c.range(p.num_weight_rates, 0, kMaxRates, "num_weight_rates");
+  if (p.num_weight_rates != 0 && !p.weight_rates) c.found("`weight_rates` is NULL");
+  for (uint32_t i = 0; c.good() && i < p.num_weight_rates; ++i) {
+    c.range(p.weight_rates[i].window, 1, kMaxWindow, "a rate's time constant");
+  }
 }
 
 /// Chains name each strategy once, and `none` alone.

@@ -313,6 +313,7 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
   const bool padded = dice.chance(0.2);
   const bool with_requests = dice.chance(0.5);
   const bool with_costs = dice.chance(0.4);
+  const bool routed = dice.chance(0.4);
   const bool skips = dice.chance(0.3);
   uint32_t request = 0;
   for (size_t d = 0; d < length; ++d) {
@@ -333,6 +334,13 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
     if (with_requests) {
       if (dice.chance(0.1)) request = dice.below(3);
       dispatch.requests.assign(dispatch.num_tokens, request);
+    }
+    if (routed && dice.chance(0.9)) {
+      for (uint32_t i = dispatch.num_tokens * shape.num_experts; i > 0; --i) {
+        const float probability = static_cast<float>(dice.below(5)) / 4;  // ties
+        dispatch.probabilities.push_back(dice.chance(0.7) ? static_cast<float>(dice.unit()) : probability);
+      }
+      if (dice.chance(0.01)) dispatch.probabilities.back() = 1.5f;
     }
     if (with_costs) {
       dispatch.measured.has_cost_model = dice.chance(0.8);

@@ -53,6 +53,7 @@ struct RandomDispatch {
   std::vector<Hint> hints;
   ir::Phase phase = ir::Phase::decode;
   std::vector<uint32_t> requests;
+  std::vector<float> probabilities;
   ir::MeasuredInputs measured;
 };
 

@@ -48,9 +48,9 @@ constexpr size_t max_named(const Params& p) {
 
 /// Offsets in bytes; part of Layout.
 struct PredictLayout {
-  size_t table, told, foretold;                                                         // the last predictions
-  size_t ranking, listed;                                                               // scratch of one dispatch
-  size_t affinity, pairs, followed, affinity_dispatches, affinity_sums, affinity_last;  // affinity
+  size_t weight_rates, routed;                    // of all keys, and scratch of one dispatch
+  size_t table, told, foretold, ranking, listed;  // the last predictions, and what is named now
+  size_t affinity, pairs, followed, affinity_dispatches, affinity_sums, affinity_last;
 };
 
 /// `take(count, size)` returns the offset of the next part. `places`: of all instances.
@@ -60,6 +60,8 @@ __attribute__((always_inline)) constexpr PredictLayout lay_predictors(const Para
   const size_t keys = p.num_keys();
   const size_t layers = p.num_layers;
   const size_t experts = p.num_experts;
+  at.weight_rates = take(keys * p.num_weight_rates, sizeof(double));
+  at.routed = take(p.num_weight_rates != 0 ? 3 * experts : 0, sizeof(double));
   at.table = take(has_table(p) ? keys : 0, sizeof(double));
   at.told = take(has_table(p) ? 1 : 0, 2 * sizeof(uint32_t));
   at.foretold = take((p.keeps & kKeepsForetold) != 0 ? places : 0, sizeof(double));
