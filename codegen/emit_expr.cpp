@@ -108,6 +108,9 @@ class ExprEmitter {
         return number(policy_.shape.top_k);
       case Variable::capacity:
         return number(policy_.capacity);
+      case Variable::value:
+        if (!policy_.learn) return number(0);
+        break;
       case Variable::predicted:
       case Variable::foretold:
         if (policy_.strategy.is_none()) return number(0);

@@ -2,6 +2,8 @@
 // What predictors start from, as constants of the policy's module: shares and weights of the bound profile.
 #include <llvm/IR/Constants.h>
 
+#include <algorithm>
+
 #include "codegen/module.h"
 #include "codegen/sites.h"
 #include "runtime/decision/abi.h"
@@ -40,6 +42,17 @@ void emit_shares(llvm::Module& module, const ir::Profile& profile, PredictorTabl
   tables.shares = table(module, shares, "shares");
 }
 
+/// The learner's start; zeros for a layer whose weights are of another window.
+llvm::Constant* emit_weights(llvm::Module& module, const ir::Profile& profile, const decision::Params& params) {
+  std::vector<double> weights(params.num_learner_weights() * params.num_layers);
+  for (size_t l = 0; l < profile.learned.size() && l < params.num_layers; ++l) {
+    if (profile.learned[l].size() != params.num_learner_weights()) continue;
+    std::copy(profile.learned[l].begin(), profile.learned[l].end(),
+              weights.begin() + static_cast<std::ptrdiff_t>(l * params.num_learner_weights()));
+  }
+  return table(module, weights, "weights");
+}
+
 /// As words, so that a kernel's loads of them fold.
 llvm::Constant* emit_weight_rates(llvm::Module& module, const ir::BoundPolicy& policy) {
   std::vector<uint32_t> words;
@@ -58,8 +71,11 @@ PredictorTables emit_predictors(llvm::Module& module, const ir::BoundPolicy& pol
   llvm::Constant* null = llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(module.getContext()));
   PredictorTables tables{null, null, null, null, null};
   tables.weight_rates = emit_weight_rates(module, policy);
-  const uint32_t from_profile = make_params(policy).profile;
-  if ((from_profile & decision::kProfileShares) != 0) emit_shares(module, *policy.options.profile, tables);
+  const decision::Params params = make_params(policy);
+  if ((params.profile & decision::kProfileShares) != 0) emit_shares(module, *policy.options.profile, tables);
+  if ((params.profile & decision::kProfileWeights) != 0) {
+    tables.weights = emit_weights(module, *policy.options.profile, params);
+  }
   return tables;
 }
 

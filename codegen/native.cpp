@@ -12,9 +12,7 @@ using ir::Strategy;
 
 bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
 
-bool has_kernel(Strategy strategy) {
-  return strategy <= Strategy::gate || strategy == Strategy::affinity || strategy == Strategy::most;
-}
+bool has_kernel(Strategy strategy) { return strategy != Strategy::sequence && strategy != Strategy::trajectory; }
 
 std::string name_of(const ir::EvictionRule& rule) {
   if (rule.kind == Eviction::least) return "least(E)";
@@ -41,7 +39,6 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
   need(policy.side_buffer, "side_buffer");
   need(policy.arrival != 0, "arrival");
   need(!policy.drop.empty(), "drop");
-  need(policy.learn.has_value(), "learn");
   need(policy.per_layer.has_value(), "per_layer");
   need(!policy.adapt.empty(), "adapt");
   if (policy.source != nullptr) {

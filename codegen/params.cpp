@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
+#include "ir/predictor.h"
 
 namespace moe::codegen {
 namespace {
@@ -68,6 +70,11 @@ uint32_t profile_of(const ir::BoundPolicy& policy) {
   if (profile == nullptr) return 0;
   uint32_t bits = 0;
   if (policy.strategy.has(ir::Strategy::affinity)) bits |= decision::kProfileShares;
+  if (policy.learn) {
+    const uint64_t size = ir::Learner::num_weights(policy.shape.num_experts, policy.learn->window.value);
+    const auto fits = [&](const std::vector<double>& weights) { return weights.size() == size; };
+    if (std::any_of(profile->learned.begin(), profile->learned.end(), fits)) bits |= decision::kProfileWeights;
+  }
   return bits;
 }
 
@@ -157,6 +164,12 @@ decision::Params make_params(const ir::BoundPolicy& policy) {
   p.affinity_threshold = policy.affinity_threshold;
   p.store = policy.store;
   p.profile = profile_of(policy);
+  if (policy.learn) {
+    p.learn_window = policy.learn->window.value;
+    p.learn_freeze = policy.learn->freeze.value;
+    p.learn_rate = policy.learn->rate.value;
+    p.learn_discount = policy.learn->discount.value;
+  }
   return p;
 }
 

@@ -9,10 +9,9 @@ namespace {
 using ir::ExprOp;
 using ir::Variable;
 
-// What the kernels keep, or can work out; the others need metrics or a learner.
+// What the kernels keep, or can work out; the others need metrics or the future.
 bool is_known(Variable v) {
   switch (v) {
-    case Variable::value:
     case Variable::next_use:
       return false;
     case Variable::phase:
@@ -55,6 +54,8 @@ uint32_t keeps_for(uint32_t site, const ir::ExprNode& node, const ir::BoundPolic
       return decision::kKeepsRequestUses;
     case Variable::load_ms:
       return decision::kCountsLoads;
+    case Variable::value:
+      return policy.learn ? decision::kKeepsValue : 0u;
     case Variable::predicted:
       return has_strategy ? decision::kKeepsPredicted : 0u;
     case Variable::foretold:

@@ -238,6 +238,7 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
   begin_dispatch(ctx, in, out, n);
+  if (has_learner(p)) Learner(p, ctx.s).observe(ctx, out);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
   if (together) {

@@ -17,7 +17,7 @@ struct Header {
   uint32_t num_exempt;     ///< residents flagged kExempt
   uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
   uint32_t request;
-  uint32_t reserved;
+  uint32_t new_request;  ///< 1: the dispatch in progress begins it
 };
 
 struct Instance {

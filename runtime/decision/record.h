@@ -24,9 +24,9 @@ MOE_INLINE void update_rates(Context<Rule>& ctx) {
 template <class Rule>
 MOE_INLINE void note_request(Context<Rule>& ctx, const Input& in) {
   Header& header = ctx.s.header();
-  if (header.request_epoch != 0 && header.request == in.request) return;
+  header.new_request = header.request_epoch == 0 || header.request != in.request;
   header.request = in.request;
-  ++header.request_epoch;
+  header.request_epoch += header.new_request;
 }
 
 /// A NaN comes last.
@@ -66,7 +66,7 @@ MOE_INLINE void begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out,
   const Params& p = ctx.p;
   const uint32_t base = ctx.layer * p.num_experts;
   if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
-  if (keeps(p, kKeepsRequestUses)) note_request(ctx, in);
+  if (reads_requests(p)) note_request(ctx, in);
   if (p.num_rates != 0) update_rates(ctx);
   if (p.num_weight_rates != 0) update_weight_rates(ctx, in, out, n);
   if (has_sites(p)) {

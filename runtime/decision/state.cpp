@@ -138,6 +138,7 @@ void init_block(const Params& params, void* block, bool preload) {
     if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
   }
   if (has_queues(params)) clear_queues(params, s);
+  if (has_learner(params)) Learner(params, s).init();
   for (uint32_t j = 0; j < params.num_pins; ++j) {
     const Resident pin{params.pins[j], 0, 0, 0, 0, 0.0};
     settle_in(params, block, pin, s.instance_of_layer(pin.key / params.num_experts), 0.0, kPinned);

@@ -4,6 +4,7 @@
 #pragma once
 #include "runtime/base/math.h"
 #include "runtime/decision/expression.h"
+#include "runtime/decision/predict/learner.h"
 #include "runtime/decision/predict/told.h"
 #include "runtime/decision/weight_rate.h"
 
@@ -100,6 +101,7 @@ MOE_VALUE(resident) {
 }
 
 MOE_VALUE(predicted) { return told(s)[key]; }
+MOE_VALUE(value) { return s.at<double>(s.predict().values)[key]; }
 MOE_VALUE(foretold) { return place == kNone ? 0 : s.foretold()[place]; }
 
 #undef MOE_VALUE

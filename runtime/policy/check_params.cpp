@@ -165,6 +165,13 @@ void check_predictors(const Params& p, Checker& c) {
     c.above(p.frequency_decay, 0, 1, "frequency_decay");
     if ((p.profile & decision::kProfileShares) != 0) check_shares(p, c);
   }
+  c.range(p.learn_window, 0, kMaxWindow, "learn_window");
+  if (p.learn_window != 0) {
+    c.range(p.learn_freeze, 0, 1, "learn_freeze");
+    c.above(p.learn_rate, 0, 1, "learn_rate");
+    c.above(p.learn_discount, 0, 1, "learn_discount");
+    if ((p.profile & decision::kProfileWeights) != 0 && !p.weights) c.found("`weights` is NULL");
+  }
 }
 
 /// Who is resident from the start and may leave: with the pins no more than an instance holds, none twice.

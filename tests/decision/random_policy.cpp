@@ -11,6 +11,7 @@
 #include <set>
 
 #include "codegen/sites.h"
+#include "ir/predictor.h"
 #include "tests/ir/random_ir.h"
 
 namespace moe::test {
@@ -71,6 +72,22 @@ ir::StrategyChain random_chain(Dice& dice) {
     if (!chain.has(next)) chain.links.push_back(next);
   }
   return chain;
+}
+
+ir::LearnRule random_learner(Dice& dice) {
+  ir::LearnRule learn;
+  learn.window.value = dice.pick<uint32_t>({1, 3, 8});
+  learn.discount.value = dice.pick({0.8, 1.0, 0.3});
+  learn.rate.value = dice.pick({0.01, 0.5, 1.0});
+  learn.freeze.value = dice.chance(0.2);
+  return learn;
+}
+
+/// Puts a strategy somewhere into the chain.
+void add_link(Dice& dice, ir::BoundPolicy& policy, ir::Strategy link) {
+  if (policy.strategy.is_none()) policy.strategy.links.clear();
+  const uint32_t place = dice.below(static_cast<uint32_t>(policy.strategy.links.size()) + 1);
+  policy.strategy.links.insert(policy.strategy.links.begin() + place, link);
 }
 
 std::string chain_text(const ir::StrategyChain& chain) {
@@ -161,6 +178,10 @@ ir::BoundPolicy random_policy(Dice& dice) {
   policy.shape.top_k = dice.between(1, std::min(policy.shape.num_experts, 4u));
   random_cache(dice, policy);
   policy.strategy = random_chain(dice);
+  if (dice.chance(0.2)) {
+    policy.learn = random_learner(dice);
+    if (dice.chance(0.7)) add_link(dice, policy, ir::Strategy::learned);
+  }
   policy.budget = dice.between(1, std::min(policy.capacity, 8u));
   policy.lookahead = dice.between(1, policy.shape.num_layers);
   policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
@@ -179,7 +200,9 @@ namespace {
 /// Expressions that native code has; the others are drawn again.
 class NativeExpr {
  public:
-  NativeExpr(Dice& dice, ir::BoundPolicy& policy) : random_(dice.below(1u << 30)), exprs_(random_), policy_(policy) {}
+  NativeExpr(Dice& dice, ir::BoundPolicy& policy) : random_(dice.below(1u << 30)), exprs_(random_), policy_(policy) {
+    exprs_.with_learn = policy.learn.has_value();
+  }
 
   void quantity(ir::Expr& out, ir::test::ExprSite site) {
     draw([&] { out = exprs_.quantity(site); });
@@ -215,8 +238,9 @@ void add_preload(Dice& dice, ir::BoundPolicy& policy) {
   }
 }
 
-/// Shares of random pairs, some of them 0.
-std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::ModelShape& shape) {
+/// Shares of random pairs, some of them 0; weights for the learner.
+std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::BoundPolicy& policy) {
+  const ir::ModelShape& shape = policy.shape;
   auto profile = std::make_shared<ir::Profile>();
   profile->num_layers = shape.num_layers;
   profile->num_experts = shape.num_experts;
@@ -229,6 +253,13 @@ std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::ModelShape& sh
         row[dice.below(shape.num_experts)] = dice.chance(0.1) ? 0 : dice.unit();
       }
     }
+  }
+  if (!policy.learn || dice.chance(0.3)) return profile;
+  const uint64_t num_weights = ir::Learner::num_weights(shape.num_experts, policy.learn->window.value);
+  profile->learned.resize(shape.num_layers);
+  for (std::vector<double>& weights : profile->learned) {
+    weights.resize(dice.chance(0.9) ? num_weights : 2);  // those of another window are left alone
+    for (double& weight : weights) weight = dice.unit() - 0.5;
   }
   return profile;
 }
@@ -255,6 +286,7 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
 
 void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   using ir::test::ExprSite;
+  if (!policy.learn && dice.chance(0.3)) policy.learn = random_learner(dice);
   NativeExpr exprs(dice, policy);
   if (dice.chance(0.5)) {
     policy.eviction = ir::Eviction::least;
@@ -266,9 +298,7 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   }
   if (dice.chance(0.3)) exprs.quantity(policy.order, ExprSite::miss);
   if (dice.chance(0.25)) {  // last or not, in a chain or alone
-    if (policy.strategy.is_none()) policy.strategy.links.clear();
-    const uint32_t place = dice.below(static_cast<uint32_t>(policy.strategy.links.size()) + 1);
-    policy.strategy.links.insert(policy.strategy.links.begin() + place, ir::Strategy::most);
+    add_link(dice, policy, ir::Strategy::most);
     exprs.quantity(policy.strategy.value, ExprSite::expert);
   }
   if (dice.chance(0.3)) exprs.condition(policy.prefetch_when, ExprSite::prefetch);
@@ -280,7 +310,7 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   policy.one_by_one = dice.chance(0.3);
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
-  if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy.shape);
+  if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy);
 }
 
 std::string to_source(const ir::BoundPolicy& policy) {
@@ -303,8 +333,13 @@ std::string to_source(const ir::BoundPolicy& policy) {
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
   if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";
-  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n}}\n", policy.name,
-                     cache, prefetch, schedule);
+  std::string learn;
+  if (policy.learn) {
+    learn = fmt::format("learn {{ window = {} discount = {} rate = {} freeze = {} }}\n", policy.learn->window.value,
+                        policy.learn->discount.value, policy.learn->rate.value, policy.learn->freeze.value);
+  }
+  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n{}}}\n", policy.name,
+                     cache, prefetch, schedule, learn);
 }
 
 std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape, size_t length) {

@@ -2,6 +2,7 @@
 // A chain of strategies: the first that names anybody has said what is predicted now.
 #pragma once
 #include "runtime/decision/predict/affinity.h"
+#include "runtime/decision/predict/learner.h"
 #include "runtime/decision/predict/most.h"
 #include "runtime/decision/predict/told.h"
 
@@ -21,6 +22,7 @@ template <class Rule>
 MOE_INLINE uint32_t name(const Context<Rule>& ctx, Strategy strategy) {
   if (in_chain(ctx.p, Strategy::affinity) && strategy == Strategy::affinity) return Affinity::name(ctx);
   if (in_chain(ctx.p, Strategy::most) && strategy == Strategy::most) return name_most(ctx);
+  if (has_use_head(ctx.p) && strategy == Strategy::learned) return Learner(ctx.p, ctx.s).name(ctx.layer);
   return 0;
 }
 

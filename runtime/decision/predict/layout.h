@@ -31,6 +31,14 @@ constexpr bool has_table(const Params& p) {
 constexpr bool mixes_layers(const Params& p) {
   return has_predictor(p, Strategy::sequence) || has_predictor(p, Strategy::trajectory);
 }
+/// The two models of the `learn` block, each where something asks it.
+constexpr bool has_value_head(const Params& p) { return p.learn_window != 0 && (p.keeps & kKeepsValue) != 0; }
+constexpr bool has_use_head(const Params& p) { return p.learn_window != 0 && has_predictor(p, Strategy::learned); }
+constexpr bool has_learner(const Params& p) { return has_value_head(p) || has_use_head(p); }
+/// Whether something depends on where requests begin.
+constexpr bool reads_requests(const Params& p) {
+  return (p.keeps & kKeepsRequestUses) != 0 || has_learner(p) || has_predictor(p, Strategy::sequence);
+}
 /// Whether tables are missing that code made for the policy has.
 constexpr bool needs_tables(const Params& p) {
   return ((p.profile & kProfileShares) != 0 && p.share_rows == nullptr) ||
@@ -50,6 +58,10 @@ constexpr size_t max_named(const Params& p) {
 struct PredictLayout {
   size_t weight_rates, routed;                    // of all keys, and scratch of one dispatch
   size_t table, told, foretold, ranking, listed;  // the last predictions, and what is named now
+  size_t learner, learner_layers, choices, dense, use_rates, learner_idle, learner_uses;  // what both models see
+  size_t value_weights, value_dense, values, value_choices;
+  size_t use_weights, use_dense, use_outputs;
+  size_t dense_now, shares_now, value_outputs, errors;  // scratch of one dispatch
   size_t affinity, pairs, followed, affinity_dispatches, affinity_sums, affinity_last;
 };
 
@@ -76,6 +88,27 @@ __attribute__((always_inline)) constexpr PredictLayout lay_predictors(const Para
   at.pairs = take(counts_pairs ? keys * experts : 0, sizeof(double));
   at.followed = take(counts_pairs ? keys : 0, sizeof(double));
   at.affinity_dispatches = take(counts_pairs ? layers : 0, sizeof(uint64_t));
+
+  const bool learner = has_learner(p), value = has_value_head(p), use = has_use_head(p);
+  const size_t choices = p.learn_window * experts;
+  at.learner = take(learner ? 1 : 0, 2 * sizeof(double));
+  at.learner_layers = take(learner ? layers : 0, 4 * sizeof(double));
+  at.choices = take(learner ? choices : 0, 2 * sizeof(double));
+  at.dense = take(learner ? kNumDenseInputs * keys : 0, sizeof(double));
+  at.use_rates = take(learner ? 5 * keys : 0, sizeof(double));
+  at.learner_idle = take(learner ? keys : 0, sizeof(double));
+  at.learner_uses = take(learner ? keys : 0, sizeof(double));
+  at.dense_now = take(learner ? kNumDenseInputs * experts : 0, sizeof(double));
+  at.shares_now = take(learner ? experts : 0, sizeof(double));
+  at.errors = take(learner ? experts : 0, sizeof(double));
+  at.value_weights = take(value ? choices * keys : 0, sizeof(double));
+  at.value_dense = take(value ? kNumDenseInputs * keys : 0, sizeof(double));
+  at.values = take(value ? keys : 0, sizeof(double));
+  at.value_choices = take(value ? choices * layers : 0, 2 * sizeof(double));
+  at.value_outputs = take(value ? experts : 0, sizeof(double));
+  at.use_weights = take(use ? choices * keys : 0, sizeof(double));
+  at.use_dense = take(use ? kNumDenseInputs * keys : 0, sizeof(double));
+  at.use_outputs = take(use ? experts : 0, sizeof(double));
   return at;
 }
 
