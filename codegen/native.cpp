@@ -8,11 +8,8 @@ namespace moe::codegen {
 namespace {
 
 using ir::Eviction;
-using ir::Strategy;
 
 bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
-
-bool has_kernel(Strategy strategy) { return strategy != Strategy::sequence && strategy != Strategy::trajectory; }
 
 std::string name_of(const ir::EvictionRule& rule) {
   if (rule.kind == Eviction::least) return "least(E)";
@@ -28,9 +25,6 @@ std::vector<std::string> beyond_kernels(const ir::BoundPolicy& policy) {
     if (beyond) parts.push_back("`" + what + "`");
   };
   need(!has_kernel(policy.eviction), "eviction = " + name_of(policy.eviction));
-  for (const Strategy strategy : policy.strategy.links) {
-    need(!has_kernel(strategy), "strategy = " + std::string(ir::to_word(strategy)));
-  }
   need(policy.prefetch_evict.has_value(), "evict");
   for (const ir::Arm& arm : policy.arms) {
     need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");

@@ -55,7 +55,7 @@ inline bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, ui
 /// Returns the number of prefetches written to `out.prefetched`.
 template <class Rule>
 inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
-  observe(ctx, out, num_entries);
+  observe(ctx, in, out, num_entries);
   CandidateList<Rule> list(ctx);
   const Strategy asked = ask(ctx, in, list);
   const Strategy strategy = is_chain(ctx.p) ? asked : strategy_of(ctx.p);  // mostly a constant

@@ -165,6 +165,7 @@ void check_predictors(const Params& p, Checker& c) {
     c.above(p.frequency_decay, 0, 1, "frequency_decay");
     if ((p.profile & decision::kProfileShares) != 0) check_shares(p, c);
   }
+  if (decision::mixes_layers(p)) c.range(p.store, 1, kMaxWindow, "store");
   c.range(p.learn_window, 0, kMaxWindow, "learn_window");
   if (p.learn_window != 0) {
     c.range(p.learn_freeze, 0, 1, "learn_freeze");

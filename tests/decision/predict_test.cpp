@@ -186,7 +186,8 @@ TEST_CASE("the learner's values and probabilities have the reference's bits") {
 }
 
 TEST_CASE("what strategies predict has the reference's bits") {
-  const Strategy strategies[] = {Strategy::history, Strategy::lookahead, Strategy::affinity};
+  const Strategy strategies[] = {Strategy::history, Strategy::lookahead, Strategy::affinity, Strategy::sequence,
+                                 Strategy::trajectory};
   for (uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     test::Dice dice(seed);

@@ -64,11 +64,15 @@ void random_cache(Dice& dice, ir::BoundPolicy& policy) {
 
 /// Strategies without a number of their own: half of the time one or none, else several.
 ir::StrategyChain random_chain(Dice& dice) {
-  ir::StrategyChain chain = dice.pick(
-      {ir::Strategy::none, ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity});
-  while (!chain.is_none() && dice.chance(0.35)) {
-    const auto next =
-        dice.pick({ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity});
+  const auto one = [&dice] {
+    return dice.pick({ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity,
+                      ir::Strategy::sequence, ir::Strategy::trajectory});
+  };
+  ir::StrategyChain chain;
+  if (dice.chance(0.15)) return chain;
+  chain.links = {one()};
+  while (dice.chance(0.35)) {
+    const ir::Strategy next = one();
     if (!chain.has(next)) chain.links.push_back(next);
   }
   return chain;
@@ -185,6 +189,7 @@ ir::BoundPolicy random_policy(Dice& dice) {
   policy.budget = dice.between(1, std::min(policy.capacity, 8u));
   policy.lookahead = dice.between(1, policy.shape.num_layers);
   policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
+  policy.store = dice.pick<uint32_t>({1, 2, 5, 16});
   policy.affinity_threshold = dice.pick({0.3, 0.0, 0.05, 0.7});
   policy.min_probability = dice.pick({0.0, 0.0, 0.1, 0.6});
   policy.miss = dice.pick({ir::MissAction::load, ir::MissAction::load, ir::MissAction::cpu_load, ir::MissAction::cpu});
@@ -327,9 +332,10 @@ std::string to_source(const ir::BoundPolicy& policy) {
   }
   cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
   const std::string prefetch = fmt::format(
-      "strategy = {} budget = {} lookahead = {} history_window = {} affinity_threshold = {} min_probability = {}",
+      "strategy = {} budget = {} lookahead = {} history_window = {} affinity_threshold = {} store = {} min_probability "
+      "= {}",
       chain_text(policy.strategy), policy.budget, policy.lookahead, policy.history_window, policy.affinity_threshold,
-      policy.min_probability);
+      policy.store, policy.min_probability);
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
   if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";

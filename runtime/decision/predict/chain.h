@@ -4,7 +4,9 @@
 #include "runtime/decision/predict/affinity.h"
 #include "runtime/decision/predict/learner.h"
 #include "runtime/decision/predict/most.h"
+#include "runtime/decision/predict/sequence.h"
 #include "runtime/decision/predict/told.h"
+#include "runtime/decision/predict/trajectory.h"
 
 namespace moe::decision {
 
@@ -12,9 +14,11 @@ constexpr bool is_chain(const Params& p) { return p.next_strategies != 0; }
 
 /// The dispatch has run: predictors learn from it, whether they will be asked or not.
 template <class Rule>
-MOE_INLINE void observe(Context<Rule>& ctx, const Output& out, uint32_t n) {
+MOE_INLINE void observe(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
   if (has_history(ctx.p)) record_history(ctx, out.expert, n);
   if (has_predictor(ctx.p, Strategy::affinity)) Affinity::observe(ctx, out.expert, n);
+  if (has_predictor(ctx.p, Strategy::sequence)) Sequence(ctx.p, ctx.s).observe(ctx.layer, out, n);
+  if (has_predictor(ctx.p, Strategy::trajectory)) Trajectory(ctx.p, ctx.s).observe(ctx.layer, in, out, n);
 }
 
 /// Writes to the ranking what a strategy without an order of its own names; returns how many.
@@ -23,6 +27,12 @@ MOE_INLINE uint32_t name(const Context<Rule>& ctx, Strategy strategy) {
   if (in_chain(ctx.p, Strategy::affinity) && strategy == Strategy::affinity) return Affinity::name(ctx);
   if (in_chain(ctx.p, Strategy::most) && strategy == Strategy::most) return name_most(ctx);
   if (has_use_head(ctx.p) && strategy == Strategy::learned) return Learner(ctx.p, ctx.s).name(ctx.layer);
+  if (in_chain(ctx.p, Strategy::sequence) && strategy == Strategy::sequence) {
+    return Sequence(ctx.p, ctx.s).name(ctx.layer);
+  }
+  if (in_chain(ctx.p, Strategy::trajectory) && strategy == Strategy::trajectory) {
+    return Trajectory(ctx.p, ctx.s).name(ctx.layer);
+  }
   return 0;
 }
 

@@ -62,6 +62,8 @@ struct PredictLayout {
   size_t value_weights, value_dense, values, value_choices;
   size_t use_weights, use_dense, use_outputs;
   size_t dense_now, shares_now, value_outputs, errors;  // scratch of one dispatch
+  size_t sequence, sequence_counts, sequence_store, sequence_norms, sequence_cosines, sequence_matches, sequence_sums;
+  size_t trajectory, maps, map_store, map_norms, map_dots, map_scratch, map_row, map_places;
   size_t affinity, pairs, followed, affinity_dispatches, affinity_sums, affinity_last;
 };
 
@@ -88,6 +90,26 @@ __attribute__((always_inline)) constexpr PredictLayout lay_predictors(const Para
   at.pairs = take(counts_pairs ? keys * experts : 0, sizeof(double));
   at.followed = take(counts_pairs ? keys : 0, sizeof(double));
   at.affinity_dispatches = take(counts_pairs ? layers : 0, sizeof(uint64_t));
+
+  const bool sequence = has_predictor(p, Strategy::sequence);
+  const size_t store = p.store;
+  at.sequence = take(sequence ? 1 : 0, 4 * sizeof(uint32_t));
+  at.sequence_counts = take(sequence ? keys : 0, sizeof(double));
+  at.sequence_store = take(sequence ? keys * store : 0, sizeof(double));
+  at.sequence_norms = take(sequence ? layers * store : 0, sizeof(double));
+  at.sequence_cosines = take(sequence ? layers * store : 0, sizeof(double));
+  at.sequence_matches = take(sequence ? store : 0, sizeof(uint64_t));
+  at.sequence_sums = take(sequence ? store : 0, sizeof(double));
+
+  const bool trajectory = has_predictor(p, Strategy::trajectory);
+  at.trajectory = take(trajectory ? 1 : 0, 3 * sizeof(double));
+  at.maps = take(trajectory ? keys * store : 0, sizeof(float));
+  at.map_store = take(trajectory ? keys * store : 0, sizeof(float));
+  at.map_norms = take(trajectory ? layers * store : 0, sizeof(double));
+  at.map_dots = take(trajectory ? store : 0, sizeof(double));
+  at.map_scratch = take(trajectory ? store : 0, sizeof(double));
+  at.map_row = take(trajectory ? experts : 0, 3 * sizeof(double));
+  at.map_places = take(trajectory ? store : 0, sizeof(uint32_t));
 
   const bool learner = has_learner(p), value = has_value_head(p), use = has_use_head(p);
   const size_t choices = p.learn_window * experts;
