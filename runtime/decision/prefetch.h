@@ -33,11 +33,11 @@ class CandidateList {
 /// A place for candidate `c` of `strategy`: a free one, or a victim's that is predicted less likely. False: no such, or
 /// `admit` of prefetch refuses it.
 template <class Rule>
-inline bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t i, const Candidate& c) {
+MOE_INLINE bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t i, const Candidate& c) {
   uint32_t victim = kNone;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free == 0) {
-    victim = find_victim(ctx, i, c.key, [&](uint32_t place) {
+    victim = find_victim(ctx, i, c.key, [&](uint32_t place) __attribute__((always_inline)) {
       const uint32_t key = ctx.s.resident(place).key;
       return !ctx.selected(key) && predicted(ctx, in, strategy, key) < c.predicted;
     });
@@ -54,7 +54,7 @@ inline bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, ui
 
 /// Returns the number of prefetches written to `out.prefetched`.
 template <class Rule>
-inline uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
+MOE_INLINE uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
   observe(ctx, in, out, num_entries);
   CandidateList<Rule> list(ctx);
   const Strategy asked = ask(ctx, in, list);

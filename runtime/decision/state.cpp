@@ -32,7 +32,7 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   }
   if constexpr (Rule::kRanked) {
     const bool lfu = p.eviction == static_cast<uint32_t>(Eviction::lfu);
-    ctx.s.rank()[place] = rank_of(lfu ? freq : from.ema);
+    ctx.s.rank()[place] = lfu ? rank_of(freq) : Score::rank_on_hit(ctx, 0, from.ema);
   }
 }
 

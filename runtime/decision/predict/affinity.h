@@ -19,7 +19,7 @@ struct AffinityState {
 struct Affinity {
   /// Cost  (experts now) x (experts of the dispatch before); every decay_interval-th dispatch of a layer all its pairs.
   template <class Rule>
-  static inline void observe(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
+  static MOE_INLINE void observe(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     AffinityState& state = *s.at<AffinityState>(s.predict().affinity);
@@ -44,7 +44,7 @@ struct Affinity {
 
   /// Writes what it names to the ranking; returns how many. Cost: (experts now) x num_experts.
   template <class Rule>
-  static inline uint32_t name(const Context<Rule>& ctx) {
+  static MOE_INLINE uint32_t name(const Context<Rule>& ctx) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     const AffinityState& state = *s.at<AffinityState>(s.predict().affinity);

@@ -90,7 +90,7 @@ MOE_INLINE void offer_ranking(const Context<Rule>& ctx, Strategy strategy, uint3
 
 /// Asks one strategy: candidates go to `list`. Returns whether it names anybody.
 template <class Rule, class List>
-inline bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
+MOE_INLINE bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
   if (!has_table(ctx.p)) return offer_layers(ctx, in, strategy, list);
   const uint32_t num_ranked = name(ctx, strategy);
   if (num_ranked == 0 && !names(ctx, in, strategy)) return false;
@@ -106,14 +106,9 @@ inline bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy strateg
 /// Asks the chain. Returns the strategy that named somebody; none: nobody did.
 template <class Rule, class List>
 MOE_INLINE Strategy ask(const Context<Rule>& ctx, const Input& in, List& list) {
-  const auto first = static_cast<Strategy>(ctx.p.strategy);
-  if (!is_chain(ctx.p)) {  // no loop for what is mostly one constant
-    if (ask_link(ctx, in, first, list)) return first;
-  } else {
-    for (uint64_t links = uint64_t{ctx.p.next_strategies} << 4 | ctx.p.strategy; links != 0; links >>= 4) {
-      const auto strategy = static_cast<Strategy>(links & 15);
-      if (ask_link(ctx, in, strategy, list)) return strategy;
-    }
+  for (uint64_t links = uint64_t{ctx.p.next_strategies} << 4 | ctx.p.strategy; links != 0; links >>= 4) {
+    const auto strategy = static_cast<Strategy>(links & 15);
+    if (ask_link(ctx, in, strategy, list)) return strategy;
   }
   if (has_table(ctx.p)) forget(ctx);
   return Strategy::none;

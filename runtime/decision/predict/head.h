@@ -44,7 +44,7 @@ struct Head {
   }
 
   /// Cost: (choices + 10) x experts.
-  inline void evaluate(const HeadInputs& in, double* outputs) const {
+  MOE_INLINE void evaluate(const HeadInputs& in, double* outputs) const {
     const uint32_t n = experts;
     for (uint32_t e = 0; e < n; ++e) outputs[e] = 0;
     for (uint32_t i = 0; i < kNumDenseInputs; ++i) {
@@ -64,7 +64,7 @@ struct Head {
   }
 
   /// A step of stochastic gradient descent. `errors`: target - output, for outputs that `in` gave.
-  inline void learn(const HeadInputs& in, const double* errors, double rate) const {
+  MOE_INLINE void learn(const HeadInputs& in, const double* errors, double rate) const {
     constexpr double kLargestStep = 2;  // of rate x the inputs' sum of squares: many inputs must not overshoot
     const uint32_t n = experts;
     const double choice_rate = in.squares * rate > kLargestStep ? kLargestStep / in.squares : rate;

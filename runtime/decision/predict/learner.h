@@ -33,7 +33,7 @@ class Learner {
   MOE_INLINE double* values(uint32_t layer) const { return rows(at_.values, layer, 1); }
 
   /// Weights of the profile, or zeros; what the value heads say of a state where nothing has happened.
-  inline void init() const {
+  MOE_INLINE void init() const {
     for (uint32_t l = 0; l < p_.num_layers; ++l) {
       double* const dense = rows(at_.dense, l, kNumDenseInputs);
       for (uint32_t e = 0; e < n_; ++e) {
@@ -47,7 +47,7 @@ class Learner {
 
   /// The dispatch's experts are known, nothing is decided yet. Cost: (choices in the window) x num_experts, four times.
   template <class Rule>
-  inline void observe(const Context<Rule>& ctx, const Output& out) const {
+  MOE_INLINE void observe(const Context<Rule>& ctx, const Output& out) const {
     const uint64_t request = s_.header().request_epoch;
     const uint64_t request_before = request - s_.header().new_request;
     if (has_use_head(p_) && p_.learn_freeze == 0) learn_use(ctx, request_before);
@@ -61,7 +61,7 @@ class Learner {
   }
 
   /// Writes what learned names to the ranking: every expert of the next layer. Returns how many.
-  inline uint32_t name(uint32_t layer) const {
+  MOE_INLINE uint32_t name(uint32_t layer) const {
     const uint32_t next = (layer + 1) % p_.num_layers;
     double* const outputs = scratch(at_.use_outputs);
     use_head(next).evaluate(inputs_now(next, s_.header().request_epoch), outputs);
@@ -226,7 +226,7 @@ class Learner {
   }
 
   /// A profile has the ten of each expert together.
-  inline void copy_head(const double* from, const Head& to) const {
+  MOE_INLINE void copy_head(const double* from, const Head& to) const {
     const size_t num_choice_weights = max_choices() * n_;
     for (size_t i = 0; i < num_choice_weights; ++i) to.choice_weights[i] = from[i];
     from += num_choice_weights;

@@ -23,7 +23,7 @@ class Sequence {
   MOE_INLINE Sequence(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
 
   /// Cost  (experts now + layers to come) x store; at the end of a request all of its counts once.
-  inline void observe(uint32_t layer, const Output& out, uint32_t n) const {
+  MOE_INLINE void observe(uint32_t layer, const Output& out, uint32_t n) const {
     if (s_.header().new_request != 0) finish();
     double* const row = current() + size_t{layer} * p_.num_experts;
     for (uint32_t j = 0; j < n; ++j) row[out.expert[j]] += out.num_selections[j];
@@ -38,7 +38,7 @@ class Sequence {
   }
 
   /// Writes what it names to the ranking; returns how many.
-  inline uint32_t name(uint32_t layer) const {
+  MOE_INLINE uint32_t name(uint32_t layer) const {
     if (state().num_stored == 0) return 0;
     Named* const ranking = ranking_of(s_);
     const uint32_t left = p_.num_layers - 1 - layer;
@@ -87,7 +87,7 @@ class Sequence {
   }
 
   /// The request has ended: its counts take a free place, or that of the least often matched.
-  inline void finish() const {
+  MOE_INLINE void finish() const {
     if (state().any == 0) return;
     uint32_t place = state().num_stored;
     if (place < p_.store) {

@@ -38,7 +38,7 @@ MOE_INLINE void note(const Context<Rule>& ctx, uint32_t key, double predicted) {
 
 /// Replaces the table by what `strategy` says: `num_ranked` experts of the ranking, or what history or a hint holds.
 template <class Rule>
-inline void tell(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t num_ranked) {
+MOE_INLINE void tell(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t num_ranked) {
   forget(ctx);
   const uint32_t layers = ctx.p.num_layers;
   const Targets targets = targets_of(ctx.p, strategy, ctx.layer);
@@ -61,7 +61,7 @@ inline void tell(const Context<Rule>& ctx, const Input& in, Strategy strategy, u
 
 /// What `strategy`, which has just been asked, says of a resident.
 template <class Rule>
-inline double predicted(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t key) {
+MOE_INLINE double predicted(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t key) {
   if (has_table(ctx.p)) return told(ctx.s)[key];
   const uint32_t layer = key / ctx.p.num_experts;
   const uint32_t ahead = layer > ctx.layer ? layer - ctx.layer : layer + ctx.p.num_layers - ctx.layer;

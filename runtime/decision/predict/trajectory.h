@@ -23,7 +23,7 @@ class Trajectory {
   MOE_INLINE Trajectory(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
 
   /// Cost  num_experts x store; after the last layer all of the maps' numbers, for a batch in a full store x `store`.
-  inline void observe(uint32_t layer, const Input& in, const Output& out, uint32_t n) const {
+  MOE_INLINE void observe(uint32_t layer, const Input& in, const Output& out, uint32_t n) const {
     const bool full = in.probabilities != nullptr;
     const uint32_t num_tokens = full ? in.num_tokens : 1;
     const bool goes_on = state().num_layers > 0 && layer >= state().num_layers && state().num_tokens == num_tokens;
@@ -46,7 +46,7 @@ class Trajectory {
   }
 
   /// Writes what it names to the ranking; returns how many.
-  inline uint32_t name(uint32_t layer) const {
+  MOE_INLINE uint32_t name(uint32_t layer) const {
     if (state().num_stored == 0 || state().num_maps == 0 || p_.lookahead > p_.num_layers - 1 - layer) return 0;
     double* const cosines = scratch();
     to_cosines(dots(), state().norm, norms(layer), p_.store, cosines);
@@ -108,7 +108,7 @@ class Trajectory {
 
   /// Finished tokens: into free places first; each of the rest then takes the place of the most similar one, found
   /// before any is taken.
-  inline void keep() const {
+  MOE_INLINE void keep() const {
     uint32_t next = 0;
     while (next < state().num_maps && state().num_stored < p_.store) put(next++, state().num_stored++);
     uint32_t* const places = s_.at<uint32_t>(at_.map_places);

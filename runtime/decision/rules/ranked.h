@@ -81,7 +81,7 @@ struct Score : Ranked {
   static MOE_INLINE int64_t rank_on_prefetch(double predicted) { return rank_of(predicted); }
   template <class Ctx>
   static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double ema) {
-    return rank == kNeverVictim ? rank : rank_of(ema);
+    return rank == kNeverVictim ? rank : ema != ema ? -1 : rank_of(ema);  // a NaN before all numbers
   }
 };
 
