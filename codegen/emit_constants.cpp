@@ -36,6 +36,7 @@ class ConstantEmitter {
     pins_ = words(program_.policy.pins, "pins");
     preload_ = words(program_.policy.preload, "preload");
     rates_ = words(program_.rates, "rates");
+    predictors_ = emit_predictors(module_, program_);
     remembered_ = table(program_.remembered, "remembered", [&](const decision::Remembered& r) {
       return StructBuilder(context_).u32(r.metric).u32(r.window).u32(r.first).u32(r.reserved).build();
     });
@@ -174,7 +175,7 @@ class ConstantEmitter {
         .u32(room.rules_differ)
         .u32(room.history_varies)
         .u32(room.balance)
-        .u32(room.reserved)
+        .u32(room.lookahead)
         .build();
   }
   static_assert(sizeof(decision::Room) == 6 * 4 + 8 + 6 * 4, "room() lists every field");
@@ -232,6 +233,20 @@ class ConstantEmitter {
         .add(preload_)
         .add(arms(variant))
         .add(rates_)
+        .u32(p.next_strategies)
+        .u32(p.store)
+        .f64(p.affinity_threshold)
+        .u32(p.num_weight_rates)
+        .u32(p.profile)
+        .u32(p.learn_window)
+        .u32(p.learn_freeze)
+        .f64(p.learn_rate)
+        .f64(p.learn_discount)
+        .add(predictors_.weight_rates)
+        .add(predictors_.share_rows)
+        .add(predictors_.share_followers)
+        .add(predictors_.shares)
+        .add(predictors_.weights)
         .u32(p.first_site)
         .u32(p.num_remembered)
         .u32(p.num_remembered_values)
@@ -249,13 +264,14 @@ class ConstantEmitter {
         .add(changes)
         .build();
   }
-  static_assert(sizeof(decision::Params) ==
-                    8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8 + 10 * 4 + 2 * 8 + sizeof(decision::Room) + 2 * 8,
+  static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8 + (6 * 4 + 3 * 8 + 5 * 8) +
+                                                10 * 4 + 2 * 8 + sizeof(decision::Room) + 2 * 8,
                 "params() lists every field");
 
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
+  PredictorTables predictors_{};
   llvm::Constant *pins_ = nullptr, *preload_ = nullptr, *rates_ = nullptr, *remembered_ = nullptr;
   llvm::Constant *selector_ = nullptr, *band_of_layer_ = nullptr, *alternative_of_ = nullptr, *rules_ = nullptr,
                  *actions_ = nullptr, *choices_ = nullptr, *choice_arms_ = nullptr, *per_layer_ = nullptr;

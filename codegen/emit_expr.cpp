@@ -86,7 +86,8 @@ class ExprEmitter {
           values.push_back(variable(node));
           break;
         case ExprOp::use_rate:
-          values.push_back(use_rate(node));
+        case ExprOp::weight_rate:
+          values.push_back(rate(node));
           break;
         case ExprOp::avg_over:
         case ExprOp::max_over:
@@ -110,13 +111,24 @@ class ExprEmitter {
                                arguments);
   }
 
-  llvm::Value* use_rate(const ir::ExprNode& node) {
+  llvm::Value* rate(const ir::ExprNode& node) {
     if (!of_expert_) return number(0);
     const auto& rates = program_.rates;
-    const auto place = std::find(rates.begin(), rates.end(), node.window) - rates.begin();
+    const auto place = node.op == ExprOp::use_rate
+                           ? static_cast<size_t>(std::find(rates.begin(), rates.end(), node.window) - rates.begin())
+                           : place_of(program_.weight_rates, node);
     llvm::Value* rate = builder_.getInt32(static_cast<uint32_t>(place));
-    return node.of_victim ? call("moe_victim_use_rate", {frame_, victim_, rate})
-                          : call("moe_value_use_rate", {frame_, key_, rate});
+    const std::string name(ir::to_word(node.op));
+    return node.of_victim ? call("moe_victim_" + name, {frame_, victim_, rate})
+                          : call("moe_value_" + name, {frame_, key_, rate});
+  }
+
+  /// Without a learner and a strategy there is nothing to read.
+  bool is_kept(Variable v) const {
+    const uint32_t keeps = program_.params.front().keeps;
+    if (v == Variable::value) return (keeps & decision::kKeepsValue) != 0;
+    if (v == Variable::predicted) return (keeps & decision::kKeepsPredicted) != 0;
+    return v != Variable::foretold || (keeps & decision::kKeepsForetold) != 0;
   }
 
   llvm::Value* look_back(const ir::ExprNode& node) {
@@ -142,8 +154,7 @@ class ExprEmitter {
     if (is_counted(node.variable)) {
       return call("moe_metric", {frame_, builder_.getInt32(static_cast<uint32_t>(counted_as(node.variable)))});
     }
-    // Without an expert, and of what nobody predicts.
-    if (!of_expert_ || node.variable == Variable::predicted) return number(0);
+    if (!of_expert_ || !is_kept(node.variable)) return number(0);
     const std::string name(ir::to_word(node.variable));
     return node.of_victim ? call("moe_victim_" + name, {frame_, victim_})
                           : call("moe_value_" + name, {frame_, key_, place_});

@@ -57,6 +57,16 @@ std::string descriptor_symbol(const ir::BoundPolicy& policy);
 /// calls the rule's kernel, which is only declared here.
 Result<void> emit_policy(Unit& unit);
 
+/// The arrays of predictors that Params points to; null where the policy has none.
+struct PredictorTables {
+  llvm::Constant* weight_rates;
+  llvm::Constant* share_rows;
+  llvm::Constant* share_followers;
+  llvm::Constant* shares;
+  llvm::Constant* weights;
+};
+PredictorTables emit_predictors(llvm::Module& module, const Program& program);
+
 /// Makes the embedded kernels the unit's module, lazily: no function is read yet.
 Result<void> read_kernels(Unit& unit);
 

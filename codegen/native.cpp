@@ -5,18 +5,14 @@
 
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
+#include "runtime/decision/predict/layout.h"
 
 namespace moe::codegen {
 namespace {
 
 using ir::Eviction;
-using ir::Strategy;
 
 bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
-
-bool has_kernel(const ir::StrategyChain& chain) {
-  return chain.links.size() == 1 && chain.links.front() <= Strategy::gate;
-}
 
 std::string name_of(const ir::EvictionRule& rule) {
   if (rule.kind == Eviction::least) return "least(E)";
@@ -28,7 +24,7 @@ std::string name_of(const ir::EvictionRule& rule) {
 class Parts {
  public:
   void need(bool beyond, const std::string& what) {
-    const std::string quoted = "`" + what + "`";
+    const std::string quoted = what.find('`') == std::string::npos ? "`" + what + "`" : what;
     if (beyond && std::find(parts_.begin(), parts_.end(), quoted) == parts_.end()) parts_.push_back(quoted);
   }
   std::vector<std::string> take() { return std::move(parts_); }
@@ -39,14 +35,22 @@ class Parts {
 
 void look_at(const ir::BoundRules& rules, Parts& parts) {
   parts.need(!has_kernel(rules.eviction), "eviction = " + name_of(rules.eviction));
-  parts.need(!has_kernel(rules.strategy), "strategy = " + std::string(ir::to_word(rules.strategy.links.front())) +
-                                              (rules.strategy.links.size() > 1 ? " | ..." : ""));
   if (rules.prefetch_evict) parts.need(!has_kernel(*rules.prefetch_evict), "evict = " + name_of(*rules.prefetch_evict));
   for (const ir::Arm& arm : rules.arms) {
     parts.need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
   }
   parts.need(rules.side_buffer, "side_buffer");
   parts.need(rules.arrival != 0, "arrival");
+}
+
+/// What affinity, sequence and trajectory keep is laid out, and fades, by numbers that must hold always.
+bool varies_under_predictors(const Program& program) {
+  const decision::Params& first = program.params.front();
+  const bool has = decision::has_predictor(first, decision::Strategy::affinity) || decision::mixes_layers(first);
+  return has && std::any_of(program.params.begin(), program.params.end(), [&](const decision::Params& p) {
+           return p.store != first.store || p.frequency_decay != first.frequency_decay ||
+                  p.decay_interval != first.decay_interval;
+         });
 }
 
 bool has_tiers(const ir::Policy& policy) {
@@ -63,7 +67,8 @@ std::vector<std::string> beyond_kernels(const Program& program) {
   }
   Parts parts;
   for (const ir::BoundRules& rules : program.variants.rules) look_at(rules, parts);
-  parts.need(policy.learn.has_value(), "learn");
+  parts.need(varies_under_predictors(program),
+             "a `store`, `frequency_decay` or `decay_interval` that changes under a predictor");
   parts.need(policy.source != nullptr && has_tiers(*policy.source), "tiers");
   std::vector<std::string> all = parts.take();
   for (std::string& part : beyond_sites(program)) all.push_back(std::move(part));

@@ -5,6 +5,7 @@
 
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
+#include "ir/predictor.h"
 #include "runtime/decision/layout.h"
 
 namespace moe::codegen {
@@ -47,20 +48,38 @@ uint32_t admit_of(const ir::AdmitRule& rule) {
   return rule == ir::Admit::when ? decision::kAdmitWhen : decision::kAdmitAlways;
 }
 
-uint32_t strategy_of(ir::Strategy strategy) {
-  switch (strategy) {
-    case ir::Strategy::none:
-      return static_cast<uint32_t>(decision::Strategy::none);
-    case ir::Strategy::history:
-      return static_cast<uint32_t>(decision::Strategy::history);
-    case ir::Strategy::lookahead:
-      return static_cast<uint32_t>(decision::Strategy::lookahead);
-    case ir::Strategy::gate:
-      return static_cast<uint32_t>(decision::Strategy::gate);
-    default:
-      break;
+// Both enumerations have the order of the language's table.
+constexpr uint32_t strategy_of(ir::Strategy strategy) { return static_cast<uint32_t>(strategy); }
+static_assert(strategy_of(ir::Strategy::history) == static_cast<uint32_t>(decision::Strategy::history));
+static_assert(strategy_of(ir::Strategy::lookahead) == static_cast<uint32_t>(decision::Strategy::lookahead));
+static_assert(strategy_of(ir::Strategy::gate) == static_cast<uint32_t>(decision::Strategy::gate));
+static_assert(strategy_of(ir::Strategy::affinity) == static_cast<uint32_t>(decision::Strategy::affinity));
+static_assert(strategy_of(ir::Strategy::sequence) == static_cast<uint32_t>(decision::Strategy::sequence));
+static_assert(strategy_of(ir::Strategy::learned) == static_cast<uint32_t>(decision::Strategy::learned));
+static_assert(strategy_of(ir::Strategy::trajectory) == static_cast<uint32_t>(decision::Strategy::trajectory));
+static_assert(strategy_of(ir::Strategy::most) == static_cast<uint32_t>(decision::Strategy::most));
+
+/// The links after the first, as Params::next_strategies has them.
+uint32_t next_strategies_of(const ir::StrategyChain& chain) {
+  uint32_t packed = 0;
+  for (size_t i = 1; i < chain.links.size(); ++i) packed |= strategy_of(chain.links[i]) << (4 * (i - 1));
+  return packed;
+}
+
+/// decision::FromProfile. Weights of another window are left alone: binding tells.
+uint32_t profile_of(const ir::BoundPolicy& policy, const std::vector<ir::BoundRules>& variants) {
+  const ir::Profile* profile = policy.options.profile.get();
+  if (profile == nullptr) return 0;
+  uint32_t bits = 0;
+  for (const ir::BoundRules& rules : variants) {
+    if (rules.strategy.has(ir::Strategy::affinity)) bits |= decision::kProfileShares;
   }
-  return 0;
+  if (policy.learn) {
+    const uint64_t size = ir::Learner::num_weights(policy.shape.num_experts, policy.learn->window.value);
+    const auto fits = [&](const std::vector<double>& weights) { return weights.size() == size; };
+    if (std::any_of(profile->learned.begin(), profile->learned.end(), fits)) bits |= decision::kProfileWeights;
+  }
+  return bits;
 }
 
 uint32_t miss_of(ir::MissAction miss) {
@@ -120,6 +139,9 @@ decision::Params params_of(const ir::BoundPolicy& policy, const ir::BoundRules& 
   p.loads_in_order = rules.loads_in_order;
   p.deadline_ms = rules.deadline_ms;
   p.num_arms = static_cast<uint32_t>(rules.arms.size());
+  p.next_strategies = next_strategies_of(rules.strategy);
+  p.affinity_threshold = rules.affinity_threshold;
+  p.store = rules.store;
   p.expert_bytes = policy.expert_bytes(rules);
   p.has_prefetch_evict = rules.prefetch_evict.has_value();
   if (rules.prefetch_evict) p.prefetch_evict = eviction_of(rules.prefetch_evict->kind);
@@ -144,6 +166,12 @@ void share(const ir::BoundPolicy& policy, decision::Params& p) {
   p.preload = policy.preload.data();
   const ir::PerLayerRule per_layer = policy.per_layer.value_or(ir::PerLayerRule{});
   p.entropy_window = per_layer.entropy_window.value;
+  if (policy.learn) {
+    p.learn_window = policy.learn->window.value;
+    p.learn_freeze = policy.learn->freeze.value;
+    p.learn_rate = policy.learn->rate.value;
+    p.learn_discount = policy.learn->discount.value;
+  }
   const bool has_budget = policy.source && policy.source->memory && policy.source->memory->budget;
   if (has_budget) p.memory_budget_bytes = static_cast<double>(policy.source->memory->budget->value);
 }
@@ -161,7 +189,8 @@ decision::Room room_of(const std::vector<decision::Params>& variants) {
   for (const decision::Params& p : variants) {
     room.capacity = std::max(room.capacity, p.capacity);
     room.rules |= decision::all_rules(p);
-    room.strategies |= 1U << p.strategy;
+    for (uint32_t i = 0; i < 8; ++i) room.strategies |= 1U << decision::link_of(p, i);
+    room.lookahead = std::max(room.lookahead, p.lookahead);
     room.history_window = std::max(room.history_window, p.history_window);
     room.budget = std::max(room.budget, p.budget);
     room.freq_window = std::max(room.freq_window, p.freq_window);
@@ -296,9 +325,12 @@ void Program::finish() {
   std::vector<SiteExpr> all = sites;
   all.insert(all.end(), conditions.begin(), conditions.end());
   rates = rates_of(all);
+  weight_rates = weight_rates_of(all);
   remembered = remembered_of(all);
   decision::Room room{};
-  uint32_t keeps = keeps_of(all);
+  const bool predicts = std::any_of(variants.rules.begin(), variants.rules.end(),
+                                    [](const ir::BoundRules& each) { return !each.strategy.is_none(); });
+  uint32_t keeps = keeps_of(all, {predicts, policy.learn.has_value()});
   if (variants.rules.size() > 1) {
     room = room_of(params);
     const bool differ = differ_in_eviction(variants.rules);
@@ -315,6 +347,8 @@ void Program::finish() {
     p.room = room;
     p.keeps = keeps;
     p.num_rates = static_cast<uint32_t>(rates.size());
+    p.num_weight_rates = static_cast<uint32_t>(weight_rates.size());
+    p.profile = profile_of(policy, variants.rules);
     p.num_remembered = static_cast<uint32_t>(remembered.size());
     p.num_remembered_values = num_values;
   }

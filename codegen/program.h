@@ -27,10 +27,11 @@ struct Program {
 
   const ir::BoundPolicy& policy;
   Variants variants;
-  bool has_changes = false;          ///< false: one variant, and no rules
-  std::vector<SiteExpr> sites;       ///< of all variants
-  std::vector<SiteExpr> conditions;  ///< of the rules, then the rewards of the choices
-  std::vector<uint32_t> rates;       ///< time constants of use_rate that some site reads
+  bool has_changes = false;                        ///< false: one variant, and no rules
+  std::vector<SiteExpr> sites;                     ///< of all variants
+  std::vector<SiteExpr> conditions;                ///< of the rules, then the rewards of the choices
+  std::vector<uint32_t> rates;                     ///< time constants of use_rate that some site reads
+  std::vector<decision::WeightRate> weight_rates;  ///< likewise of weight_rate
   std::vector<decision::Remembered> remembered;
   std::vector<std::vector<decision::Arm>> arms;  ///< by variant
   std::vector<decision::AdaptRule> rules;

@@ -46,16 +46,11 @@ const MetricRow* find_metric(Variable v) {
 
 bool looks_back(ExprOp op) { return op == ExprOp::avg_over || op == ExprOp::max_over || op == ExprOp::trend; }
 
-// What the kernels keep, or can work out; the others need predictors, a learner or the future.
-bool is_known(Variable v, const Program& program) {
+// What the kernels keep, or can work out; the others need the future.
+bool is_known(Variable v) {
   switch (v) {
-    case Variable::value:
-    case Variable::foretold:
     case Variable::next_use:
       return false;
-    case Variable::predicted:  // without a strategy nothing is predicted
-      return std::all_of(program.variants.rules.begin(), program.variants.rules.end(),
-                         [](const ir::BoundRules& rules) { return rules.strategy.is_none(); });
     case Variable::num_experts:
     case Variable::num_layers:
     case Variable::top_k:
@@ -72,7 +67,7 @@ void visit_nodes(const std::vector<SiteExpr>& sites, Visit visit) {
   }
 }
 
-uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node) {
+uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node, Holds holds) {
   if (node.op != ExprOp::variable && !looks_back(node.op)) return 0;
   if (const MetricRow* row = find_metric(node.variable)) return row->keeps;
   if (!site.of_expert) return 0;
@@ -92,6 +87,12 @@ uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node) {
       return decision::kKeepsRequestUses;
     case Variable::load_ms:
       return decision::kCountsLoads;
+    case Variable::value:
+      return holds.learner ? decision::kKeepsValue : 0U;
+    case Variable::predicted:
+      return holds.strategy ? decision::kKeepsPredicted : 0U;
+    case Variable::foretold:
+      return holds.strategy ? decision::kKeepsForetold : 0U;
     default:
       return 0;
   }
@@ -119,6 +120,7 @@ std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
     add(decision::kSiteCpuSetup, rules.cpu_setup);
     add(decision::kSiteLoadTime, rules.load_time);
   }
+  if (rules.strategy.has(ir::Strategy::most)) add(decision::kSiteMost, rules.strategy.value);
   if (rules.prefetch_evict) add(decision::kSitePrefetchEvict, rules.prefetch_evict->value);
   for (size_t i = 0; i < rules.arms.size(); ++i) {
     add(decision::kFirstArm + static_cast<uint32_t>(i), rules.arms[i].condition);
@@ -137,6 +139,23 @@ std::vector<uint32_t> rates_of(const std::vector<SiteExpr>& sites) {
     if (std::find(rates.begin(), rates.end(), node.window) == rates.end()) rates.push_back(node.window);
   });
   return rates;
+}
+
+std::vector<decision::WeightRate> weight_rates_of(const std::vector<SiteExpr>& sites) {
+  std::vector<decision::WeightRate> rates;
+  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) {
+    if (site.of_expert && node.op == ExprOp::weight_rate && place_of(rates, node) == rates.size()) {
+      rates.push_back({node.window, node.largest});
+    }
+  });
+  return rates;
+}
+
+size_t place_of(const std::vector<decision::WeightRate>& rates, const ir::ExprNode& node) {
+  const auto found = std::find_if(rates.begin(), rates.end(), [&](const decision::WeightRate& rate) {
+    return rate.window == node.window && rate.largest == node.largest;
+  });
+  return static_cast<size_t>(found - rates.begin());
 }
 
 std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sites) {
@@ -160,9 +179,9 @@ std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sit
   return remembered;
 }
 
-uint32_t keeps_of(const std::vector<SiteExpr>& sites) {
+uint32_t keeps_of(const std::vector<SiteExpr>& sites, Holds holds) {
   uint32_t keeps = 0;
-  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) { keeps |= keeps_for(site, node); });
+  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) { keeps |= keeps_for(site, node, holds); });
   return keeps;
 }
 
@@ -173,8 +192,7 @@ std::vector<std::string> beyond_sites(const Program& program) {
     if (std::find(parts.begin(), parts.end(), quoted) == parts.end()) parts.push_back(quoted);
   };
   const auto look_at = [&](const SiteExpr&, const ir::ExprNode& node) {
-    if (node.op == ExprOp::weight_rate) need(ir::to_word(node.op));
-    if (node.op == ExprOp::variable && !is_known(node.variable, program)) need(ir::to_word(node.variable));
+    if (node.op == ExprOp::variable && !is_known(node.variable)) need(ir::to_word(node.variable));
     if (looks_back(node.op) && !is_counted(node.variable)) need(ir::to_word(node.op));
   };
   visit_nodes(program.sites, look_at);

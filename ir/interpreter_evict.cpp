@@ -89,12 +89,14 @@ bool Interpreter::goes_before(const EvictionRule& rule, const Instance& instance
       return smaller(left.last_use, right.last_use);
     case Eviction::lfu:
       return smaller(left.freq, right.freq);
-    case Eviction::score:
-      return smaller(left.ema, right.ema);
     case Eviction::freq_threshold:
       return smaller(value_a, value_b);
     case Eviction::belady:  // farthest first
       return smaller(value_b, value_a);
+    case Eviction::score:
+      value_a = left.ema;
+      value_b = right.ema;
+      [[fallthrough]];
     case Eviction::least: {  // a NaN is smallest
       const bool nan_a = std::isnan(value_a), nan_b = std::isnan(value_b);
       if (nan_a != nan_b) return nan_a;

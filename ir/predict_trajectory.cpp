@@ -20,14 +20,18 @@ class Trajectory final : public Predictor {
 
   void observe(const Observation& observation) override {
     const bool full = !observation.probabilities.empty();
-    const size_t num_maps = full ? observation.num_tokens : 1;
-    const bool goes_on = num_layers_seen_ > 0 && observation.layer >= num_layers_seen_ && maps_.size() == num_maps;
+    const size_t num_tokens = full ? observation.num_tokens : 1;
+    const size_t num_maps = std::min<size_t>(num_tokens, setup_.rule->store.value);
+    const bool goes_on = num_layers_seen_ > 0 && observation.layer >= num_layers_seen_ && num_tokens_ == num_tokens &&
+                         maps_.size() == num_maps;
+    num_tokens_ = num_tokens;
     if (!goes_on) maps_.assign(num_maps, Map(size_t{setup_.num_layers} * setup_.num_experts, 0.0F));
     num_layers_seen_ = observation.layer + 1;
     const size_t row = size_t{observation.layer} * setup_.num_experts;
     if (full) {
       for (size_t t = 0; t < num_maps; ++t) {
-        const auto probabilities = observation.probabilities.subspan(t * setup_.num_experts, setup_.num_experts);
+        const size_t token = num_tokens - num_maps + t;
+        const auto probabilities = observation.probabilities.subspan(token * setup_.num_experts, setup_.num_experts);
         std::copy(probabilities.begin(), probabilities.end(), maps_[t].begin() + static_cast<ptrdiff_t>(row));
       }
     } else {
@@ -110,7 +114,8 @@ class Trajectory final : public Predictor {
   }
 
   const PredictorSetup setup_;
-  std::vector<Map> maps_;         // of the tokens under way, in the dispatch's order
+  std::vector<Map> maps_;         // of the last `store` tokens under way, in the dispatch's order
+  size_t num_tokens_ = 0;         // of that dispatch
   uint32_t num_layers_seen_ = 0;  // layers 0 .. this - 1 of maps_ have run (or were skipped)
   std::vector<Map> store_;
 };

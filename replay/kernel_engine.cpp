@@ -58,11 +58,17 @@ Result<KernelEngine> KernelEngine::create_static(const decision::Params& params)
   });
 }
 
+bool KernelEngine::are_probabilities(std::span<const float> of, uint32_t num_tokens) const {
+  if (of.empty()) return true;
+  return of.size() == size_t{num_tokens} * params_.num_experts &&
+         std::all_of(of.begin(), of.end(), [](float p) { return p >= 0.0f && p <= 1.0f; });
+}
+
 std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input) {
   const size_t selections = size_t{input.num_tokens} * params_.top_k;
   const bool weighted = !input.weights.empty();
   if (input.layer >= params_.num_layers || input.top_k != params_.top_k || input.ids.size() != selections ||
-      (weighted && input.weights.size() != selections)) {
+      (weighted && input.weights.size() != selections) || !are_probabilities(input.probabilities, input.num_tokens)) {
     return std::nullopt;
   }
   dropped_.clear();
@@ -86,6 +92,7 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   in.hints = hint_views_.data();
   in.phase = static_cast<uint32_t>(input.phase);
   in.request = input.requests.empty() ? 0 : input.requests.front();
+  in.probabilities = input.probabilities.empty() ? nullptr : input.probabilities.data();
   const ir::MeasuredInputs& m = input.measured;
   const decision::Measured measured{m.has_cost_model, 0,          m.queue_wait_ms, m.transfer_ms, m.cpu_setup_ms,
                                     m.cpu_token_ms,   m.stall_ms, m.queue_depth,   m.link_gbps,   m.tokens_per_s,

@@ -42,6 +42,7 @@ class KernelEngine final : public DecisionEngine {
   };
   KernelEngine(const decision::Params& params, Dispatch dispatch, void* state);
   void note_fired(uint32_t rule, ir::Decision& decision) const;
+  bool are_probabilities(std::span<const float> of, uint32_t num_tokens) const;  ///< or not known at all
 
   decision::Params params_;
   Dispatch dispatch_;

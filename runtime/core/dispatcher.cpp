@@ -37,7 +37,7 @@ moe_status Dispatcher::check(const moe_dispatch_args& args) const {
   }
   if (args.phase > MOE_PHASE_PREFILL) return fail(MOE_INVALID, "phase is %u, not a moe_phase", args.phase);
   if (!args.ids) return fail(MOE_INVALID, "`ids` is NULL");
-  return MOE_OK;
+  return args.probabilities ? check_probabilities(args, dims_.shape.num_experts) : MOE_OK;
 }
 
 moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& output) {
@@ -57,6 +57,8 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.num_dropped = num_dropped_;
   input.hints = parts_.hints.take();
   input.phase = args.phase == MOE_PHASE_PREFILL ? 0 : 1;
+  input.request = args.request_ids ? args.request_ids[0] : 0;
+  input.probabilities = args.probabilities;
   output = current_->output();
   if (current_->decide(input, output) == decision::kOk) return MOE_OK;
   const moe_status status = check_routing(args, dims_.shape.num_experts);

@@ -28,4 +28,12 @@ moe_status check_routing(const moe_dispatch_args& args, uint32_t num_experts) {
   return MOE_OK;
 }
 
+moe_status check_probabilities(const moe_dispatch_args& args, uint32_t num_experts) {
+  const size_t count = size_t{args.num_tokens} * num_experts;
+  size_t wrong = 0;
+  for (size_t i = 0; i < count; ++i) wrong += !(args.probabilities[i] >= 0 && args.probabilities[i] <= 1);
+  if (wrong == 0) return MOE_OK;
+  return fail(MOE_INVALID, "`probabilities` has %zu values that are not in 0..1", wrong);
+}
+
 }  // namespace moe::core

@@ -8,4 +8,7 @@ namespace moe::core {
 /// dispatch themselves; this one runs where a message is wanted, or nothing may change before all is known to be good.
 moe_status check_routing(const moe_dispatch_args& args, uint32_t num_experts);
 
+/// Checks the router's probabilities, which the kernels trust. They must be there.
+moe_status check_probabilities(const moe_dispatch_args& args, uint32_t num_experts);
+
 }  // namespace moe::core

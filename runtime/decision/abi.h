@@ -27,7 +27,17 @@ enum class Eviction : uint32_t {
   random = 10,
   least = 11,
 };
-enum class Strategy : uint32_t { none = 0, history = 1, lookahead = 2, gate = 3 };
+enum class Strategy : uint32_t {
+  none = 0,
+  history = 1,
+  lookahead = 2,
+  gate = 3,
+  affinity = 4,
+  sequence = 5,
+  learned = 6,
+  trajectory = 7,
+  most = 8,
+};
 enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
 
 enum Admit : uint32_t { kAdmitNever = 0, kAdmitAlways = 1, kAdmitWhen = 2 };
@@ -46,6 +56,22 @@ enum Keeps : uint32_t {
   kCountsPrefetches = 256,  ///< likewise, which hits a prefetch made
   kKeepsMeasured = 512,     ///< stall_ms, link_gbps, tokens_per_s of the window
   kKeepsEntropy = 1024,     ///< what each layer used in its last entropy_window dispatches
+  // Of predictors.
+  kKeepsPredicted = 1 << 16,  ///< per key: the last predictions
+  kKeepsForetold = 1 << 17,   ///< per place
+  kKeepsValue = 1 << 18,      ///< per key: the learner's
+};
+
+/// What comes from a profile: bits of Params::profile.
+enum FromProfile : uint32_t {
+  kProfileShares = 1,   ///< affinity's; nothing is learned then
+  kProfileWeights = 2,  ///< the learner starts with them
+};
+
+/// weight_rate(window, largest): only so many of a dispatch's weights count; 0: all.
+struct WeightRate {
+  uint32_t window;
+  uint32_t largest;
 };
 
 /// Values of the cache as a whole that rules look back on: Params::remembered.
@@ -107,7 +133,7 @@ struct Room {
   uint32_t rules_differ;     ///< 1: instances may have other rules than that of the layer in progress
   uint32_t history_varies;   ///< 1: history_window does
   uint32_t balance;          ///< 1: some variant has mode balance
-  uint32_t reserved;
+  uint32_t lookahead;        ///< the farthest
 };
 
 /// What a rule does when it fires, besides what holds while it is active.
@@ -176,6 +202,9 @@ struct Changes {
   const PerLayer* per_layer;       ///< null: each layer's rules say its capacity
 };
 
+/// What the learner knows of an expert itself.
+inline constexpr uint32_t kNumDenseInputs = 10;
+
 /// A policy's constants, bound to a model. The code generator emits one as a constant global, so that every field folds
 /// into the kernel; the static kernels take one at run time. Ranges are those of ir/bind.h, already checked.
 struct Params {
@@ -229,7 +258,23 @@ struct Params {
   const uint32_t* preload;  ///< [num_preload] keys, in order of loading
   const Arm* arms;          ///< [num_arms]
   const uint32_t* rates;    ///< [num_rates] time constants of use_rate
-  uint32_t first_site;      ///< what is added to a Site: variants have expressions of their own
+  // Predictors.
+  uint32_t next_strategies;  ///< asked in turn where `strategy` names nobody: 4 bits each, the next lowest; 0: no more
+  uint32_t store;            ///< requests of sequence, tokens of trajectory that are remembered
+  double affinity_threshold;
+  uint32_t num_weight_rates;
+  uint32_t profile;       ///< FromProfile
+  uint32_t learn_window;  ///< dispatches that the learner looks back on; 0: there is no learner
+  uint32_t learn_freeze;
+  double learn_rate;
+  double learn_discount;
+  const WeightRate* weight_rates;   ///< [num_weight_rates]
+  const uint64_t* share_rows;       ///< [num_keys + 1] where a key's shares begin in the next two
+  const uint32_t* share_followers;  ///< experts of the next layer, ascending for each key
+  const double* shares;             ///< of the key's uses, those after which the follower ran
+  const double* weights;            ///< [num_layers][num_learner_weights] as docs/semantics.md orders them
+  // What all variants share, and what changes.
+  uint32_t first_site;  ///< what is added to a Site: variants have expressions of their own
   uint32_t num_remembered;
   uint32_t num_remembered_values;  ///< their windows together
   uint32_t has_prefetch_evict;     ///< 1: prefetches replace whom that rule names
@@ -254,6 +299,10 @@ struct Params {
   /// Most places of one instance.
   constexpr uint32_t max_capacity() const { return capacity > room.capacity ? capacity : room.capacity; }
   constexpr uint32_t max_budget() const { return budget > room.budget ? budget : room.budget; }
+  /// The learner's for one layer, of both its models.
+  constexpr size_t num_learner_weights() const {
+    return 2 * (size_t{learn_window} * num_experts * num_experts + size_t{num_experts} * kNumDenseInputs);
+  }
 };
 
 /// What the engine expects one layer to need: highest probability first, ties as hinted (whoever takes the hint sorts
@@ -295,6 +344,7 @@ struct Input {
   const Measured* measured;  ///< or null: nothing is known
   uint32_t request;          ///< of the first token
   uint32_t reserved;
+  const float* probabilities;  ///< the router's, [num_tokens][num_experts], each in [0, 1]; null: not known
 };
 
 /// Where a dispatch writes its decision. The caller owns the arrays; OutputSizes says how long they must be.

@@ -116,6 +116,7 @@ struct Context : Progress {
     if (Rule::kTagged) s.tag()[place] = header.load_counter << 28 | (place - s.first_place(i));
     if (keeps(p, kKeepsFreq)) s.freq()[place] = 0;
     if (keeps(p, kKeepsLoadedAt)) s.loaded_at()[place] = last_use;
+    if (keeps(p, kKeepsForetold)) s.foretold()[place] = 0;
     return place;
   }
 

@@ -23,7 +23,8 @@ enum Site : uint32_t {
   kSiteCpuTime = 8,
   kSiteCpuSetup = 9,
   kSiteLoadTime = 10,
-  kFirstArm = 11,
+  kSiteMost = 11,  ///< prefetch's strategy most(E), of any expert
+  kFirstArm = 12,
 };
 // Of a variant's expressions; Params::first_site is added.
 
@@ -85,7 +86,7 @@ constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
          p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 ||
          (p.has_prefetch_evict != 0 && p.prefetch_evict == static_cast<uint32_t>(Eviction::least)) || p.num_arms != 0 ||
-         p.has_drop != 0 || p.balance_times != 0;
+         p.has_drop != 0 || p.balance_times != 0 || in_chain(p, Strategy::most);
 }
 
 }  // namespace moe::decision

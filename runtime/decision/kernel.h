@@ -6,6 +6,7 @@
 // Params. No allocation, no call out, no exception: what it needs lies in the state block.
 #pragma once
 #include "runtime/decision/adapt.h"
+#include "runtime/decision/balance.h"
 #include "runtime/decision/collect.h"
 #include "runtime/decision/install.h"
 #include "runtime/decision/prefetch.h"
@@ -254,6 +255,8 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (changes_of(p) != nullptr) install(ctx);
   out.num_dropped = 0;
   n = begin_dispatch(ctx, in, out, n);
+  if (has_learner(p)) Learner(p, ctx.s).observe(ctx, out);
+  if (p.balance != 0) balance(ctx, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
   if (together) {
@@ -262,8 +265,13 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
     run_in_turn(ctx, out, n);
   }
   if (together || n == 0) end_exemptions(ctx);
-  observe(ctx, out, n);
-  out.num_prefetched = strategy_of(p) != Strategy::none ? prefetch(ctx, in, out) : 0;
+  observe(ctx, in, out, n);
+  out.num_prefetched = 0;
+  if (strategy_of(p) != Strategy::none) {
+    out.num_prefetched = prefetch(ctx, in, out);
+  } else if (has_table(p)) {
+    forget(ctx);
+  }
   if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
   out.num_fired = 0;

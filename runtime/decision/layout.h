@@ -2,6 +2,7 @@
 // Where everything lies in a policy's state block.
 #pragma once
 #include "runtime/decision/abi.h"
+#include "runtime/decision/predict/layout.h"
 
 #define MOE_INLINE inline __attribute__((always_inline))
 
@@ -16,13 +17,13 @@ struct Header {
   uint32_t num_exempt;     ///< residents flagged kExempt
   uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
   uint32_t request;
+  uint32_t new_request;  ///< 1: the dispatch in progress begins it
   uint32_t alternative;  ///< of Changes: which policy is in force
   uint64_t dispatches;   ///< decided so far; counted where rules change or metrics are read
   uint32_t variant;      ///< of Changes: that of the last dispatch
-  uint32_t reserved;
-  uint64_t arm_lots;    ///< of `choose`: which arm it explores
-  uint32_t mask;        ///< of Changes: the active rules that change what holds
-  uint32_t strategies;  ///< bit 1 << Strategy for each that was in force before
+  uint64_t arm_lots;     ///< of `choose`: which arm it explores
+  uint32_t mask;         ///< of Changes: the active rules that change what holds
+  uint32_t strategies;   ///< bit 1 << Strategy for each that was in force before
 };
 
 struct Instance {
@@ -137,6 +138,7 @@ struct Layout {
   size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;  // per_layer
   size_t stamps, entry_of, entries, candidates, sorted, balance_list;             // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;              // rules with queues
+  PredictLayout predict;
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
 };
@@ -144,7 +146,7 @@ struct Layout {
 /// A prefetch candidate.
 struct Candidate {
   uint32_t key;
-  uint32_t reserved;
+  uint32_t strategy;  ///< that named it
   double predicted;
 };
 
@@ -173,12 +175,6 @@ constexpr bool has_links(const Params& p) {
   return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu);
 }
 constexpr bool has_marks(const Params& p) { return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc); }
-constexpr bool has_strategy(const Params& p, Strategy strategy) {
-  return ((1u << p.strategy | p.room.strategies) & (1u << static_cast<uint32_t>(strategy))) != 0;
-}
-constexpr bool has_history(const Params& p) {
-  return has_strategy(p, Strategy::history) || has_strategy(p, Strategy::lookahead);
-}
 constexpr uint32_t max_history_window(const Params& p) {
   return p.history_window > p.room.history_window ? p.history_window : p.room.history_window;
 }
@@ -278,6 +274,7 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.use_counts = take(some_has(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
   at.lots = take(some_has(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
   at.bits = take(some_has(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
+  at.predict = lay_predictors(p, places, take);
   at.total = end;
   return at;
 }
@@ -352,6 +349,8 @@ class State {
   MOE_INLINE uint64_t* use_counts() const { return at<uint64_t>(at_.use_counts); }
   MOE_INLINE uint64_t& lots() const { return *at<uint64_t>(at_.lots); }
   MOE_INLINE uint64_t* bits(uint32_t i) const { return at<uint64_t>(at_.bits) + size_t{i} * key_words(p_); }
+  MOE_INLINE double* foretold() const { return at<double>(at_.predict.foretold); }
+  MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
   /// First place of instance `i`, and the number of nodes before the rings' sentinels.
@@ -362,11 +361,12 @@ class State {
     return p_.scope_layer ? static_cast<uint32_t>(place / padded_capacity(p_)) : 0;
   }
 
- private:
   template <class T>
   MOE_INLINE T* at(size_t offset) const {
     return reinterpret_cast<T*>(base_ + offset);
   }
+
+ private:
   const Params& p_;
   char* base_;
   const Layout at_;

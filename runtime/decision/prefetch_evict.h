@@ -17,7 +17,7 @@ MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32
     case Eviction::lfu:
       return rank_of(ctx.s.freq()[place]);
     case Eviction::score:
-      return rank_of(r.ema);
+      return Score::rank_of_resident(0, r.ema);
     case Eviction::freq_threshold:
       return ctx.s.counts()[r.key];
     case Eviction::least:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is counted when a dispatch begins, of every expert, resident or not; and the order in which it is decided.
 #pragma once
-#include "runtime/decision/balance.h"
 #include "runtime/decision/drop.h"
 #include "runtime/decision/metrics.h"
+#include "runtime/decision/weight_rate.h"
 
 namespace moe::decision {
 
@@ -26,9 +26,9 @@ MOE_INLINE void update_rates(Context<Rule>& ctx) {
 template <class Rule>
 MOE_INLINE void note_request(Context<Rule>& ctx, const Input& in) {
   Header& header = ctx.s.header();
-  if (header.request_epoch != 0 && header.request == in.request) return;
+  header.new_request = header.request_epoch == 0 || header.request != in.request;
   header.request = in.request;
-  ++header.request_epoch;
+  header.request_epoch += header.new_request;
 }
 
 /// A NaN comes last.
@@ -68,8 +68,9 @@ MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& 
   const Params& p = ctx.p;
   const uint32_t base = ctx.layer * p.num_experts;
   if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
-  if (keeps(p, kKeepsRequestUses)) note_request(ctx, in);
+  if (reads_requests(p)) note_request(ctx, in);
   if (p.num_rates != 0) update_rates(ctx);
+  if (p.num_weight_rates != 0) update_weight_rates(ctx, in, out, n);
   if (p.has_drop != 0) n = leave_out(ctx, out, n);
   if (has_sites(p)) {
     for (uint32_t j = 0; j < n; ++j) {
@@ -88,7 +89,6 @@ MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& 
     uses = ctx.s.request_epoch()[key] == request ? uses + 1 : 1;
     ctx.s.request_epoch()[key] = request;
   }
-  if (p.balance != 0) balance(ctx, out, n);
   return n;
 }
 

@@ -139,6 +139,7 @@ void init_block(const Params& params, void* block, bool preload) {
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
   for (uint32_t i = 0; i < params.num_instances(); ++i) init_instance(params, s, i);
   if (some_has(params, Eviction::random)) s.lots() = Random::start(params.seed);
+  if (has_learner(params)) Learner(params, s).init();
   if (params.changes != nullptr) s.header().arm_lots = Lots<Stream::arms>::start(params.changes->seed);
   for (uint32_t layer = 0; history_varies(params) && layer < params.num_layers; ++layer) {
     s.history_counted(layer) = max_history_window(params);
@@ -204,7 +205,7 @@ const Params& in_force(const Params& params, const void* state) {
 }
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
-  if (has_sites(params) || params.changes != nullptr) return kInvalid;
+  if (has_sites(params) || needs_tables(params) || params.changes != nullptr) return kInvalid;
   return with_rule(params, uint32_t{kInvalid},
                    [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
 }

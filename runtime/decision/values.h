@@ -3,6 +3,9 @@
 // policy's expressions. docs/semantics.md says what each means. `place` is the expert's, kNone when it is not resident.
 #pragma once
 #include "runtime/decision/metrics.h"
+#include "runtime/decision/predict/learner.h"
+#include "runtime/decision/predict/told.h"
+#include "runtime/decision/weight_rate.h"
 
 namespace moe::decision {
 namespace {
@@ -97,6 +100,10 @@ MOE_VALUE(resident) {
   return entry != kNone && s.entries()[entry].was_resident != 0 ? 1 : 0;
 }
 
+MOE_VALUE(predicted) { return told(s)[key]; }
+MOE_VALUE(value) { return s.at<double>(s.predict().values)[key]; }
+MOE_VALUE(foretold) { return place == kNone ? 0 : s.foretold()[place]; }
+
 #undef MOE_VALUE
 
 /// `which`: Metric.
@@ -121,6 +128,13 @@ extern "C" double moe_value_use_rate(const Frame* f, uint32_t key, uint32_t rate
 }
 extern "C" double moe_victim_use_rate(const Frame* f, uint32_t victim, uint32_t rate) {
   return victim == kNone ? 0 : state_of(*f).rate(rate)[victim];
+}
+
+extern "C" double moe_value_weight_rate(const Frame* f, uint32_t key, uint32_t rate) {
+  return weight_rate(state_of(*f), *f->params, rate)[key];
+}
+extern "C" double moe_victim_weight_rate(const Frame* f, uint32_t victim, uint32_t rate) {
+  return victim == kNone ? 0 : weight_rate(state_of(*f), *f->params, rate)[victim];
 }
 
 // The functions that expressions call: the same source as the interpreter's.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/decision/predict/layout.h"
 #include "runtime/decision/state.h"
 
 namespace moe {
@@ -84,13 +85,13 @@ void check_cache(const Params& p, Checker& c) {
 }
 
 void check_transfers(const Params& p, Checker& c) {
-  c.range(p.strategy, 0, static_cast<uint32_t>(Strategy::gate), "strategy");
+  c.range(p.strategy, 0, static_cast<uint32_t>(Strategy::most), "strategy");
   c.range(p.budget, 0, kMaxBudget, "budget");
   if (p.strategy != static_cast<uint32_t>(Strategy::none)) {
     c.range(p.lookahead, 1, UINT32_MAX, "lookahead");
     c.above(p.bandwidth, 0, 1, "bandwidth");
     if (!(p.min_probability >= 0 && p.min_probability <= 1)) c.found("`min_probability` is not in [0, 1]");
-    if (p.strategy != static_cast<uint32_t>(Strategy::gate)) c.range(p.history_window, 1, kMaxWindow, "history_window");
+    if (decision::has_history(p)) c.range(p.history_window, 1, kMaxWindow, "history_window");
   }
   c.range(p.prefetch_admit, 0, 2, "prefetch_admit");
   c.range(p.has_when, 0, 1, "has_when");
@@ -121,8 +122,9 @@ void check_transfers(const Params& p, Checker& c) {
 }
 
 void check_expressions(const Params& p, Checker& c) {
-  constexpr uint32_t kEverything = 2 * decision::kKeepsEntropy - 1;
-  c.range(p.keeps, 0, kEverything, "keeps");
+  constexpr uint32_t kEverything =
+      (2 * decision::kKeepsEntropy - 1) | decision::kKeepsPredicted | decision::kKeepsForetold | decision::kKeepsValue;
+  c.range(p.keeps & ~kEverything, 0, 0, "unknown bits of `keeps`");
   if ((p.keeps & (decision::kKeepsFreq | decision::kKeepsSeen)) != 0) {
     c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
     c.above(p.frequency_decay, 0, 1, "frequency_decay");
@@ -130,6 +132,58 @@ void check_expressions(const Params& p, Checker& c) {
   c.range(p.num_rates, 0, kMaxRates, "num_rates");
   if (p.num_rates != 0 && !p.rates) c.found("`rates` is NULL");
   for (uint32_t i = 0; c.good() && i < p.num_rates; ++i) c.range(p.rates[i], 1, kMaxWindow, "a rate's time constant");
+  c.range(p.num_weight_rates, 0, kMaxRates, "num_weight_rates");
+  if (p.num_weight_rates != 0 && !p.weight_rates) c.found("`weight_rates` is NULL");
+  for (uint32_t i = 0; c.good() && i < p.num_weight_rates; ++i) {
+    c.range(p.weight_rates[i].window, 1, kMaxWindow, "a rate's time constant");
+  }
+}
+
+/// Chains name each strategy once, and `none` alone.
+void check_chain(const Params& p, Checker& c) {
+  uint32_t seen = 0;
+  bool ended = p.strategy == static_cast<uint32_t>(Strategy::none);
+  for (uint32_t i = 0; i < 8; ++i) {
+    const uint32_t link = decision::link_of(p, i);
+    c.range(link, 0, static_cast<uint32_t>(Strategy::most), "a strategy of the chain");
+    if (link != 0 && (ended || (seen & (1u << link)) != 0)) c.found("the strategies are no chain");
+    ended = ended || link == 0;
+    seen |= 1u << link;
+  }
+}
+
+/// Tables of a profile: what a kernel reads without looking.
+void check_shares(const Params& p, Checker& c) {
+  if (!p.share_rows || !p.share_followers || !p.shares) return c.found("a table of `shares` is NULL");
+  if (p.share_rows[0] != 0) return c.found("`share_rows` does not begin at 0");
+  for (uint32_t key = 0; key < p.num_keys(); ++key) {
+    const uint64_t begin = p.share_rows[key], end = p.share_rows[key + 1];
+    if (end < begin || end - begin > p.num_experts) return c.found("`share_rows` is not a table of rows");
+    for (uint64_t i = begin; i < end; ++i) {
+      if (p.share_followers[i] >= p.num_experts) return c.found("an expert of `share_followers` is out of range");
+      if (!(p.shares[i] > 0 && p.shares[i] <= 1)) return c.found("a share of `shares` is not in (0, 1]");
+    }
+  }
+}
+
+void check_predictors(const Params& p, Checker& c) {
+  check_chain(p, c);
+  if (!c.good()) return;
+  c.range(p.profile, 0, 3, "profile");
+  if (decision::has_predictor(p, Strategy::affinity)) {
+    if (!(p.affinity_threshold >= 0 && p.affinity_threshold <= 1)) c.found("`affinity_threshold` is not in [0, 1]");
+    c.range(p.decay_interval, 1, UINT64_MAX, "decay_interval");
+    c.above(p.frequency_decay, 0, 1, "frequency_decay");
+    if ((p.profile & decision::kProfileShares) != 0) check_shares(p, c);
+  }
+  if (decision::mixes_layers(p)) c.range(p.store, 1, kMaxWindow, "store");
+  c.range(p.learn_window, 0, kMaxWindow, "learn_window");
+  if (p.learn_window != 0) {
+    c.range(p.learn_freeze, 0, 1, "learn_freeze");
+    c.above(p.learn_rate, 0, 1, "learn_rate");
+    c.above(p.learn_discount, 0, 1, "learn_discount");
+    if ((p.profile & decision::kProfileWeights) != 0 && !p.weights) c.found("`weights` is NULL");
+  }
 }
 
 void check_metrics(const Params& p, Checker& c) {
@@ -151,7 +205,7 @@ void check_room(const Params& p, Checker& c) {
   const decision::Room& room = p.room;
   c.range(room.capacity, 0, p.scope_layer ? p.num_experts : p.num_keys(), "room for places");
   c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::least)) - 1, "rules that have room");
-  c.range(room.strategies, 0, (2U << static_cast<uint32_t>(Strategy::gate)) - 1, "strategies that have room");
+  c.range(room.strategies, 0, (2U << static_cast<uint32_t>(Strategy::most)) - 1, "strategies that have room");
   c.range(room.history_window, 0, kMaxWindow, "room for history_window");
   c.range(room.budget, 0, kMaxBudget, "room for a budget");
   c.range(room.freq_window, 0, kMaxFreqWindow, "room for freq_window");
@@ -160,6 +214,7 @@ void check_room(const Params& p, Checker& c) {
   c.range(room.rules_differ, 0, 1, "rules_differ");
   c.range(room.history_varies, 0, 1, "history_varies");
   c.range(room.balance, 0, 1, "room for balance");
+  c.range(room.lookahead, 0, UINT32_MAX, "room for lookahead");
   if (c.good()) c.range(room.total_capacity, 0, uint64_t{p.max_capacity()} * p.num_instances(), "total_capacity");
 }
 
@@ -205,6 +260,7 @@ Result<void> check_one(const Params& params) {
   if (checker.good()) check_preload(params, checker);
   check_expressions(params, checker);
   check_metrics(params, checker);
+  check_predictors(params, checker);
   if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
   return checker.result();
 }

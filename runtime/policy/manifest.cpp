@@ -85,7 +85,8 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& where)
 std::string make_manifest(const decision::Params& p, const std::string& name) {
   static constexpr const char* kEvictions[] = {"lru",     "lfu", "score", "freq_threshold", "fifo",   "sieve",
                                                "s3_fifo", "arc", "lirs",  "w_tinylfu",      "random", "least"};
-  static constexpr const char* kStrategies[] = {"none", "history", "lookahead", "gate"};
+  static constexpr const char* kStrategies[] = {"none",     "history", "lookahead",  "gate", "affinity",
+                                                "sequence", "learned", "trajectory", "most"};
   const json manifest = {
       {"abi", decision::kAbiVersion},
       {"name", name},

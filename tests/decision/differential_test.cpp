@@ -64,6 +64,7 @@ std::string first_difference(const std::vector<test::RandomDispatch>& trace, con
     input.phase = step.phase;
     input.requests = step.requests;
     input.measured = step.measured;
+    input.probabilities = step.probabilities;
     const std::optional<ir::Decision> expected = oracle.dispatch(input);
     const std::optional<ir::Decision> actual = engine.decide(input);
     if (expected != actual) {

@@ -7,9 +7,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "codegen/sites.h"
+#include "ir/predictor.h"
 #include "tests/ir/random_ir.h"
 
 namespace moe::test {
@@ -58,6 +60,44 @@ void random_cache(Dice& dice, ir::BoundPolicy& policy) {
     if (there < policy.capacity && pins.insert(key).second) ++there;
   }
   policy.pins.assign(pins.begin(), pins.end());
+}
+
+/// Strategies without a number of their own: half of the time one or none, else several.
+ir::StrategyChain random_chain(Dice& dice) {
+  const auto one = [&dice] {
+    return dice.pick({ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate, ir::Strategy::affinity,
+                      ir::Strategy::sequence, ir::Strategy::trajectory});
+  };
+  ir::StrategyChain chain;
+  if (dice.chance(0.15)) return chain;
+  chain.links = {one()};
+  while (dice.chance(0.35)) {
+    const ir::Strategy next = one();
+    if (!chain.has(next)) chain.links.push_back(next);
+  }
+  return chain;
+}
+
+ir::LearnRule random_learner(Dice& dice) {
+  ir::LearnRule learn;
+  learn.window.value = dice.pick<uint32_t>({1, 3, 8});
+  learn.discount.value = dice.pick({0.8, 1.0, 0.3});
+  learn.rate.value = dice.pick({0.01, 0.5, 1.0});
+  learn.freeze.value = dice.chance(0.2);
+  return learn;
+}
+
+/// Puts a strategy somewhere into the chain.
+void add_link(Dice& dice, ir::BoundPolicy& policy, ir::Strategy link) {
+  if (policy.strategy.is_none()) policy.strategy.links.clear();
+  const uint32_t place = dice.below(static_cast<uint32_t>(policy.strategy.links.size()) + 1);
+  policy.strategy.links.insert(policy.strategy.links.begin() + place, link);
+}
+
+std::string chain_text(const ir::StrategyChain& chain) {
+  std::string text;
+  for (const ir::Strategy link : chain.links) text += (text.empty() ? "" : " | ") + std::string(ir::to_word(link));
+  return text;
 }
 
 std::string pin_list(const ir::BoundPolicy& policy) {
@@ -141,15 +181,20 @@ ir::BoundPolicy random_policy(Dice& dice) {
   policy.shape.num_experts = dice.pick<uint32_t>({1, 2, 5, 8, 16, 65, 130});
   policy.shape.top_k = dice.between(1, std::min(policy.shape.num_experts, 4u));
   random_cache(dice, policy);
-  policy.strategy = dice.pick(
-      {ir::Strategy::none, ir::Strategy::none, ir::Strategy::history, ir::Strategy::lookahead, ir::Strategy::gate});
+  policy.strategy = random_chain(dice);
+  if (dice.chance(0.2)) {
+    policy.learn = random_learner(dice);
+    if (dice.chance(0.7)) add_link(dice, policy, ir::Strategy::learned);
+  }
   policy.budget = dice.between(1, std::min(policy.capacity, 8u));
   policy.lookahead = dice.between(1, policy.shape.num_layers);
   policy.history_window = dice.pick<uint32_t>({50, 1, 2, 9});
+  policy.store = dice.pick<uint32_t>({1, 2, 5, 16});
+  policy.affinity_threshold = dice.pick({0.3, 0.0, 0.05, 0.7});
   policy.min_probability = dice.pick({0.0, 0.0, 0.1, 0.6});
   policy.miss = dice.pick({ir::MissAction::load, ir::MissAction::load, ir::MissAction::cpu_load, ir::MissAction::cpu});
   policy.hybrid = policy.miss == ir::MissAction::cpu;  // how its text says it; one choice without a cost model
-  policy.timing_free = policy.strategy == ir::Strategy::none;
+  policy.timing_free = policy.strategy.is_none();
   policy.exactness = policy.miss == ir::MissAction::load ? ir::Exactness::exact : ir::Exactness::exact_on_host;
   policy.metrics = {"hit_rate"};
   return policy;
@@ -160,7 +205,9 @@ namespace {
 /// Expressions that native code has; the others are drawn again.
 class NativeExpr {
  public:
-  NativeExpr(Dice& dice, ir::BoundPolicy& policy) : random_(dice.below(1u << 30)), exprs_(random_), policy_(policy) {}
+  NativeExpr(Dice& dice, ir::BoundPolicy& policy) : random_(dice.below(1u << 30)), exprs_(random_), policy_(policy) {
+    exprs_.with_learn = policy.learn.has_value();
+  }
 
   void quantity(ir::Expr& out, ir::test::ExprSite site) {
     draw([&] { out = exprs_.quantity(site); });
@@ -196,6 +243,32 @@ void add_preload(Dice& dice, ir::BoundPolicy& policy) {
   }
 }
 
+/// Shares of random pairs, some of them 0; weights for the learner.
+std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::BoundPolicy& policy) {
+  const ir::ModelShape& shape = policy.shape;
+  auto profile = std::make_shared<ir::Profile>();
+  profile->num_layers = shape.num_layers;
+  profile->num_experts = shape.num_experts;
+  profile->top_k = shape.top_k;
+  profile->affinity.resize(shape.num_layers);
+  for (auto& layer : profile->affinity) {
+    layer.resize(shape.num_experts);
+    for (auto& row : layer) {
+      for (uint32_t i = dice.below(6); i > 0; --i) {
+        row[dice.below(shape.num_experts)] = dice.chance(0.1) ? 0 : dice.unit();
+      }
+    }
+  }
+  if (!policy.learn || dice.chance(0.3)) return profile;
+  const uint64_t num_weights = ir::Learner::num_weights(shape.num_experts, policy.learn->window.value);
+  profile->learned.resize(shape.num_layers);
+  for (std::vector<double>& weights : profile->learned) {
+    weights.resize(dice.chance(0.9) ? num_weights : 2);  // those of another window are left alone
+    for (double& weight : weights) weight = dice.unit() - 0.5;
+  }
+  return profile;
+}
+
 void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
   using ir::test::ExprSite;
   if (dice.chance(0.5)) {
@@ -228,6 +301,7 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
 
 void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   using ir::test::ExprSite;
+  if (!policy.learn && dice.chance(0.3)) policy.learn = random_learner(dice);
   NativeExpr exprs(dice, policy);
   if (dice.chance(0.5)) {
     policy.eviction = ir::Eviction::least;
@@ -238,6 +312,10 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
     exprs.condition(policy.admit.condition, dice.chance(0.5) ? ExprSite::admit : ExprSite::expert);
   }
   if (dice.chance(0.3)) exprs.quantity(policy.order, ExprSite::miss);
+  if (dice.chance(0.25)) {  // last or not, in a chain or alone
+    add_link(dice, policy, ir::Strategy::most);
+    exprs.quantity(policy.strategy.value, ExprSite::expert);
+  }
   if (dice.chance(0.3)) exprs.condition(policy.prefetch_when, ExprSite::prefetch);
   if (dice.chance(0.3)) {
     policy.prefetch_admit = ir::Admit::when;
@@ -252,6 +330,7 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   policy.one_by_one = dice.chance(0.3);
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
+  if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy);
 }
 
 std::string to_source(const ir::BoundPolicy& policy) {
@@ -267,15 +346,21 @@ std::string to_source(const ir::BoundPolicy& policy) {
         fmt::format("memory_threshold = {} memory_headroom = {} ", policy.memory_threshold, policy.memory_headroom);
   }
   cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
-  const std::string prefetch =
-      fmt::format("strategy = {} budget = {} lookahead = {} history_window = {} min_probability = {}",
-                  ir::to_word(policy.strategy.links.front()), policy.budget, policy.lookahead, policy.history_window,
-                  policy.min_probability);
+  const std::string prefetch = fmt::format(
+      "strategy = {} budget = {} lookahead = {} history_window = {} affinity_threshold = {} store = {} min_probability "
+      "= {}",
+      chain_text(policy.strategy), policy.budget, policy.lookahead, policy.history_window, policy.affinity_threshold,
+      policy.store, policy.min_probability);
   std::string schedule = "mode = gpu_only";
   if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
   if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";
-  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n}}\n", policy.name,
-                     cache, prefetch, schedule);
+  std::string learn;
+  if (policy.learn) {
+    learn = fmt::format("learn {{ window = {} discount = {} rate = {} freeze = {} }}\n", policy.learn->window.value,
+                        policy.learn->discount.value, policy.learn->rate.value, policy.learn->freeze.value);
+  }
+  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n{}}}\n", policy.name,
+                     cache, prefetch, schedule, learn);
 }
 
 std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape, size_t length) {
@@ -285,10 +370,13 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
   const bool with_requests = dice.chance(0.5);
   const bool with_costs = dice.chance(0.4);
   const bool with_measures = dice.chance(0.6);
+  const bool routed = dice.chance(0.4);
+  const bool skips = dice.chance(0.3);
   uint32_t request = 0;
   for (size_t d = 0; d < length; ++d) {
     RandomDispatch dispatch;
     dispatch.layer = static_cast<uint32_t>(d % shape.num_layers);
+    if (skips && dice.chance(0.1)) dispatch.layer = dice.below(shape.num_layers);
     dispatch.num_tokens = dice.chance(0.3) ? dice.between(2, 6) : 1;
     dispatch.allow_padding = padded;
     for (uint32_t t = 0; t < dispatch.num_tokens; ++t) random_token(dice, shape, dispatch);
@@ -303,6 +391,13 @@ std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape
     if (with_requests) {
       if (dice.chance(0.1)) request = dice.below(3);
       dispatch.requests.assign(dispatch.num_tokens, request);
+    }
+    if (routed && dice.chance(0.9)) {
+      for (uint32_t i = dispatch.num_tokens * shape.num_experts; i > 0; --i) {
+        const float probability = static_cast<float>(dice.below(5)) / 4;  // ties
+        dispatch.probabilities.push_back(dice.chance(0.7) ? static_cast<float>(dice.unit()) : probability);
+      }
+      if (dice.chance(0.01)) dispatch.probabilities.back() = 1.5f;
     }
     if (with_costs) {
       dispatch.measured.has_cost_model = dice.chance(0.8);

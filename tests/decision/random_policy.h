@@ -31,7 +31,7 @@ class Dice {
 ir::BoundPolicy random_policy(Dice& dice);
 
 /// Adds what is asked by expressions, and what goes with them: least(E), admit, order, arms of `on miss`, prefetch's
-/// when and admit, max_loads, one_by_one, top, preload. All of it has native code.
+/// when and admit, most(E), max_loads, one_by_one, top, preload, a profile. All of it has native code.
 void add_expressions(Dice& dice, ir::BoundPolicy& policy);
 
 /// The same policy as text of the language, in slots.
@@ -53,6 +53,7 @@ struct RandomDispatch {
   std::vector<Hint> hints;
   ir::Phase phase = ir::Phase::decode;
   std::vector<uint32_t> requests;
+  std::vector<float> probabilities;
   ir::MeasuredInputs measured;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -114,6 +115,25 @@ TEST_CASE("NULL, in every place") {
   CHECK(moe_plan_wait(r, &plan, 0, nullptr) == MOE_OK);
   CHECK(moe_plan_release(r, &plan, nullptr) == MOE_OK);
   moe_policy_destroy(policy);
+}
+
+TEST_CASE("probabilities outside 0..1 are refused, and nothing changes") {
+  const decision::Params p = lru_params(2, 4, 1, 4);
+  Fixture f(p, 64);
+  REQUIRE(f.attach(p) == MOE_OK);
+  const std::vector<int32_t> ids{1};
+  moe_dispatch_args args = dispatch_args(p, 0, ids);
+  moe_plan plan = empty_plan();
+  for (const float wrong : {-0.1f, 1.5f, std::numeric_limits<float>::quiet_NaN()}) {
+    const float probabilities[] = {0.5f, 0.25f, wrong, 0.25f};
+    args.probabilities = probabilities;
+    CHECK(moe_dispatch(f.get(), &args, &plan) == MOE_INVALID);
+    CHECK(std::string(moe_last_error()) == "`probabilities` has 1 values that are not in 0..1");
+  }
+  const float probabilities[] = {0.0f, 1.0f, 0.0f, 0.0f};
+  args.probabilities = probabilities;
+  REQUIRE(moe_dispatch(f.get(), &args, &plan) == MOE_OK);
+  CHECK(moe_plan_release(f.get(), &plan, nullptr) == MOE_OK);
 }
 
 TEST_CASE("struct_size: shorter is refused, longer is understood, absurd is refused") {

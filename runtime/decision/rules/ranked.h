@@ -82,9 +82,10 @@ struct Score : Ranked {
   static MOE_INLINE int64_t rank_on_prefetch(double predicted) { return rank_of(predicted); }
   template <class Ctx>
   static MOE_INLINE int64_t rank_on_hit(const Ctx&, int64_t rank, double ema) {
-    return rank == kNeverVictim ? rank : rank_of(ema);
+    return rank == kNeverVictim ? rank : rank_of_resident(0, ema);
   }
-  static MOE_INLINE int64_t rank_of_resident(double, double ema) { return rank_of(ema); }
+  /// A NaN before all numbers.
+  static MOE_INLINE int64_t rank_of_resident(double, double ema) { return ema != ema ? -1 : rank_of(ema); }
 };
 
 }  // namespace moe::decision
