@@ -33,7 +33,7 @@ class CandidateList {
 /// A place for candidate `c` of `strategy`: a free one, or a victim's that is predicted less likely. False: no such, or
 /// `admit` of prefetch refuses it.
 template <class Rule>
-MOE_INLINE bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t i, const Candidate& c) {
+MOE_FOLDED bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t i, const Candidate& c) {
   uint32_t victim = kNone;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free == 0) {
@@ -54,7 +54,7 @@ MOE_INLINE bool make_room(Context<Rule>& ctx, const Input& in, Strategy strategy
 
 /// Returns the number of prefetches written to `out.prefetched`.
 template <class Rule>
-MOE_INLINE uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
+MOE_FOLDED uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t num_entries) {
   observe(ctx, in, out, num_entries);
   CandidateList<Rule> list(ctx);
   const Strategy asked = ask(ctx, in, list);

@@ -29,7 +29,7 @@ MOE_INLINE void route(const Context<Rule>& ctx, const Input& in, const Output& o
 }
 
 /// Clears all of `routed` but the `largest` largest, ties by the lower id; `rest` is scratch of the same size.
-MOE_INLINE void keep_largest(double* routed, double* rest, uint32_t experts, uint32_t largest) {
+MOE_FOLDED void keep_largest(double* routed, double* rest, uint32_t experts, uint32_t largest) {
   for (uint32_t e = 0; e < experts; ++e) {
     rest[e] = routed[e];
     routed[e] = 0;
@@ -45,7 +45,7 @@ MOE_INLINE void keep_largest(double* routed, double* rest, uint32_t experts, uin
 
 /// rate += (x - rate) / N, x being the router's weight, or 0 of those beyond the `largest` largest.
 template <class Rule>
-MOE_INLINE void update_weight_rates(const Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
+MOE_FOLDED void update_weight_rates(const Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
   const uint32_t experts = ctx.p.num_experts;
   double* const routed = ctx.s.template at<double>(ctx.s.predict().routed);
   double* const x = routed + experts;

@@ -19,7 +19,7 @@ struct AffinityState {
 struct Affinity {
   /// Cost  (experts now) x (experts of the dispatch before); every decay_interval-th dispatch of a layer all its pairs.
   template <class Rule>
-  static MOE_INLINE void observe(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
+  static MOE_FOLDED void observe(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     AffinityState& state = *s.at<AffinityState>(s.predict().affinity);
@@ -44,7 +44,7 @@ struct Affinity {
 
   /// Writes what it names to the ranking; returns how many. Cost: (experts now) x num_experts.
   template <class Rule>
-  static MOE_INLINE uint32_t name(const Context<Rule>& ctx) {
+  static MOE_FOLDED uint32_t name(const Context<Rule>& ctx) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     const AffinityState& state = *s.at<AffinityState>(s.predict().affinity);
@@ -65,13 +65,13 @@ struct Affinity {
   }
 
  private:
-  static MOE_INLINE double* pairs(const State& s, const Params& p, uint32_t layer) {
+  static MOE_FOLDED double* pairs(const State& s, const Params& p, uint32_t layer) {
     return s.at<double>(s.predict().pairs) + size_t{layer} * p.num_experts * p.num_experts;
   }
 
   /// After the uses of `expert` by this layer: shares of the next layer's experts.
   template <class Rule>
-  static MOE_INLINE void add_shares(const Context<Rule>& ctx, uint32_t expert, double* sums) {
+  static MOE_FOLDED void add_shares(const Context<Rule>& ctx, uint32_t expert, double* sums) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     const size_t key = size_t{ctx.layer} * p.num_experts + expert;
@@ -87,7 +87,7 @@ struct Affinity {
   }
 
   template <class Rule>
-  static MOE_INLINE void fade(const Context<Rule>& ctx) {
+  static MOE_FOLDED void fade(const Context<Rule>& ctx) {
     const Params& p = ctx.p;
     const State& s = ctx.s;
     if (++s.at<uint64_t>(s.predict().affinity_dispatches)[ctx.layer] % p.decay_interval != 0) return;

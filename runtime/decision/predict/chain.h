@@ -14,7 +14,7 @@ constexpr bool is_chain(const Params& p) { return p.next_strategies != 0; }
 
 /// The dispatch has run: predictors learn from it, whether they will be asked or not.
 template <class Rule>
-MOE_INLINE void observe(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
+MOE_FOLDED void observe(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
   if (has_history(ctx.p)) record_history(ctx, out.expert, n);
   if (has_predictor(ctx.p, Strategy::affinity)) Affinity::observe(ctx, out.expert, n);
   if (has_predictor(ctx.p, Strategy::sequence)) Sequence(ctx.p, ctx.s).observe(ctx.layer, out, n);
@@ -23,7 +23,7 @@ MOE_INLINE void observe(Context<Rule>& ctx, const Input& in, const Output& out, 
 
 /// Writes to the ranking what a strategy without an order of its own names; returns how many.
 template <class Rule>
-MOE_INLINE uint32_t name(const Context<Rule>& ctx, Strategy strategy) {
+MOE_FOLDED uint32_t name(const Context<Rule>& ctx, Strategy strategy) {
   if (in_chain(ctx.p, Strategy::affinity) && strategy == Strategy::affinity) return Affinity::name(ctx);
   if (in_chain(ctx.p, Strategy::most) && strategy == Strategy::most) return name_most(ctx);
   if (has_use_head(ctx.p) && strategy == Strategy::learned) return Learner(ctx.p, ctx.s).name(ctx.layer);
@@ -38,7 +38,7 @@ MOE_INLINE uint32_t name(const Context<Rule>& ctx, Strategy strategy) {
 
 /// Whether history, lookahead or gate name anybody.
 template <class Rule>
-MOE_INLINE bool names(const Context<Rule>& ctx, const Input& in, Strategy strategy) {
+MOE_FOLDED bool names(const Context<Rule>& ctx, const Input& in, Strategy strategy) {
   const bool by_window = strategy == Strategy::history || strategy == Strategy::lookahead;
   if (!by_window && strategy != Strategy::gate) return false;
   const Targets targets = targets_of(ctx.p, strategy, ctx.layer);
@@ -52,7 +52,7 @@ MOE_INLINE bool names(const Context<Rule>& ctx, const Input& in, Strategy strate
 
 /// Candidates of history, lookahead or gate, nearest layer first. Returns whether it names anybody.
 template <class Rule, class List>
-MOE_INLINE bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
+MOE_FOLDED bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
   const bool by_window = strategy == Strategy::history || strategy == Strategy::lookahead;
   const Targets targets = targets_of(ctx.p, strategy, ctx.layer);
   bool any = false;
@@ -66,7 +66,7 @@ MOE_INLINE bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy
 
 /// Candidates of a ranking: in one order, or layer by layer as they lie there.
 template <class Rule, class List>
-MOE_INLINE void offer_ranking(const Context<Rule>& ctx, Strategy strategy, uint32_t size, List& list) {
+MOE_FOLDED void offer_ranking(const Context<Rule>& ctx, Strategy strategy, uint32_t size, List& list) {
   Named* const ranking = ranking_of(ctx.s);
   if (mixes_layers(ctx.p) && (strategy == Strategy::sequence || strategy == Strategy::trajectory)) {
     uint32_t* const listed = ctx.s.template at<uint32_t>(ctx.s.predict().listed);
@@ -90,7 +90,7 @@ MOE_INLINE void offer_ranking(const Context<Rule>& ctx, Strategy strategy, uint3
 
 /// Asks one strategy: candidates go to `list`. Returns whether it names anybody.
 template <class Rule, class List>
-MOE_INLINE bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
+MOE_FOLDED bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
   if (!has_table(ctx.p)) return offer_layers(ctx, in, strategy, list);
   const uint32_t num_ranked = name(ctx, strategy);
   if (num_ranked == 0 && !names(ctx, in, strategy)) return false;
@@ -105,7 +105,7 @@ MOE_INLINE bool ask_link(const Context<Rule>& ctx, const Input& in, Strategy str
 
 /// Asks the chain. Returns the strategy that named somebody; none: nobody did.
 template <class Rule, class List>
-MOE_INLINE Strategy ask(const Context<Rule>& ctx, const Input& in, List& list) {
+MOE_FOLDED Strategy ask(const Context<Rule>& ctx, const Input& in, List& list) {
   for (uint64_t links = uint64_t{ctx.p.next_strategies} << 4 | ctx.p.strategy; links != 0; links >>= 4) {
     const auto strategy = static_cast<Strategy>(links & 15);
     if (ask_link(ctx, in, strategy, list)) return strategy;

@@ -39,12 +39,12 @@ struct Head {
   double* dense_weights;   ///< [kNumDenseInputs][experts]
   uint32_t experts;
 
-  static MOE_INLINE const double* dense_row(const HeadInputs& in, uint32_t i, uint32_t experts) {
+  static MOE_FOLDED const double* dense_row(const HeadInputs& in, uint32_t i, uint32_t experts) {
     return i + 1 == kNumDenseInputs ? in.last : in.dense + size_t{i} * experts;
   }
 
   /// Cost: (choices + 10) x experts.
-  MOE_INLINE void evaluate(const HeadInputs& in, double* outputs) const {
+  MOE_FOLDED void evaluate(const HeadInputs& in, double* outputs) const {
     const uint32_t n = experts;
     for (uint32_t e = 0; e < n; ++e) outputs[e] = 0;
     for (uint32_t i = 0; i < kNumDenseInputs; ++i) {
@@ -64,7 +64,7 @@ struct Head {
   }
 
   /// A step of stochastic gradient descent. `errors`: target - output, for outputs that `in` gave.
-  MOE_INLINE void learn(const HeadInputs& in, const double* errors, double rate) const {
+  MOE_FOLDED void learn(const HeadInputs& in, const double* errors, double rate) const {
     constexpr double kLargestStep = 2;  // of rate x the inputs' sum of squares: many inputs must not overshoot
     const uint32_t n = experts;
     const double choice_rate = in.squares * rate > kLargestStep ? kLargestStep / in.squares : rate;

@@ -33,7 +33,7 @@ MOE_INLINE Targets targets_of(const Params& p, Strategy strategy, uint32_t layer
 
 /// Remembers which experts a layer's dispatch used.
 template <class Rule>
-MOE_INLINE void record_history(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
+MOE_FOLDED void record_history(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
   const uint32_t layer = ctx.layer;
   const uint64_t number = ++ctx.s.history_length(layer);
   uint64_t* const bits = ctx.s.history_bits(layer, (number - 1) % ctx.p.history_window);
@@ -73,7 +73,7 @@ MOE_INLINE bool history_names(const Context<Rule>& ctx, uint32_t layer) {
 /// Experts of `layer`'s window, most frequent first, then more recent, then lower id: each round finds the next in that
 /// order. Returns whether there is any.
 template <class Rule, class List>
-MOE_INLINE bool offer_history(const Context<Rule>& ctx, uint32_t layer, List& list) {
+MOE_FOLDED bool offer_history(const Context<Rule>& ctx, uint32_t layer, List& list) {
   const uint32_t base = layer * ctx.p.num_experts;
   const uint32_t* const counts = ctx.s.history_counts() + base;
   const uint64_t* const last = ctx.s.history_last() + base;

@@ -3,6 +3,14 @@
 #pragma once
 #include "runtime/decision/abi.h"
 
+// Large, and mostly not for the policy in hand: inlined where the policy's constants fold it, before anything optimises
+// it; elsewhere the compiler may share it.
+#ifdef MOE_KERNEL_BITCODE
+#define MOE_FOLDED inline __attribute__((always_inline))
+#else
+#define MOE_FOLDED inline
+#endif
+
 namespace moe::decision {
 
 /// A chain has every strategy at most once, so eight links.

@@ -28,12 +28,12 @@ struct LearnerLayer {
 /// The learner's part of the state block.
 class Learner {
  public:
-  MOE_INLINE Learner(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()), n_(p.num_experts) {}
+  MOE_FOLDED Learner(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()), n_(p.num_experts) {}
 
-  MOE_INLINE double* values(uint32_t layer) const { return rows(at_.values, layer, 1); }
+  MOE_FOLDED double* values(uint32_t layer) const { return rows(at_.values, layer, 1); }
 
   /// Weights of the profile, or zeros; what the value heads say of a state where nothing has happened.
-  MOE_INLINE void init() const {
+  MOE_FOLDED void init() const {
     for (uint32_t l = 0; l < p_.num_layers; ++l) {
       double* const dense = rows(at_.dense, l, kNumDenseInputs);
       for (uint32_t e = 0; e < n_; ++e) {
@@ -47,7 +47,7 @@ class Learner {
 
   /// The dispatch's experts are known, nothing is decided yet. Cost: (choices in the window) x num_experts, four times.
   template <class Rule>
-  MOE_INLINE void observe(const Context<Rule>& ctx, const Output& out) const {
+  MOE_FOLDED void observe(const Context<Rule>& ctx, const Output& out) const {
     const uint64_t request = s_.header().request_epoch;
     const uint64_t request_before = request - s_.header().new_request;
     if (has_use_head(p_) && p_.learn_freeze == 0) learn_use(ctx, request_before);
@@ -61,7 +61,7 @@ class Learner {
   }
 
   /// Writes what learned names to the ranking: every expert of the next layer. Returns how many.
-  MOE_INLINE uint32_t name(uint32_t layer) const {
+  MOE_FOLDED uint32_t name(uint32_t layer) const {
     const uint32_t next = (layer + 1) % p_.num_layers;
     double* const outputs = scratch(at_.use_outputs);
     use_head(next).evaluate(inputs_now(next, s_.header().request_epoch), outputs);
@@ -76,37 +76,37 @@ class Learner {
   static constexpr double kTimeConstants[kNumRates] = {2, 6, 20, 80, 400};  // dispatches of the layer
   static constexpr double kRateFloor = 0.01;                                // added to a use rate before its logarithm
 
-  MOE_INLINE double* rows(size_t offset, uint32_t layer, size_t count) const {
+  MOE_FOLDED double* rows(size_t offset, uint32_t layer, size_t count) const {
     return s_.at<double>(offset) + count * layer * n_;
   }
-  MOE_INLINE double* scratch(size_t offset) const { return s_.at<double>(offset); }
-  MOE_INLINE LearnerState& state() const { return *s_.at<LearnerState>(at_.learner); }
-  MOE_INLINE LearnerLayer& layer_state(uint32_t layer) const { return s_.at<LearnerLayer>(at_.learner_layers)[layer]; }
-  MOE_INLINE size_t max_choices() const { return size_t{p_.learn_window} * n_; }
-  MOE_INLINE Choice* choices() const { return s_.at<Choice>(at_.choices); }
-  MOE_INLINE Choice* choices_then(uint32_t layer) const {
+  MOE_FOLDED double* scratch(size_t offset) const { return s_.at<double>(offset); }
+  MOE_FOLDED LearnerState& state() const { return *s_.at<LearnerState>(at_.learner); }
+  MOE_FOLDED LearnerLayer& layer_state(uint32_t layer) const { return s_.at<LearnerLayer>(at_.learner_layers)[layer]; }
+  MOE_FOLDED size_t max_choices() const { return size_t{p_.learn_window} * n_; }
+  MOE_FOLDED Choice* choices() const { return s_.at<Choice>(at_.choices); }
+  MOE_FOLDED Choice* choices_then(uint32_t layer) const {
     return s_.at<Choice>(at_.value_choices) + max_choices() * layer;
   }
-  MOE_INLINE Head head(size_t choice_weights, size_t dense_weights, uint32_t layer) const {
+  MOE_FOLDED Head head(size_t choice_weights, size_t dense_weights, uint32_t layer) const {
     return {rows(choice_weights, layer, max_choices()), rows(dense_weights, layer, kNumDenseInputs), n_};
   }
-  MOE_INLINE Head value_head(uint32_t layer) const { return head(at_.value_weights, at_.value_dense, layer); }
-  MOE_INLINE Head use_head(uint32_t layer) const { return head(at_.use_weights, at_.use_dense, layer); }
+  MOE_FOLDED Head value_head(uint32_t layer) const { return head(at_.value_weights, at_.value_dense, layer); }
+  MOE_FOLDED Head use_head(uint32_t layer) const { return head(at_.use_weights, at_.use_dense, layer); }
 
   /// At the layer's last dispatch.
-  MOE_INLINE HeadInputs inputs_then(uint32_t layer) const {
+  MOE_FOLDED HeadInputs inputs_then(uint32_t layer) const {
     const double* const dense = rows(at_.dense, layer, kNumDenseInputs);
     const LearnerLayer& of = layer_state(layer);
     return {choices_then(layer), of.num_choices, of.squares, dense, dense + size_t{kNumDenseInputs - 1} * n_};
   }
   /// Now, the layer not having run since its last dispatch.
-  MOE_INLINE HeadInputs inputs_now(uint32_t layer, uint64_t request) const {
+  MOE_FOLDED HeadInputs inputs_now(uint32_t layer, uint64_t request) const {
     double* const last = scratch(at_.shares_now);
     share_of_request(layer, request, last);
     return {choices(), state().num_choices, state().squares, rows(at_.dense, layer, kNumDenseInputs), last};
   }
 
-  MOE_INLINE void share_of_request(uint32_t layer, uint64_t request, double* out) const {
+  MOE_FOLDED void share_of_request(uint32_t layer, uint64_t request, double* out) const {
     const LearnerLayer& of = layer_state(layer);
     const bool known = of.request == request && of.dispatches > 0;
     const double* const uses = rows(at_.learner_uses, layer, 1);
@@ -114,7 +114,7 @@ class Learner {
   }
 
   template <class Rule>
-  MOE_INLINE void learn_use(const Context<Rule>& ctx, uint64_t request) const {
+  MOE_FOLDED void learn_use(const Context<Rule>& ctx, uint64_t request) const {
     double* const outputs = scratch(at_.use_outputs);
     double* const errors = scratch(at_.errors);
     const HeadInputs inputs = inputs_now(ctx.layer, request);
@@ -125,7 +125,7 @@ class Learner {
 
   /// The state moves; the new inputs go to dense_now.
   template <class Rule>
-  MOE_INLINE void record(const Context<Rule>& ctx, const Output& out, uint64_t request) const {
+  MOE_FOLDED void record(const Context<Rule>& ctx, const Output& out, uint64_t request) const {
     LearnerLayer& layer = layer_state(ctx.layer);
     double* const uses = rows(at_.learner_uses, ctx.layer, 1);
     if (layer.request != request) {
@@ -164,7 +164,7 @@ class Learner {
 
   /// The dispatches of the window move on by one, and this one joins them; `weights` of its experts are written.
   template <class Rule>
-  MOE_INLINE void add_choices(const Context<Rule>& ctx, const Output& out, double* weights) const {
+  MOE_FOLDED void add_choices(const Context<Rule>& ctx, const Output& out, double* weights) const {
     Choice* const list = choices();
     const size_t oldest = max_choices() - n_;  // rows of those who leave
     uint32_t gone = 0;
@@ -189,7 +189,7 @@ class Learner {
 
   /// What the value head said at the layer's last dispatch is compared with what it says now.
   template <class Rule>
-  MOE_INLINE void learn_value(const Context<Rule>& ctx) const {
+  MOE_FOLDED void learn_value(const Context<Rule>& ctx) const {
     const double* const now = scratch(at_.dense_now);
     double* const outputs = scratch(at_.value_outputs);
     const HeadInputs inputs{choices(), state().num_choices, state().squares, now,
@@ -213,20 +213,20 @@ class Learner {
     keep_dense(ctx.layer);
   }
 
-  MOE_INLINE void keep_dense(uint32_t layer) const {
+  MOE_FOLDED void keep_dense(uint32_t layer) const {
     double* const dense = rows(at_.dense, layer, kNumDenseInputs);
     const double* const now = scratch(at_.dense_now);
     for (size_t i = 0; i < size_t{kNumDenseInputs} * n_; ++i) dense[i] = now[i];
   }
 
-  MOE_INLINE void copy_weights(uint32_t layer) const {
+  MOE_FOLDED void copy_weights(uint32_t layer) const {
     const double* const from = p_.weights + layer * p_.num_learner_weights();
     if (has_value_head(p_)) copy_head(from, value_head(layer));
     if (has_use_head(p_)) copy_head(from + p_.num_learner_weights() / 2, use_head(layer));
   }
 
   /// A profile has the ten of each expert together.
-  MOE_INLINE void copy_head(const double* from, const Head& to) const {
+  MOE_FOLDED void copy_head(const double* from, const Head& to) const {
     const size_t num_choice_weights = max_choices() * n_;
     for (size_t i = 0; i < num_choice_weights; ++i) to.choice_weights[i] = from[i];
     from += num_choice_weights;

@@ -7,7 +7,7 @@ namespace moe::decision {
 
 /// Writes what it names to the ranking, the nearest layer first; returns how many.
 template <class Rule>
-MOE_INLINE uint32_t name_most(const Context<Rule>& ctx) {
+MOE_FOLDED uint32_t name_most(const Context<Rule>& ctx) {
   Named* const ranking = ranking_of(ctx.s);
   uint32_t count = 0;
   for (uint32_t ahead = 1; ahead <= reach_of(ctx.p); ++ahead) {

@@ -20,10 +20,10 @@ struct SequenceState {
 /// Counts are doubles: whole numbers, exact below 2^53.
 class Sequence {
  public:
-  MOE_INLINE Sequence(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
+  MOE_FOLDED Sequence(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
 
   /// Cost  (experts now + layers to come) x store; at the end of a request all of its counts once.
-  MOE_INLINE void observe(uint32_t layer, const Output& out, uint32_t n) const {
+  MOE_FOLDED void observe(uint32_t layer, const Output& out, uint32_t n) const {
     if (s_.header().new_request != 0) finish();
     double* const row = current() + size_t{layer} * p_.num_experts;
     for (uint32_t j = 0; j < n; ++j) row[out.expert[j]] += out.num_selections[j];
@@ -38,7 +38,7 @@ class Sequence {
   }
 
   /// Writes what it names to the ranking; returns how many.
-  MOE_INLINE uint32_t name(uint32_t layer) const {
+  MOE_FOLDED uint32_t name(uint32_t layer) const {
     if (state().num_stored == 0) return 0;
     Named* const ranking = ranking_of(s_);
     const uint32_t left = p_.num_layers - 1 - layer;
@@ -62,19 +62,19 @@ class Sequence {
   }
 
  private:
-  MOE_INLINE SequenceState& state() const { return *s_.at<SequenceState>(at_.sequence); }
-  MOE_INLINE double* current() const { return s_.at<double>(at_.sequence_counts); }
+  MOE_FOLDED SequenceState& state() const { return *s_.at<SequenceState>(at_.sequence); }
+  MOE_FOLDED double* current() const { return s_.at<double>(at_.sequence_counts); }
   /// [expert][place]
-  MOE_INLINE double* stored(uint32_t layer) const {
+  MOE_FOLDED double* stored(uint32_t layer) const {
     return s_.at<double>(at_.sequence_store) + size_t{layer} * p_.num_experts * p_.store;
   }
-  MOE_INLINE double* by_place(size_t offset, uint32_t layer) const {
+  MOE_FOLDED double* by_place(size_t offset, uint32_t layer) const {
     return s_.at<double>(offset) + size_t{layer} * p_.store;
   }
-  MOE_INLINE uint64_t* matches() const { return s_.at<uint64_t>(at_.sequence_matches); }
+  MOE_FOLDED uint64_t* matches() const { return s_.at<uint64_t>(at_.sequence_matches); }
 
   /// The largest sum of cosines over the layers after `layer`.
-  MOE_INLINE void match(uint32_t layer) const {
+  MOE_FOLDED void match(uint32_t layer) const {
     double* const sums = s_.at<double>(at_.sequence_sums);
     for (uint32_t s = 0; s < p_.store; ++s) sums[s] = 0;
     for (uint32_t l = layer + 1; l < p_.num_layers; ++l) {
@@ -87,7 +87,7 @@ class Sequence {
   }
 
   /// The request has ended: its counts take a free place, or that of the least often matched.
-  MOE_INLINE void finish() const {
+  MOE_FOLDED void finish() const {
     if (state().any == 0) return;
     uint32_t place = state().num_stored;
     if (place < p_.store) {

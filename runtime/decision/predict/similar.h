@@ -9,7 +9,7 @@ namespace moe::decision {
 
 /// dots[place] += the products of `row` with the stored, in order of `size`. What is 0 adds nothing.
 template <class Number>
-MOE_INLINE void add_products(const Number* row, uint32_t size, const Number* stored, uint32_t places, double* dots) {
+MOE_FOLDED void add_products(const Number* row, uint32_t size, const Number* stored, uint32_t places, double* dots) {
   for (uint32_t i = 0; i < size; ++i, stored += places) {
     const double x = static_cast<double>(row[i]);
     if (x == 0) continue;
@@ -20,7 +20,7 @@ MOE_INLINE void add_products(const Number* row, uint32_t size, const Number* sto
 
 /// norm + the squares of `row`, in order.
 template <class Number>
-MOE_INLINE double add_squares(const Number* row, uint32_t size, double norm) {
+MOE_FOLDED double add_squares(const Number* row, uint32_t size, double norm) {
   for (uint32_t i = 0; i < size; ++i) {
     const double x = static_cast<double>(row[i]);
     norm += x * x;
@@ -29,7 +29,7 @@ MOE_INLINE double add_squares(const Number* row, uint32_t size, double norm) {
 }
 
 /// cosines[place] of the products and norms; 0 where one of the rows is all zero. May be in place.
-MOE_INLINE void to_cosines(const double* dots, double norm, const double* norms, uint32_t places, double* cosines) {
+MOE_FOLDED void to_cosines(const double* dots, double norm, const double* norms, uint32_t places, double* cosines) {
   MOE_EACH_OUTPUT
   for (uint32_t s = 0; s < places; ++s) {
     const double cosine = dots[s] / math::sqrt(norm * norms[s]);
@@ -38,7 +38,7 @@ MOE_INLINE void to_cosines(const double* dots, double norm, const double* norms,
 }
 
 /// The first of the largest. There must be one.
-MOE_INLINE uint32_t first_largest(const double* values, uint32_t size) {
+MOE_FOLDED uint32_t first_largest(const double* values, uint32_t size) {
   uint32_t best = 0;
   for (uint32_t s = 1; s < size; ++s) best = values[s] > values[best] ? s : best;
   return best;

@@ -14,11 +14,11 @@ struct ToldRows {
   uint32_t num;
 };
 
-MOE_INLINE double* told(const State& s) { return s.at<double>(s.predict().table); }
+MOE_FOLDED double* told(const State& s) { return s.at<double>(s.predict().table); }
 
 /// Nothing is predicted.
 template <class Rule>
-MOE_INLINE void forget(const Context<Rule>& ctx) {
+MOE_FOLDED void forget(const Context<Rule>& ctx) {
   ToldRows& rows = *ctx.s.template at<ToldRows>(ctx.s.predict().told);
   for (uint32_t i = 0; i < rows.num; ++i) {
     double* const row = told(ctx.s) + size_t{(rows.first + i) % ctx.p.num_layers} * ctx.p.num_experts;
@@ -29,7 +29,7 @@ MOE_INLINE void forget(const Context<Rule>& ctx) {
 
 /// `foretold` of a resident is the last prediction above 0.
 template <class Rule>
-MOE_INLINE void note(const Context<Rule>& ctx, uint32_t key, double predicted) {
+MOE_FOLDED void note(const Context<Rule>& ctx, uint32_t key, double predicted) {
   told(ctx.s)[key] = predicted;
   if (!keeps(ctx.p, kKeepsForetold) || !(predicted > 0)) return;
   const uint32_t place = ctx.s.place_of(key);
@@ -38,7 +38,7 @@ MOE_INLINE void note(const Context<Rule>& ctx, uint32_t key, double predicted) {
 
 /// Replaces the table by what `strategy` says: `num_ranked` experts of the ranking, or what history or a hint holds.
 template <class Rule>
-MOE_INLINE void tell(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t num_ranked) {
+MOE_FOLDED void tell(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t num_ranked) {
   forget(ctx);
   const uint32_t layers = ctx.p.num_layers;
   const Targets targets = targets_of(ctx.p, strategy, ctx.layer);
@@ -61,7 +61,7 @@ MOE_INLINE void tell(const Context<Rule>& ctx, const Input& in, Strategy strateg
 
 /// What `strategy`, which has just been asked, says of a resident.
 template <class Rule>
-MOE_INLINE double predicted(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t key) {
+MOE_FOLDED double predicted(const Context<Rule>& ctx, const Input& in, Strategy strategy, uint32_t key) {
   if (has_table(ctx.p)) return told(ctx.s)[key];
   const uint32_t layer = key / ctx.p.num_experts;
   const uint32_t ahead = layer > ctx.layer ? layer - ctx.layer : layer + ctx.p.num_layers - ctx.layer;

@@ -20,10 +20,10 @@ struct TrajectoryState {
 
 class Trajectory {
  public:
-  MOE_INLINE Trajectory(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
+  MOE_FOLDED Trajectory(const Params& p, const State& s) : p_(p), s_(s), at_(s.predict()) {}
 
   /// Cost  num_experts x store; after the last layer all of the maps' numbers, for a batch in a full store x `store`.
-  MOE_INLINE void observe(uint32_t layer, const Input& in, const Output& out, uint32_t n) const {
+  MOE_FOLDED void observe(uint32_t layer, const Input& in, const Output& out, uint32_t n) const {
     const bool full = in.probabilities != nullptr;
     const uint32_t num_tokens = full ? in.num_tokens : 1;
     const bool goes_on = state().num_layers > 0 && layer >= state().num_layers && state().num_tokens == num_tokens;
@@ -46,7 +46,7 @@ class Trajectory {
   }
 
   /// Writes what it names to the ranking; returns how many.
-  MOE_INLINE uint32_t name(uint32_t layer) const {
+  MOE_FOLDED uint32_t name(uint32_t layer) const {
     if (state().num_stored == 0 || state().num_maps == 0 || p_.lookahead > p_.num_layers - 1 - layer) return 0;
     double* const cosines = scratch();
     to_cosines(dots(), state().norm, norms(layer), p_.store, cosines);
@@ -63,19 +63,19 @@ class Trajectory {
   }
 
  private:
-  MOE_INLINE TrajectoryState& state() const { return *s_.at<TrajectoryState>(at_.trajectory); }
-  MOE_INLINE size_t map_size() const { return size_t{p_.num_layers} * p_.num_experts; }
-  MOE_INLINE float* map(uint32_t token) const { return s_.at<float>(at_.maps) + map_size() * token; }
+  MOE_FOLDED TrajectoryState& state() const { return *s_.at<TrajectoryState>(at_.trajectory); }
+  MOE_FOLDED size_t map_size() const { return size_t{p_.num_layers} * p_.num_experts; }
+  MOE_FOLDED float* map(uint32_t token) const { return s_.at<float>(at_.maps) + map_size() * token; }
   /// [expert][place]
-  MOE_INLINE float* stored(uint32_t layer) const {
+  MOE_FOLDED float* stored(uint32_t layer) const {
     return s_.at<float>(at_.map_store) + size_t{layer} * p_.num_experts * p_.store;
   }
   /// Of the stored, over layers 0 .. layer.
-  MOE_INLINE double* norms(uint32_t layer) const { return s_.at<double>(at_.map_norms) + size_t{layer} * p_.store; }
-  MOE_INLINE double* dots() const { return s_.at<double>(at_.map_dots); }
-  MOE_INLINE double* scratch() const { return s_.at<double>(at_.map_scratch); }
+  MOE_FOLDED double* norms(uint32_t layer) const { return s_.at<double>(at_.map_norms) + size_t{layer} * p_.store; }
+  MOE_FOLDED double* dots() const { return s_.at<double>(at_.map_dots); }
+  MOE_FOLDED double* scratch() const { return s_.at<double>(at_.map_scratch); }
 
-  MOE_INLINE void begin(uint32_t num_tokens) const {
+  MOE_FOLDED void begin(uint32_t num_tokens) const {
     state().num_tokens = num_tokens;
     state().num_maps = num_tokens < p_.store ? num_tokens : p_.store;
     state().norm = 0;
@@ -84,7 +84,7 @@ class Trajectory {
   }
 
   /// Most probable first, while they add up to no more than `enough`, but at least top_k; never one of probability 0.
-  MOE_INLINE uint32_t select(uint32_t place, uint32_t layer, double enough, double nearness, uint32_t count) const {
+  MOE_FOLDED uint32_t select(uint32_t place, uint32_t layer, double enough, double nearness, uint32_t count) const {
     Named* const ranking = ranking_of(s_);
     Named* const row = s_.at<Named>(at_.map_row);
     uint32_t size = 0;
@@ -108,7 +108,7 @@ class Trajectory {
 
   /// Finished tokens: into free places first; each of the rest then takes the place of the most similar one, found
   /// before any is taken.
-  MOE_INLINE void keep() const {
+  MOE_FOLDED void keep() const {
     uint32_t next = 0;
     while (next < state().num_maps && state().num_stored < p_.store) put(next++, state().num_stored++);
     uint32_t* const places = s_.at<uint32_t>(at_.map_places);
@@ -117,7 +117,7 @@ class Trajectory {
   }
 
   /// `unchanged`: nothing was stored since the maps began, so the last token's products are known.
-  MOE_INLINE uint32_t most_similar(uint32_t token, bool unchanged) const {
+  MOE_FOLDED uint32_t most_similar(uint32_t token, bool unchanged) const {
     double* const cosines = scratch();
     const double* const norms_b = norms(p_.num_layers - 1);
     if (unchanged && token + 1 == state().num_maps) {
@@ -131,7 +131,7 @@ class Trajectory {
     return first_largest(cosines, state().num_stored);
   }
 
-  MOE_INLINE void put(uint32_t token, uint32_t place) const {
+  MOE_FOLDED void put(uint32_t token, uint32_t place) const {
     double norm = 0;
     for (uint32_t l = 0; l < p_.num_layers; ++l) {
       const float* const row = map(token) + size_t{l} * p_.num_experts;
