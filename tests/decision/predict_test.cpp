@@ -13,6 +13,7 @@
 
 #include "bench/static_kernels.h"
 #include "ir/predictor.h"
+#include "runtime/decision/output_arrays.h"
 #include "runtime/decision/predict/layout.h"
 #include "runtime/decision/state.h"
 #include "tests/decision/predict_probe.h"
@@ -39,11 +40,7 @@ class Kernel {
 
   /// The dispatch's unique experts; nullopt: it is refused.
   std::optional<std::vector<ir::ExpertDecision>> decide(const test::RandomDispatch& d) {
-    const decision::OutputSizes sizes = decision::output_sizes(p_, d.num_tokens, 0);
-    std::vector<uint32_t> experts(sizes.entries), selections(sizes.entries), evicted(sizes.evicted),
-        prefetched(sizes.prefetched);
-    std::vector<uint8_t> actions(sizes.entries);
-    std::vector<float> weights(sizes.entries);
+    decision::OutputArrays arrays(decision::output_sizes(p_, d.num_tokens, 0));
     decision::Input in{};
     in.layer = d.layer;
     in.num_tokens = d.num_tokens;
@@ -53,20 +50,12 @@ class Kernel {
     in.weights = d.weights.empty() ? nullptr : d.weights.data();
     in.request = d.requests.empty() ? 0 : d.requests.front();
     in.probabilities = d.probabilities.empty() ? nullptr : d.probabilities.data();
-    decision::Output out{0,
-                         0,
-                         0,
-                         0,
-                         experts.data(),
-                         actions.data(),
-                         selections.data(),
-                         weights.data(),
-                         evicted.data(),
-                         prefetched.data()};
+    decision::Output out = arrays.output();
     if (decision::static_dispatch(p_, block_.data(), &in, &out) != decision::kOk) return std::nullopt;
     std::vector<ir::ExpertDecision> unique;
     for (uint32_t i = 0; i < out.num_entries; ++i) {
-      unique.push_back({experts[i], ir::Action::hit, selections[i], static_cast<double>(weights[i]) + 0.0});
+      unique.push_back(
+          {out.expert[i], ir::Action::hit, out.num_selections[i], static_cast<double>(out.weight[i]) + 0.0});
     }
     return unique;
   }
@@ -203,6 +192,7 @@ TEST_CASE("what strategies predict has the reference's bits") {
     p.frequency_decay = dice.pick({0.95, 0.5});
     p.store = dice.pick<uint32_t>({1, 2, 8});
     ir::PrefetchRule rule;
+    rule.strategy.value = strategy == Strategy::lookahead ? ir::Strategy::lookahead : ir::Strategy::history;
     rule.lookahead.value = p.lookahead;
     rule.history_window.value = p.history_window;
     rule.affinity_threshold.value = p.affinity_threshold;
@@ -216,7 +206,7 @@ TEST_CASE("what strategies predict has the reference's bits") {
     setup.decay_interval = p.decay_interval;
     using Make = std::unique_ptr<ir::Predictor> (*)(const ir::PredictorSetup&);
     const std::pair<Strategy, Make> makers[] = {{Strategy::history, ir::make_history},
-                                                {Strategy::lookahead, ir::make_lookahead},
+                                                {Strategy::lookahead, ir::make_history},
                                                 {Strategy::affinity, ir::make_affinity},
                                                 {Strategy::sequence, ir::make_sequence},
                                                 {Strategy::trajectory, ir::make_trajectory}};
