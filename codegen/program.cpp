@@ -305,8 +305,10 @@ void Program::share_slots() {
     largest = std::max<uint64_t>(largest, slots_at_start.back());
     together += slots_at_start.back();
   }
+  largest = std::max<uint64_t>(largest, shared.max_capacity);
   // What a later allocation may give in all.
   for (const decision::Params& p : params) {
+    largest = std::max<uint64_t>(largest, p.capacity);  // so that all variants lay out one state
     const uint64_t layers = p.num_layers;
     const uint64_t wanted = shared.has_total != 0 ? shared.total : layers * p.capacity;
     const uint64_t total = std::min(wanted, layers * shared.max_capacity);
@@ -314,7 +316,7 @@ void Program::share_slots() {
   }
   for (decision::Params& p : params) {
     p.room.capacity_varies = decision::kByLayer;
-    p.room.capacity = static_cast<uint32_t>(std::max<uint64_t>(largest, shared.max_capacity));
+    p.room.capacity = static_cast<uint32_t>(largest);
     p.room.total_capacity = static_cast<uint32_t>(std::max(together, later));
     if (by_entropy) p.keeps |= decision::kKeepsEntropy;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <llvm/Config/llvm-config.h>
+#include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -38,6 +39,36 @@ std::string host_features() {
   return text;
 }
 
+Result<std::string> emit_machine_code(llvm::Module& module, llvm::TargetMachine& target, bool assembly) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  const auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
+  if (target.addPassesToEmitFile(passes, stream, nullptr, kind)) {
+    return Error{Error::Kind::internal, "this target cannot write machine code to memory"};
+  }
+  passes.run(module);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+/// `double f(ptr)`: a load and a sum. Instruction selection makes tables of its own when it first runs, and destroys
+/// them at exit; whoever may still be compiling then must have been arranged for after they were made.
+void compile_something() {
+  auto target = make_target("", 2);
+  if (!target) return;
+  llvm::LLVMContext context;
+  llvm::Module module("first", context);
+  module.setTargetTriple((*target)->getTargetTriple().str());
+  module.setDataLayout((*target)->createDataLayout());
+  llvm::IRBuilder<> builder(context);
+  auto* type = llvm::FunctionType::get(builder.getDoubleTy(), {builder.getPtrTy()}, false);
+  auto* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, "f", module);
+  builder.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
+  llvm::Value* loaded = builder.CreateLoad(builder.getDoubleTy(), function->getArg(0));
+  builder.CreateRet(builder.CreateFAdd(loaded, loaded));
+  (void)emit_machine_code(module, **target, /*assembly=*/false);
+}
+
 }  // namespace
 
 const Host& host() {  // does not change: asked once
@@ -46,8 +77,8 @@ const Host& host() {  // does not change: asked once
 }
 
 void prepare() {
-  initialize_llvm();
-  host();
+  static std::once_flag once;
+  std::call_once(once, compile_something);
 }
 
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {
@@ -77,15 +108,7 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, i
 }
 
 Result<std::string> emit_machine_code(Unit& unit, bool assembly) {
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  const auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
-  if (unit.target.addPassesToEmitFile(passes, stream, nullptr, kind)) {
-    return Error{Error::Kind::internal, "this target cannot write machine code to memory"};
-  }
-  passes.run(*unit.module);
-  return std::string(bytes.begin(), bytes.end());
+  return emit_machine_code(*unit.module, unit.target, assembly);
 }
 
 }  // namespace moe::codegen
