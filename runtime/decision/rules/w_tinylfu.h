@@ -46,7 +46,7 @@ struct WTinyLfu : QueueRule {
     if (from_main == kNone) from_main = key_list(ctx, i, kProtected).first_that(may_leave);
     if (from_window == kNone) return from_main;
     if (from_main == kNone) return from_window;
-    if (window.size() < window_capacity(ctx, i)) return from_main;
+    if (window.size() + newcomers(ctx, i) <= window_capacity(ctx, i)) return from_main;
     if (frequency(ctx, i, from_window) <= frequency(ctx, i, from_main)) return from_window;
     move_to(ctx, i, from_window, kProbation);
     return from_main;
@@ -70,6 +70,14 @@ struct WTinyLfu : QueueRule {
   }
 
  private:
+  /// None where a capacity that shrank is exceeded.
+  template <class Ctx>
+  static MOE_INLINE uint32_t newcomers(const Ctx& ctx, uint32_t i) {
+    if (ctx.p.room.capacity_varies == kCapacityFixed) return 1;
+    const uint32_t* const size = ctx.s.queue(i).size;
+    return uint64_t{size[kWindow]} + size[kProbation] + size[kProtected] > ctx.capacity(i) ? 0 : 1;
+  }
+
   template <class Ctx>
   static MOE_INLINE uint32_t window_capacity(const Ctx& ctx, uint32_t i) {
     return smaller(ctx.capacity(i), share_of(ctx.capacity(i), 1));
