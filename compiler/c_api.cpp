@@ -7,6 +7,7 @@
 #include "compiler/driver.h"
 #include "compiler/policy_code.h"
 #include "moe/moe.h"
+#include "runtime/base/status_of.h"
 #include "runtime/policy_owner.h"
 
 /// Findings with everything their accessors return.
@@ -90,9 +91,9 @@ moe_status compile(const char* source, size_t size, const moe_compile_options* g
   if (source == nullptr && size != 0) return fail(MOE_INVALID, "`source` is NULL");
   if (out_policy == nullptr) return fail(MOE_INVALID, "`out_policy` is NULL");
   Result<moe_compile_options> options = read_options(given);
-  if (!options) return fail(compiler::status_of(options.error()), options.error().message);
+  if (!options) return fail(status_of(options.error().kind), options.error().message);
   Result<compiler::Target> target = target_of(*options);
-  if (!target) return fail(compiler::status_of(target.error()), target.error().message);
+  if (!target) return fail(status_of(target.error().kind), target.error().message);
 
   compiler::KnownCode known(static_cast<int>(options->opt_level));
   if (known.find_given(given_text(std::string_view(source, size), *options), out_policy)) return MOE_OK;

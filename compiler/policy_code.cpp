@@ -10,6 +10,7 @@
 #include "compiler/code_cache.h"
 #include "compiler/code_key.h"
 #include "compiler/worker.h"
+#include "runtime/base/status_of.h"
 #include "runtime/policy_owner.h"
 
 namespace moe::compiler {
@@ -17,7 +18,7 @@ namespace {
 
 moe_status fail(const Error& error) {
   moe_set_last_error(error.message.c_str());
-  return status_of(error);
+  return status_of(error.kind);
 }
 
 /// What a compilation is about; the background may outlive the call.
@@ -76,7 +77,7 @@ void compile_better(const TaskRef& task, moe_policy* policy) {
   try {
     Result<Loaded> loaded = compile_and_load(*task, task->code.opt_level);
     if (!loaded) {
-      moe_policy_take_code(policy, nullptr, nullptr, nullptr, status_of(loaded.error()),
+      moe_policy_take_code(policy, nullptr, nullptr, nullptr, status_of(loaded.error().kind),
                            loaded.error().message.c_str());
       return;
     }
@@ -117,26 +118,6 @@ moe_status compile_now(const TaskRef& task, int opt_level, std::string& object, 
 }
 
 }  // namespace
-
-moe_status status_of(const Error& error) {
-  switch (error.kind) {
-    case Error::Kind::io:
-      return MOE_IO;
-    case Error::Kind::format:
-      return MOE_FORMAT;
-    case Error::Kind::invalid:
-      return MOE_INVALID;
-    case Error::Kind::no_memory:
-      return MOE_NO_MEMORY;
-    case Error::Kind::unsupported:
-      return MOE_UNSUPPORTED;
-    case Error::Kind::device:
-      return MOE_DEVICE;
-    case Error::Kind::internal:
-      break;
-  }
-  return MOE_INTERNAL;
-}
 
 // Without a build id no two builds can be told apart.
 KnownCode::KnownCode(int opt_level)

@@ -44,6 +44,4 @@ class KnownCode {
 /// say about the cache.
 moe_status make_policy(ir::BoundPolicy bound, KnownCode known, const CodeOptions& options, moe_policy** out_policy);
 
-moe_status status_of(const Error& error);
-
 }  // namespace moe::compiler

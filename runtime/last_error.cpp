@@ -5,6 +5,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "runtime/base/status_of.h"
+
 namespace moe {
 namespace {
 
@@ -17,26 +19,6 @@ void flatten(char* text, size_t length) {
     if (c < 0x20 || c == 0x7F) text[i] = '?';
   }
   text[length] = '\0';
-}
-
-moe_status status_of(Error::Kind kind) {
-  switch (kind) {
-    case Error::Kind::io:
-      return MOE_IO;
-    case Error::Kind::format:
-      return MOE_FORMAT;
-    case Error::Kind::invalid:
-      return MOE_INVALID;
-    case Error::Kind::no_memory:
-      return MOE_NO_MEMORY;
-    case Error::Kind::unsupported:
-      return MOE_UNSUPPORTED;
-    case Error::Kind::device:
-      return MOE_DEVICE;
-    case Error::Kind::internal:
-      return MOE_INTERNAL;
-  }
-  return MOE_INTERNAL;
 }
 
 }  // namespace
