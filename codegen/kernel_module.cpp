@@ -4,6 +4,7 @@
 #include <llvm/IR/InstIterator.h>
 #include <llvm/IR/InstrTypes.h>
 
+#include "codegen/kernel_class.h"
 #include "codegen/module.h"
 
 namespace moe::codegen {
@@ -23,7 +24,9 @@ void forget_target(llvm::Function& function) {
 }  // namespace
 
 Result<void> read_kernels(Unit& unit) {
-  const std::string_view bitcode = kernel_bitcode();
+  const Program& program = unit.program;
+  const bool changes = program.has_changes || program.params.size() > 1;
+  const std::string_view bitcode = kernel_bitcode(changes ? nullptr : class_of(program.params.front()));
   auto kernels =
       llvm::getLazyBitcodeModule(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "kernels"), *unit.context);
   if (!kernels) return llvm_error(kernels.takeError(), "cannot read the embedded kernels");

@@ -47,9 +47,6 @@ class StepTimer {
   double begin_ms_ = 0;
 };
 
-/// The bitcode of runtime/decision/kernels.cpp, embedded in this library.
-std::string_view kernel_bitcode();
-
 /// "moe_policy_NAME".
 std::string descriptor_symbol(const ir::BoundPolicy& policy);
 
@@ -67,7 +64,7 @@ struct PredictorTables {
 };
 PredictorTables emit_predictors(llvm::Module& module, const Program& program);
 
-/// Makes the embedded kernels the unit's module, lazily: no function is read yet.
+/// Makes the embedded kernels for the policy's class the unit's module, lazily: no function is read yet.
 Result<void> read_kernels(Unit& unit);
 
 /// Reads the functions that those of the policy call, and removes all others.

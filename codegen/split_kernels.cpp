@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// A step of the build: from the bitcode of the whole kernels, a module for each class of policies (kernel_class.h) in
+// which what the class knows is folded.
+//
+//   moe-split-kernels KERNELS.bc OUT.bin OUT.inc
+//
+// OUT.bin has all modules behind one another, the whole kernels first; OUT.inc lists them as {begin, size}.
+#include <llvm/Bitcode/BitcodeReader.h>
+#include <llvm/Bitcode/BitcodeWriter.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/Module.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/MemoryBuffer.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/IPO/GlobalDCE.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+
+#include <cstdlib>
+
+#include "codegen/kernel_class.h"
+
+namespace {
+
+using namespace moe::codegen;
+
+constexpr char kKernel[] = "moe_kernel_";
+
+[[noreturn]] void fail(const std::string& reason) {
+  llvm::errs() << "moe-split-kernels: " << reason << '\n';
+  std::exit(1);
+}
+
+/// What a read of `field` gives: its known bits, and those that are not known as read.
+llvm::Value* known_value(llvm::LoadInst& load, const KnownField& field) {
+  llvm::IRBuilder<> builder(load.getNextNode());
+  if (load.getType()->isPointerTy()) {
+    if (field.value != 0) fail("a pointer can only be known to be null");
+    return llvm::Constant::getNullValue(load.getType());
+  }
+  llvm::Type* const bits = builder.getIntNTy(static_cast<unsigned>(field.size * 8));
+  llvm::Value* value = llvm::ConstantInt::get(bits, field.value);
+  const uint64_t unknown = ~field.mask & (field.size == 8 ? ~uint64_t{0} : ~uint32_t{0});
+  if (unknown != 0) {
+    llvm::Value* const read = builder.CreateAlignedLoad(bits, load.getPointerOperand(), load.getAlign());
+    value = builder.CreateOr(builder.CreateAnd(read, unknown), value);
+  }
+  return builder.CreateBitCast(value, load.getType());
+}
+
+/// Puts what is known in the place of the kernel's reads of its first argument.
+void fold_known(llvm::Function& kernel, const KernelClass& its) {
+  const llvm::DataLayout& layout = kernel.getParent()->getDataLayout();
+  std::vector<llvm::LoadInst*> reads;
+  for (llvm::Instruction& instruction : llvm::instructions(kernel)) {
+    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) reads.push_back(load);
+  }
+  for (llvm::LoadInst* load : reads) {
+    llvm::APInt offset(64, 0);
+    const llvm::Value* base = load->getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
+    if (base != kernel.getArg(0)) continue;
+    const uint64_t size = layout.getTypeStoreSize(load->getType());
+    for (const KnownField& field : its.known) {
+      if (field.offset != offset.getZExtValue() || field.size != size) continue;
+      load->replaceAllUsesWith(known_value(*load, field));
+      load->eraseFromParent();
+      break;
+    }
+  }
+}
+
+/// Runs passes as clang does before a ThinLTO link: what is left is simplified, and not yet vectorised.
+class Simplifier {
+ public:
+  Simplifier() {
+    builder_.registerModuleAnalyses(modules_);
+    builder_.registerCGSCCAnalyses(components_);
+    builder_.registerFunctionAnalyses(functions_);
+    builder_.registerLoopAnalyses(loops_);
+    builder_.crossRegisterProxies(loops_, functions_, components_, modules_);
+  }
+
+  void run(llvm::Function& kernel) {
+    llvm::FunctionPassManager passes;
+    passes.addPass(llvm::SimplifyCFGPass());  // most of the kernel goes here
+    passes.addPass(builder_.buildFunctionSimplificationPipeline(llvm::OptimizationLevel::O2,
+                                                                llvm::ThinOrFullLTOPhase::ThinLTOPreLink));
+    passes.run(kernel, functions_);
+  }
+
+  void erase_unused(llvm::Module& module) { llvm::GlobalDCEPass().run(module, modules_); }
+
+ private:
+  llvm::LoopAnalysisManager loops_;
+  llvm::FunctionAnalysisManager functions_;
+  llvm::CGSCCAnalysisManager components_;
+  llvm::ModuleAnalysisManager modules_;
+  llvm::PassBuilder builder_;
+};
+
+/// Whether a policy's part may call it, beside the kernels: an expression's leaves.
+bool is_for_expressions(const llvm::Function& function) {
+  const llvm::StringRef name = function.getName();
+  return name.starts_with("moe_value_") || name.starts_with("moe_victim_") || name.starts_with("moe_metric") ||
+         name.starts_with("moe_look_back_") || name.starts_with("moe_math_");
+}
+
+std::string module_of(llvm::MemoryBufferRef kernels, const KernelClass& its) {
+  llvm::LLVMContext context;
+  auto read = llvm::parseBitcodeFile(kernels, context);
+  if (!read) fail(llvm::toString(read.takeError()));
+  llvm::Module& module = **read;
+  Simplifier simplifier;
+  bool asks = false;
+  for (llvm::Function& function : module) {
+    if (function.isDeclaration() || !function.getName().starts_with(kKernel)) continue;
+    fold_known(function, its);
+    simplifier.run(function);
+  }
+  if (const llvm::Function* evaluate = module.getFunction("moe_policy_evaluate")) {
+    for (const llvm::User* user : evaluate->users()) {
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(user);
+      asks |= call != nullptr && call->getFunction()->getName().starts_with(kKernel);
+    }
+  }
+  for (llvm::Function& function : module) {
+    const bool wanted = function.getName().starts_with(kKernel) || (asks && is_for_expressions(function));
+    if (!function.isDeclaration() && !wanted) function.setLinkage(llvm::GlobalValue::InternalLinkage);
+  }
+  simplifier.erase_unused(module);
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  llvm::WriteBitcodeToFile(module, stream);
+  return bytes;
+}
+
+void write(const char* path, llvm::StringRef text) {
+  std::error_code error;
+  llvm::raw_fd_ostream stream(path, error);
+  stream << text;
+  stream.close();
+  if (error || stream.has_error()) fail(std::string("cannot write ") + path);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) fail("usage: moe-split-kernels KERNELS.bc OUT.bin OUT.inc");
+  auto kernels = llvm::MemoryBuffer::getFile(argv[1]);
+  if (!kernels) fail(std::string("cannot read ") + argv[1]);
+  std::string bytes, index;
+  const auto add = [&](llvm::StringRef module) {
+    bytes.resize((bytes.size() + 15) / 16 * 16);
+    index += "{" + std::to_string(bytes.size()) + ", " + std::to_string(module.size()) + "},\n";
+    bytes += module;
+  };
+  add((*kernels)->getBuffer());
+  for (const KernelClass& each : kernel_classes()) add(module_of((*kernels)->getMemBufferRef(), each));
+  write(argv[2], bytes);
+  write(argv[3], index);
+}
