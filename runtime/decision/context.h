@@ -76,6 +76,14 @@ struct Context : Progress {
 
   /// Ends the residency of what is in `place`. `as_victim`: the rule chose it to make place for another.
   MOE_INLINE void evict(uint32_t place, bool as_victim = false) {
+    leave(place, as_victim);
+    const uint32_t i = s.instance_of_place(place);
+    free_places(i)[s.instance(i).num_free++] = place;
+    --s.header().num_resident;
+  }
+
+  /// Likewise, and the place is the caller's, who must put another there: what evict() and take_place() come to.
+  MOE_INLINE void leave(uint32_t place, bool as_victim) {
     Resident& r = s.resident(place);
     const uint32_t i = s.instance_of_place(place);
     const uint32_t key = r.key;
@@ -88,9 +96,6 @@ struct Context : Progress {
     if (Rule::kOrder) order(i).remove(place);
     if (keeps_recency()) recency(i).remove(place);
     if (Rule::kRanked) s.rank()[place] = kNeverVictim;
-    Instance& instance_state = s.instance(i);
-    free_places(i)[instance_state.num_free++] = place;
-    --s.header().num_resident;
   }
 
   /// per_layer's utility: the newest come last.
@@ -105,19 +110,28 @@ struct Context : Progress {
     ghosts[n++] = key;
   }
 
-  /// Puts `key` into a free place of instance `i`, which must have one. Rings and ranks are the caller's.
-  MOE_INLINE uint32_t occupy(uint32_t i, uint32_t key, uint64_t last_use, double ema) {
-    Instance& instance_state = s.instance(i);
-    const uint32_t place = free_places(i)[--instance_state.num_free];
+  /// A free place of instance `i`, which must have one.
+  MOE_INLINE uint32_t take_place(uint32_t i) const {
+    ++s.header().num_resident;
+    return free_places(i)[--s.instance(i).num_free];
+  }
+
+  /// A place of instance `i`: that of `victim`, who leaves it; kNone: a free one.
+  MOE_INLINE uint32_t place_for_newcomer(uint32_t i, uint32_t victim) {
+    if (victim == kNone) return take_place(i);
+    leave(victim, /*as_victim=*/true);
+    return victim;
+  }
+
+  /// Puts `key` into a place of instance `i` that the caller has. Rings and ranks are the caller's.
+  MOE_INLINE void occupy(uint32_t i, uint32_t place, uint32_t key, uint64_t last_use, double ema) {
     Header& header = s.header();
-    ++header.num_resident;
     s.resident(place) = {key, 0, 0, last_use, ++header.load_counter, ema};
     s.place_of(key) = place;
     if (Rule::kTagged) s.tag()[place] = header.load_counter << 28 | (place - s.first_place(i));
     if (keeps(p, kKeepsFreq)) s.freq()[place] = 0;
     if (keeps(p, kKeepsLoadedAt)) s.loaded_at()[place] = last_use;
     if (keeps(p, kKeepsForetold)) s.foretold()[place] = 0;
-    return place;
   }
 
   /// Lets the resident in `place` stay below the threshold until its layer has run.

@@ -27,11 +27,13 @@
 
 namespace moe::decision {
 
-/// Step 1 for one expert: the access is counted; a hit moves all but the rings.
+/// Step 1 for one expert: its instance's access number `access` is counted; a hit moves all but the rings. Returns
+/// whether it is a hit. Hits and misses come as they please, so that a branch between them is mispredicted every other
+/// time: where a rule lets it, what a hit moves is moved for a miss as well, in a place of nobody's.
 template <class Rule>
-MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t entry) {
+MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t entry, uint64_t access) {
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
-  const uint64_t access = ++ctx.s.instance(ctx.instance).accesses;
+  ctx.s.instance(ctx.instance).accesses = access;
   Rule::on_access(ctx, key, access);
   if (has_window(ctx.p)) count_in_window(ctx, key, access);
   record_access(ctx, key, access);
@@ -44,15 +46,18 @@ MOE_INLINE void count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   e.access = access;
   e.weight = weight;
   e.place = place;
-  if (place == kNone) return;
-  Resident& r = ctx.s.resident(place);
+  const bool hit = place != kNone;
+  if ((Rule::kQueue || has_samples(ctx.p)) && !hit) return false;
+  const uint32_t at = hit ? place : ctx.s.nobodys_place();
+  Resident& r = ctx.s.resident(at);
   if (has_samples(ctx.p)) note_hit(ctx, r);
   ++r.uses;
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
-  if (Rule::kRanked) ctx.s.rank()[place] = Rule::rank_on_hit(ctx, ctx.s.rank()[place], r.ema);
-  if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] += 1;
+  if (Rule::kRanked) ctx.s.rank()[at] = Rule::rank_on_hit(ctx, ctx.s.rank()[at], r.ema);
+  if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[at] += 1;
   if constexpr (Rule::kQueue) Rule::hit(ctx, ctx.instance, key);
+  return hit;
 }
 
 MOE_INLINE bool is_pinned(const Resident& r) { return (r.flags & kPinned) != 0; }
@@ -114,17 +119,16 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
     if constexpr (Rule::kThreshold && !Together) {
       if (ctx.p.protect_selected == 0 && ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
     }
-    ctx.evict(victim, /*as_victim=*/true);
   }
-  const uint32_t place = ctx.occupy(ctx.instance, key, e.access, e.weight);
+  const uint32_t place = ctx.place_for_newcomer(ctx.instance, victim);
+  ctx.occupy(ctx.instance, place, key, e.access, e.weight);
   ctx.s.resident(place).uses = 1;
   if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
   if constexpr (Rule::kQueue) Rule::insert(ctx, ctx.instance, key);
   return place;
 }
 
-/// Step 3 for one miss. Rings and the final rank wait for settle() when the dispatch is handled together; fifo's order
-/// is that of loads.
+/// Step 3 for one miss. The final rank waits for settle() when the dispatch is handled together.
 template <class Rule, bool Together>
 MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t entry) {
   Entry& e = ctx.s.entries()[entry];
@@ -139,11 +143,7 @@ MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t en
     e.saved_rank = rank;
   }
   if constexpr (HidesProtected<Rule> && Together) Rule::hide(ctx, ctx.instance, key);
-  if (!Together) {
-    ctx.join_rings(ctx.instance, e.place);
-  } else if (Rule::kOrder && !Rule::kTouches) {
-    ctx.order(ctx.instance).append(e.place);
-  }
+  ctx.join_rings(ctx.instance, e.place);
   return miss == MissAction::load ? kLoad : kCpuLoad;
 }
 
@@ -152,17 +152,19 @@ template <class Rule>
 MOE_INLINE void shield(Context<Rule>& ctx, uint32_t n) {
   Entry* const entries = ctx.s.entries();
   for (uint32_t j = 0; j < n; ++j) {
-    if (entries[j].place == kNone) continue;
+    const bool hit = entries[j].place != kNone;
     if constexpr (HidesProtected<Rule>) {
-      Rule::hide(ctx, ctx.instance, ctx.s.resident(entries[j].place).key);
+      if (hit) Rule::hide(ctx, ctx.instance, ctx.s.resident(entries[j].place).key);
       continue;
     }
-    entries[j].saved_rank = ctx.s.rank()[entries[j].place];
-    ctx.s.rank()[entries[j].place] = kNeverVictim;
+    int64_t& rank = ctx.s.rank()[hit ? entries[j].place : ctx.s.nobodys_place()];
+    entries[j].saved_rank = rank;
+    rank = kNeverVictim;
   }
 }
 
-/// Ends protection: ranks come back (if `shielded`), and rings take the dispatch's experts in order of access.
+/// Ends protection: ranks come back (if `shielded`), and the dispatch's experts become the rings' last, in order of
+/// access.
 template <class Rule>
 MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool shielded) {
   Entry* const entries = ctx.s.entries();
@@ -175,36 +177,29 @@ MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool s
     if constexpr (HidesProtected<Rule>) {
       if (shielded) Rule::insert(ctx, ctx.instance, r.key);
     }
-    if (is_pinned(r)) continue;
-    if (out.action[j] == kHit) {
-      ctx.move_to_end(ctx.instance, place);
-    } else {
-      if (Rule::kTouches) ctx.order(ctx.instance).append(place);
-      if (ctx.keeps_recency()) ctx.recency(ctx.instance).append(place);
-    }
+    if (!is_pinned(r)) ctx.move_to_end(ctx.instance, place);
   }
 }
 
 /// Steps 1 to 3 with the dispatch's experts protected.
 template <class Rule>
 MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n) {
-  Entry* const entries = ctx.s.entries();
-  uint32_t misses = 0;
+  uint32_t* const misses = ctx.s.misses();
+  uint32_t num_misses = 0;
+  uint64_t access = ctx.s.instance(ctx.instance).accesses;
   for (uint32_t j = 0; j < n; ++j) {
-    count_access(ctx, out, j);
-    const bool miss = entries[j].place == kNone;
-    out.action[j] = miss ? kLoad : kHit;
-    misses += miss;
+    const bool hit = count_access(ctx, out, j, ++access);
+    out.action[j] = hit ? kHit : kLoad;
+    misses[num_misses] = j;
+    num_misses += !hit;
   }
   if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
-  if (misses != 0) {
+  if (num_misses != 0) {
     if (!is_plain(ctx.p)) choose_actions(ctx, out, 0, n);
     if (Rule::kRanked || HidesProtected<Rule>) shield(ctx, n);
-    for (uint32_t j = 0; j < n; ++j) {
-      if (out.action[j] != kHit) out.action[j] = handle_miss<Rule, true>(ctx, out, j);
-    }
+    for (uint32_t i = 0; i < num_misses; ++i) out.action[misses[i]] = handle_miss<Rule, true>(ctx, out, misses[i]);
   }
-  settle(ctx, out, n, misses != 0);
+  settle(ctx, out, n, num_misses != 0);
 }
 
 template <class Rule>
@@ -220,10 +215,10 @@ MOE_INLINE void end_exemptions(Context<Rule>& ctx) {
 template <class Rule>
 MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) {
-    count_access(ctx, out, j);
+    const bool hit = count_access(ctx, out, j, ctx.s.instance(ctx.instance).accesses + 1);
     const uint32_t place = ctx.s.entries()[j].place;
     if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
-    if (place == kNone) {
+    if (!hit) {
       if (!is_plain(ctx.p)) choose_actions(ctx, out, j, j + 1);
       out.action[j] = handle_miss<Rule, false>(ctx, out, j);
     } else {
@@ -259,10 +254,11 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (p.balance != 0) balance(ctx, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
+  const Output arrays = out;  // whose addresses no store of the kernel can change
   if (together) {
-    run_protected(ctx, out, n);
+    run_protected(ctx, arrays, n);
   } else {
-    run_in_turn(ctx, out, n);
+    run_in_turn(ctx, arrays, n);
   }
   if (together || n == 0) end_exemptions(ctx);
   observe(ctx, in, out, n);

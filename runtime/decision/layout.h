@@ -132,12 +132,12 @@ struct Layout {
   size_t freq, loaded_at;                                                       // what expressions read: by place
   size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
   size_t layer_dispatches;
-  size_t samples, sample_sums, remembered;                                        // metrics
-  size_t entropy_bits, entropy_counts, entropy_total, entropy_length;             // likewise, by layer
-  size_t rule_states, choice_states, arm_states;                                  // what changes over time
-  size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;  // per_layer
-  size_t stamps, entry_of, entries, candidates, sorted, balance_list;             // scratch of one dispatch
-  size_t queues, links, second_links, marks, use_counts, lots, bits;              // rules with queues
+  size_t samples, sample_sums, remembered;                                                    // metrics
+  size_t entropy_bits, entropy_counts, entropy_total, entropy_length;                         // likewise, by layer
+  size_t rule_states, choice_states, arm_states;                                              // what changes over time
+  size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;              // per_layer
+  size_t stamps, entry_of, entries, misses, candidates, sorted, balance_list, history_order;  // scratch of one dispatch
+  size_t queues, links, second_links, marks, use_counts, lots, bits;                          // rules with queues
   PredictLayout predict;
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
@@ -219,10 +219,11 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   const size_t layers = p.num_layers;
   at.instances = take(instances, sizeof(Instance));
   at.place_of = take(keys, sizeof(uint32_t));
-  at.residents = take(places, sizeof(Resident));
+  // One more place for what is done to nobody: nobodys_place().
+  at.residents = take(places + 1, sizeof(Resident));
   at.order = take(has_order(p) ? places + instances : 0, sizeof(Link));
   at.recency = take(has_recency(p) ? places + instances : 0, sizeof(Link));
-  at.rank = take(has_rank(p) ? places : 0, sizeof(int64_t));
+  at.rank = take(has_rank(p) ? places + 1 : 0, sizeof(int64_t));
   at.tag = take(has_rank(p) ? places : 0, sizeof(uint64_t));
   at.free_places = take(places, sizeof(uint32_t));
   at.ring = take(has_window(p) ? instances * max_freq_window(p) : 0, sizeof(uint32_t));
@@ -233,7 +234,7 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.history_last = take(has_history(p) ? keys : 0, sizeof(uint64_t));
   at.history_length = take(has_history(p) ? layers : 0, sizeof(uint64_t));
   at.history_counted = take(history_varies(p) ? layers : 0, sizeof(uint32_t));
-  at.freq = take(keeps(p, kKeepsFreq) ? places : 0, sizeof(double));
+  at.freq = take(keeps(p, kKeepsFreq) ? places + 1 : 0, sizeof(double));
   at.loaded_at = take(keeps(p, kKeepsLoadedAt) ? places : 0, sizeof(uint64_t));
   at.last_access = take(keeps(p, kKeepsLastAccess) ? keys : 0, sizeof(uint64_t));
   at.seen = take(keeps(p, kKeepsSeen) ? keys : 0, sizeof(double));
@@ -266,6 +267,8 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.stamps = take(p.num_experts, sizeof(uint64_t));
   at.entry_of = take(p.num_experts, sizeof(uint32_t));
   at.entries = take(p.num_experts, sizeof(Entry));
+  at.misses = take(p.num_experts + 1, sizeof(uint32_t));
+  at.history_order = take(has_history(p) ? p.num_experts : 0, sizeof(int64_t));
   at.candidates = take(p.max_budget(), sizeof(Candidate));
   at.queues = take(has_queues(p) ? instances : 0, sizeof(QueueState));
   at.links = take(has_links(p) ? num_list_nodes(p) : 0, sizeof(Link));
@@ -341,6 +344,8 @@ class State {
   MOE_INLINE uint64_t* stamps() const { return at<uint64_t>(at_.stamps); }
   MOE_INLINE uint32_t* entry_of() const { return at<uint32_t>(at_.entry_of); }
   MOE_INLINE Entry* entries() const { return at<Entry>(at_.entries); }
+  MOE_INLINE uint32_t* misses() const { return at<uint32_t>(at_.misses); }
+  MOE_INLINE int64_t* history_order() const { return at<int64_t>(at_.history_order); }
   MOE_INLINE Candidate* candidates() const { return at<Candidate>(at_.candidates); }
   MOE_INLINE QueueState& queue(uint32_t i) const { return at<QueueState>(at_.queues)[i]; }
   MOE_INLINE Link* links() const { return at<Link>(at_.links); }
@@ -355,6 +360,8 @@ class State {
 
   /// First place of instance `i`, and the number of nodes before the rings' sentinels.
   MOE_INLINE uint32_t first_place(uint32_t i) const { return static_cast<uint32_t>(i * padded_capacity(p_)); }
+  /// What is written there is read by nobody.
+  MOE_INLINE uint32_t nobodys_place() const { return first_place(p_.num_instances()); }
   MOE_INLINE uint32_t sentinel(uint32_t i) const { return first_place(p_.num_instances()) + i; }
   MOE_INLINE uint32_t instance_of_layer(uint32_t layer) const { return p_.scope_layer ? layer : 0; }
   MOE_INLINE uint32_t instance_of_place(uint32_t place) const {

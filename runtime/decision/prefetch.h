@@ -31,10 +31,10 @@ class CandidateList {
   uint32_t count_ = 0;
 };
 
-/// A place for candidate `c`: a free one, or a victim's that is predicted less likely. False: no such, or `admit` of
+/// A place for candidate `c`: a free one, or a victim's that is predicted less likely. kNone: no such, or `admit` of
 /// prefetch refuses it.
 template <class Rule>
-MOE_FOLDED bool make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
+MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
   uint32_t victim = kNone;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free <= 0) {
@@ -44,22 +44,22 @@ MOE_FOLDED bool make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
     };
     victim =
         ctx.rules().has_prefetch_evict != 0 ? find_leaver(ctx, i, may_leave) : find_victim(ctx, i, c.key, may_leave);
-    if (victim == kNone) return false;
+    if (victim == kNone) return kNone;
   }
-  if (ctx.rules().prefetch_admit == kPrefetchNever) return false;
+  if (ctx.rules().prefetch_admit == kPrefetchNever) return kNone;
   if (ctx.rules().prefetch_admit == kPrefetchWhen) {
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
-    if (ctx.ask(kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return false;
+    if (ctx.ask(kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return kNone;
   }
-  if (victim != kNone) ctx.evict(victim, /*as_victim=*/true);
-  return true;
+  return ctx.place_for_newcomer(i, victim);
 }
 
 /// True: `c` is resident in instance `i` from now on.
 template <class Rule>
 MOE_FOLDED bool take_in(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
-  if (!make_room(ctx, i, c)) return false;
-  const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
+  const uint32_t place = make_room(ctx, i, c);
+  if (place == kNone) return false;
+  ctx.occupy(i, place, c.key, ctx.s.instance(i).accesses, c.predicted);
   if (keeps(ctx.p, kKeepsForetold)) ctx.s.foretold()[place] = c.predicted;
   if (has_window(ctx.p)) ctx.exempt(place);
   if (keeps(ctx.p, kCountsPrefetches)) ctx.s.resident(place).flags |= kUnusedPrefetch;

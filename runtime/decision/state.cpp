@@ -19,7 +19,8 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   Output none{};
   Input in{};
   Context<Rule> ctx(p, block, in, none);
-  const uint32_t place = ctx.occupy(instance, from.key, 0, from.ema);
+  const uint32_t place = ctx.take_place(instance);
+  ctx.occupy(instance, place, from.key, 0, from.ema);
   Resident& r = ctx.s.resident(place);
   r.uses = from.uses;
   r.flags = flags & kPinned;

@@ -112,30 +112,49 @@ MOE_INLINE bool history_names(const Context<Rule>& ctx, uint32_t layer) {
   return any != 0;
 }
 
-/// Experts of `layer`'s window, most frequent first, then more recent, then lower id: each round finds the next in that
-/// order. Returns whether there is any.
+inline constexpr uint32_t kMaxHistoryWindow = 4096;  ///< the language's limit
+
+/// An expert's place in the order of its layer's window, as a number: the more frequent, then the more recent, then the
+/// lower id is the greater. 0: the window has no such use. Counts and ages fit in 13 bits, ids in 16.
+MOE_INLINE int64_t order_in_window(uint64_t count, uint64_t last, uint64_t length, uint32_t expert) {
+  static_assert(kMaxHistoryWindow < 1u << 13 && kMaxExperts < 1u << 16);
+  const uint64_t age = length - last;  // below the window where the count is not 0
+  const uint64_t order = count << 32 | (kMaxHistoryWindow - (age & 0x1FFF)) << 16 | (0xFFFF - expert);
+  return count == 0 ? 0 : static_cast<int64_t>(order);
+}
+
+/// Experts of `layer`'s window in that order. Returns whether there is any. Cost: a pass over the layer's experts,
+/// which vectorises, and one for each that is offered.
 template <class Rule, class List>
 MOE_FOLDED bool offer_history(const Context<Rule>& ctx, uint32_t layer, List& list) {
   const uint32_t base = layer * ctx.p.num_experts;
+  const uint32_t experts = ctx.p.num_experts;
   const uint32_t* const counts = ctx.s.history_counts() + base;
   const uint64_t* const last = ctx.s.history_last() + base;
-  auto before = [&](uint32_t a, uint32_t b) {
-    if (counts[a] != counts[b]) return counts[a] > counts[b];
-    if (last[a] != last[b]) return last[a] > last[b];
-    return a < b;
-  };
-  uint32_t previous = kNone;
+  const uint32_t* const places = &ctx.s.place_of(base);
+  const uint64_t length = ctx.s.history_length(layer);
+  int64_t* const order = ctx.s.history_order();
+  uint32_t any = 0;
+  // Whoever is resident would be refused; but with `top` the refused count as well.
+  const bool skip_residents = ctx.p.top == 0;
+  for (uint32_t e = 0; e < experts; ++e) {
+    any |= counts[e];
+    const int64_t its = order_in_window(counts[e], last[e], length, e);
+    order[e] = skip_residents && places[e] != kNone ? 0 : its;
+  }
+  int64_t previous = INT64_MAX;
   for (uint32_t nth = 1; !list.full(); ++nth) {
-    uint32_t best = kNone;
-    for (uint32_t e = 0; e < ctx.p.num_experts; ++e) {
-      if (counts[e] == 0 || (previous != kNone && !before(previous, e))) continue;
-      if (best == kNone || before(e, best)) best = e;
+    int64_t best = 0;
+    for (uint32_t e = 0; e < experts; ++e) {
+      const int64_t its = order[e] < previous ? order[e] : 0;
+      best = its > best ? its : best;
     }
-    if (best == kNone) break;
-    list.offer(base + best, history_share(ctx, base + best), nth);
+    if (best == 0) break;
+    const uint32_t key = base + 0xFFFF - static_cast<uint32_t>(best & 0xFFFF);
+    list.offer(key, history_share(ctx, key), nth);
     previous = best;
   }
-  return previous != kNone;
+  return any != 0;
 }
 
 }  // namespace moe::decision
