@@ -39,6 +39,11 @@ constexpr Case kCases[] = {
        cache { capacity = 50%  eviction = lfu  ttl = 500  memory_threshold = 90%  memory_headroom = 70%  memory_budget_gb = 24 }
        prefetch { strategy = history  budget = 4  history_window = 50 }
        schedule { mode = cpu_fallback } })"},
+    {"composed_adapt", R"(policy p {
+       cache { capacity = 50%  eviction = lru  ttl = 500  memory_threshold = 90%  memory_headroom = 70%  memory_budget_gb = 24 }
+       prefetch { strategy = history  budget = 4  history_window = 50 }
+       schedule { mode = cpu_fallback }
+       adapt { when hit_rate < 0.4 for 100 accesses cooldown 50 { eviction = lfu } } })"},
     {"least_1", "policy p { cache { capacity = 50%  eviction = least(seen) } }"},
     {"least_5", R"(policy p {
        cache {
@@ -100,7 +105,7 @@ bool measure(const Case& c, int opt_level, int repetitions) {
       steps[time.step].push_back(time.milliseconds);
     }
   }
-  fmt::print("{:<13} O{} {:>8.2f} ms  (least {:.2f}) ", c.name, opt_level, median(totals),
+  fmt::print("{:<14} O{} {:>8.2f} ms  (least {:.2f}) ", c.name, opt_level, median(totals),
              *std::min_element(totals.begin(), totals.end()));
   for (const std::string_view step : order) fmt::print("  {} {:.2f}", step, median(steps[step]));
   fmt::print("\n");

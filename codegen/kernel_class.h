@@ -21,15 +21,16 @@ struct KnownField {
 };
 
 struct KernelClass {
-  std::string_view name;
   std::vector<KnownField> known;
+  bool has_expressions;  ///< false: no policy of the class has one
+  bool has_changes;      ///< true: what holds changes over time in all of them; their kernels find the variant
 };
 
-/// None belongs to two of them.
+/// A policy that belongs to several has the first one's kernel.
 const std::vector<KernelClass>& kernel_classes();
 
-/// Null: the policy needs the whole kernel.
-const KernelClass* class_of(const decision::Params& params);
+/// Of a policy with these variants. Null: it needs the whole kernels.
+const KernelClass* class_of(const std::vector<decision::Params>& variants, bool has_changes);
 
 /// The bitcode of the kernels for a class of policies; null: the whole kernels. Embedded in this library.
 std::string_view kernel_bitcode(const KernelClass* kernel_class);

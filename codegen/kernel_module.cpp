@@ -24,9 +24,8 @@ void forget_target(llvm::Function& function) {
 }  // namespace
 
 Result<void> read_kernels(Unit& unit) {
-  const Program& program = unit.program;
-  const bool changes = program.has_changes || program.params.size() > 1;
-  const std::string_view bitcode = kernel_bitcode(changes ? nullptr : class_of(program.params.front()));
+  const KernelClass* const its = class_of(unit.program.params, unit.program.has_changes);
+  const std::string_view bitcode = kernel_bitcode(its);
   auto kernels =
       llvm::getLazyBitcodeModule(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "kernels"), *unit.context);
   if (!kernels) return llvm_error(kernels.takeError(), "cannot read the embedded kernels");

@@ -35,7 +35,7 @@ bool is_math(const llvm::Function& function) { return begins_with(function, "moe
 /// Inlines into one dispatch function.
 class Specializer {
  public:
-  explicit Specializer(llvm::Function& dispatch) : dispatch_(dispatch) {}
+  Specializer(llvm::Function& dispatch, bool one_of_several) : dispatch_(dispatch), copies_(one_of_several) {}
 
   /// False: LLVM refused.
   bool run() {
@@ -51,7 +51,9 @@ class Specializer {
       if (!inline_call(*call)) return false;
     }
     const bool done = inline_all(is_small) && inline_vectorized_math();
-    for (const auto& [from, clone] : clones_) clone->eraseFromParent();
+    for (const auto& [from, its] : with_params_) {
+      if (copies_) its->eraseFromParent();
+    }
     return done;
   }
 
@@ -94,20 +96,23 @@ class Specializer {
     return is_math(function) && function.getInstructionCount() <= 4;
   }
 
-  /// A copy of `function` that reads the policy's constants where it would read them through its frame, whose first
-  /// field points to them.
+  /// `function` with the policy's constants in the place of those that it would read through its frame, whose first
+  /// field points to them: a copy, where several variants have constants of their own.
   llvm::Function* with_params(llvm::Function& function) {
-    llvm::Function*& clone = clones_[&function];
-    if (clone != nullptr) return clone;
-    llvm::ValueToValueMapTy values;
-    clone = llvm::CloneFunction(&function, values);
-    for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(*clone))) {
+    llvm::Function*& its = with_params_[&function];
+    if (its != nullptr) return its;
+    its = &function;
+    if (copies_) {
+      llvm::ValueToValueMapTy values;
+      its = llvm::CloneFunction(&function, values);
+    }
+    for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(*its))) {
       auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction);
-      if (load == nullptr || load->getPointerOperand() != clone->getArg(0) || !load->getType()->isPointerTy()) continue;
+      if (load == nullptr || load->getPointerOperand() != its->getArg(0) || !load->getType()->isPointerTy()) continue;
       load->replaceAllUsesWith(params_);
       load->eraseFromParent();
     }
-    return clone;
+    return its;
   }
 
   /// exp and log are calls, but in the loops over candidates, which a call would keep from being vectorised.
@@ -129,8 +134,9 @@ class Specializer {
   }
 
   llvm::Function& dispatch_;
+  const bool copies_;
   llvm::Value* params_ = nullptr;
-  std::map<llvm::Function*, llvm::Function*> clones_;
+  std::map<llvm::Function*, llvm::Function*> with_params_;
 };
 
 void erase_unused(llvm::Module& module) {
@@ -160,7 +166,7 @@ Result<void> specialize(Unit& unit) {
     }
   }
   for (llvm::Function* dispatch : dispatches) {
-    if (!Specializer(*dispatch).run()) {
+    if (!Specializer(*dispatch, dispatches.size() > 1).run()) {
       return Error{Error::Kind::internal, "cannot inline the decision kernel into the policy's dispatch"};
     }
   }

@@ -17,7 +17,9 @@
 #include <llvm/Transforms/IPO/GlobalDCE.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <thread>
 
 #include "codegen/kernel_class.h"
 
@@ -99,9 +101,10 @@ class Simplifier {
   llvm::PassBuilder builder_;
 };
 
-/// Whether a policy's part may call it, beside the kernels: an expression's leaves.
+/// Whether expressions may call it. None of a class with expressions reads what predictors and the learner say.
 bool is_for_expressions(const llvm::Function& function) {
   const llvm::StringRef name = function.getName();
+  if (name.ends_with("_value") || name.ends_with("_predicted") || name.ends_with("_foretold")) return false;
   return name.starts_with("moe_value_") || name.starts_with("moe_victim_") || name.starts_with("moe_metric") ||
          name.starts_with("moe_look_back_") || name.starts_with("moe_math_");
 }
@@ -112,27 +115,38 @@ std::string module_of(llvm::MemoryBufferRef kernels, const KernelClass& its) {
   if (!read) fail(llvm::toString(read.takeError()));
   llvm::Module& module = **read;
   Simplifier simplifier;
-  bool asks = false;
+  const auto is_wanted = [&](const llvm::Function& function) {
+    if (function.getName() == "moe_kernel_least") return its.has_expressions;
+    if (function.getName() == "moe_variant_of") return its.has_changes;
+    return function.getName().starts_with(kKernel) || (its.has_expressions && is_for_expressions(function));
+  };
   for (llvm::Function& function : module) {
-    if (function.isDeclaration() || !function.getName().starts_with(kKernel)) continue;
-    fold_known(function, its);
-    simplifier.run(function);
-  }
-  if (const llvm::Function* evaluate = module.getFunction("moe_policy_evaluate")) {
-    for (const llvm::User* user : evaluate->users()) {
-      const auto* call = llvm::dyn_cast<llvm::CallBase>(user);
-      asks |= call != nullptr && call->getFunction()->getName().starts_with(kKernel);
+    if (function.isDeclaration()) continue;
+    if (!is_wanted(function)) {
+      function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    } else if (function.getName().starts_with(kKernel)) {
+      fold_known(function, its);
+      simplifier.run(function);
     }
-  }
-  for (llvm::Function& function : module) {
-    const bool wanted = function.getName().starts_with(kKernel) || (asks && is_for_expressions(function));
-    if (!function.isDeclaration() && !wanted) function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
   simplifier.erase_unused(module);
   std::string bytes;
   llvm::raw_string_ostream stream(bytes);
   llvm::WriteBitcodeToFile(module, stream);
   return bytes;
+}
+
+std::vector<std::string> modules_of(llvm::MemoryBufferRef kernels) {
+  const std::vector<KernelClass>& classes = kernel_classes();
+  std::vector<std::string> modules(classes.size());
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < classes.size(); i = next++) modules[i] = module_of(kernels, classes[i]);
+  };
+  std::vector<std::thread> threads(std::max(1U, std::thread::hardware_concurrency()));
+  for (std::thread& thread : threads) thread = std::thread(work);
+  for (std::thread& thread : threads) thread.join();
+  return modules;
 }
 
 void write(const char* path, llvm::StringRef text) {
@@ -156,7 +170,7 @@ int main(int argc, char** argv) {
     bytes += module;
   };
   add((*kernels)->getBuffer());
-  for (const KernelClass& each : kernel_classes()) add(module_of((*kernels)->getMemBufferRef(), each));
+  for (const std::string& module : modules_of((*kernels)->getMemBufferRef())) add(module);
   write(argv[2], bytes);
   write(argv[3], index);
 }
