@@ -93,6 +93,13 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   place_prefetches(*plan, output, counts);
   group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
+  out.fired = output.fired;
+  out.num_fired = output.num_fired;
+  if (output.num_fired != 0) {
+    const std::span<const char* const> signals = current_->signals(output);
+    out.signals = signals.data();
+    out.num_signals = static_cast<uint32_t>(signals.size());
+  }
   return MOE_OK;
 }
 

@@ -25,7 +25,8 @@
  *   Status     every function returns a moe_status; outputs are last and written on MOE_OK only. The text of the last
  *              error of the calling thread is moe_last_error(). No C++ exception and no exit crosses this line.
  *   Structs    every public struct begins with `struct_size`, set by the caller to sizeof its type; a library that
- * knows more fields than the caller leaves the unknown ones at their defaults. Ownership  what a function returns by
+ * knows more fields than the caller leaves the unknown ones at their defaults, and writes none of them: new fields come
+ * last. Ownership  what a function returns by
  * pointer belongs to the runtime unless its comment says otherwise. Threads    one dispatching thread per runtime at a
  * time (a second gets MOE_BUSY); wait, done, release, hint, attach and stats may be called from any thread. create and
  * destroy must not race with anything else. Misuse     a wrong handle, an id out of range, a release twice:
@@ -132,6 +133,7 @@ typedef struct moe_runtime_config {
   moe_alloc_fn alloc; /* NULL: the C++ runtime's; both or none */
   moe_free_fn free;
   void* alloc_user;
+  uint64_t decision_log_bytes; /* size of the decision log, see moe_decision_log_write; 0: none, which costs nothing */
 } moe_runtime_config;
 
 /* Creates a runtime. The fast tier is allocated by the first attach.
@@ -337,6 +339,13 @@ typedef struct moe_plan {
   const uint32_t* evicted;       /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
                                   * cause; what left at a swap is in the plan after it */
   const uint32_t* prefetched;    /* [num_prefetched][2]: every prefetch queued, in order */
+  uint32_t num_fired;
+  uint32_t num_signals;
+  const uint32_t* fired;      /* [num_fired]: rules of the policy's `adapt` that fired at the end of this dispatch, by
+                               * place from 0, in order. Unlike the above, this and `signals` live until the next
+                               * moe_dispatch */
+  const char* const* signals; /* [num_signals]: what their `signal "NAME"` say to the engine, in order. For the engine
+                               * to act on or not: the policy has done what its other actions say */
 } moe_plan;
 
 /* Asks the attached policy what to do for one layer and queues the transfers it wants.
