@@ -72,7 +72,7 @@ std::string of_place(const Story& story, uint32_t key) {
 
 }  // namespace
 
-std::string number(double value) { return fmt::format("{:.6g}", value); }
+std::string number(double value) { return fmt::format("{:.6g}", value + 0.0); }  // -0 is 0
 
 std::string Story::name(uint32_t key) const {
   return fmt::format("[{},{}]", key / policy.shape.num_experts, key % policy.shape.num_experts);

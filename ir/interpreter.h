@@ -18,6 +18,7 @@
 #include "ir/pcg32.h"
 #include "ir/predictor.h"
 #include "ir/queue_rule.h"
+#include "ir/snapshot.h"
 #include "ir/tier_model.h"
 
 namespace moe::ir {
@@ -61,6 +62,10 @@ class Interpreter {
   /// Notes in `account` why the dispatches from now on decide as they do; null (the default): nothing is noted. Begin
   /// each dispatch with an empty one. Changes no decision.
   void set_account(DecisionAccount* account) { account_ = account; }
+
+  /// Goes on from `snapshot`, which must be of this policy, and within it: keys, sizes, capacities. The next dispatch
+  /// is decided as if all before it had been.
+  void restore(const Snapshot& snapshot);
 
   /// Keys of all residents, ascending.
   std::vector<uint32_t> resident() const;
@@ -278,6 +283,8 @@ class Interpreter {
   void choose(Context& context);
   void refresh_overrides();
   double metric(Variable v, const Context& context) const;
+
+  void restore_instance(Instance& instance, const Snapshot::Instance& from);  ///< interpreter_restore.cpp
 
   // What is noted for an explanation (interpreter_account.cpp); each does nothing without an account.
   void note_begin(const Context& context);

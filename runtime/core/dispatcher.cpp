@@ -60,7 +60,11 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.request = args.request_ids ? args.request_ids[0] : 0;
   input.probabilities = args.probabilities;
   output = current_->output();
-  if (current_->decide(input, output) == decision::kOk) return MOE_OK;
+  if (parts_.log) parts_.log->before(*current_, parts_.hints);
+  if (current_->decide(input, output) == decision::kOk) {
+    if (parts_.log) parts_.log->record(input, output, parts_.hints);
+    return MOE_OK;
+  }
   const moe_status status = check_routing(args, dims_.shape.num_experts);
   return status ? status : fail(MOE_INTERNAL, "the policy refused a valid dispatch");
 }

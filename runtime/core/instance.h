@@ -69,6 +69,7 @@ class Instance {
   bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
 
   Instance* next_retired = nullptr;
+  uint32_t log_serial = 0;  ///< the policy's in the decision log
 
  private:
   template <class Use>

@@ -409,6 +409,19 @@ MOE_API moe_status moe_stats(moe_runtime* runtime, moe_stats_t* out_stats);
  * NUL and the length needed (without NUL) to out_length. Errors: FULL when it did not fit. */
 MOE_API moe_status moe_stats_json(moe_runtime* runtime, char* buffer, size_t capacity, size_t* out_length);
 
+/* ---- the decision log ----------------------------------------------------------------------------------------- */
+
+/* Writes the runtime's decision log to a file, from which `moec explain --decision N --log FILE` says why dispatch N
+ * decided as it did: who could have left, with which values, by which rule. The runtime keeps one when its config has
+ * decision_log_bytes: a ring of that size (rounded down to a power of two, at most 1 GiB) with the inputs of the last
+ * dispatches, and the policy's state every quarter of it, so that decisions can be made again after it has wrapped. One
+ * token of a layer with top-8 and weights takes 96 bytes. A dispatch larger than a quarter of the ring is left out.
+ *   path  replaced as a whole; holds routing of what the engine computed, and is readable by the user only
+ * Dispatches are counted from 0, as moe_stats_t.dispatches counts them. The file names each policy, and has the text of
+ * those that moe_policy_compile made; it is read where that text's imports are. Errors: INVALID (no log is kept), IO,
+ * NO_MEMORY. Any thread; never makes a dispatch wait: what is overwritten meanwhile is left out. */
+MOE_API moe_status moe_decision_log_write(moe_runtime* runtime, const char* path);
+
 #ifdef __cplusplus
 }
 #endif
