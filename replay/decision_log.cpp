@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr uint32_t kMostLayers = 4096, kMostExperts = 65534;
+constexpr uint32_t kMostLayers = 4096, kMostExperts = 65534, kMostKeys = 1u << 22;
 
 Error bad(uint64_t offset, std::string_view what) {
   return {Error::Kind::format, fmt::format("decision log, offset {}: {}", offset, what)};
@@ -44,6 +44,9 @@ Result<Header> read_header(Bytes file, DecisionLog& log) {
   const bool is_model = log.num_layers >= 1 && log.num_layers <= kMostLayers && log.num_experts >= 1 &&
                         log.num_experts <= kMostExperts && log.top_k >= 1 && log.top_k <= log.num_experts;
   if (!is_model) return bad(8, "not a model's shape");
+  if (uint64_t{log.num_layers} * log.num_experts > kMostKeys) {  // the interpreter keeps something of each
+    return Error{Error::Kind::unsupported, "the log is of a model of more than 4,194,304 experts"};
+  }
   const Header header{read_le<uint64_t>(file, 24), read_le<uint64_t>(file, 32)};
   const uint64_t room = file.size() - least;
   const bool adds_up = header.json_bytes <= room && header.json_bytes % 8 == 0 && (room - header.json_bytes) % 8 == 0 &&

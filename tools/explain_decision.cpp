@@ -78,6 +78,12 @@ Result<compiler::Program> program_of(const std::string& file, const replay::Deci
   }
   Result<ir::SourceFile> source = read_source(file);
   if (!source) return std::move(source).error();
+  if (!logged.program.empty()) {
+    const Result<compiler::Program> own = compiler::read_program(logged.program);
+    if (own && own->source.text() != source->text()) {
+      fmt::print(stderr, "moec: note: the engine's policy had another text than `{}`; without FILE it is used\n", file);
+    }
+  }
   ir::ModelShape shape{log.num_layers, log.num_experts, log.top_k, 0};
   if (!given.model.empty()) {
     const Result<ir::ModelShape> named = ir::load_shape(given.model);

@@ -265,7 +265,8 @@ TEST_CASE("nobody may leave") {
 }
 
 TEST_CASE("what the mechanism dropped, and slots that a phase takes away") {
-  Run run("policy p { cache { capacity = 3  eviction = lru }  phase prefill { cache { capacity = 1 } } }", {2, 8, 1, 0});
+  Run run("policy p { cache { capacity = 3  eviction = lru }  phase prefill { cache { capacity = 1 } } }",
+          {2, 8, 1, 0});
   for (const int32_t expert : {0, 1, 2}) run.step({expert});
   const std::vector<int32_t> ids = {2};
   const std::vector<uint32_t> dropped = {1};
