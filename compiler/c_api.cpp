@@ -6,6 +6,7 @@
 
 #include "compiler/driver.h"
 #include "compiler/policy_code.h"
+#include "compiler/program.h"
 #include "moe/moe.h"
 #include "runtime/base/status_of.h"
 #include "runtime/policy_owner.h"
@@ -86,15 +87,9 @@ std::string given_text(std::string_view source, const moe_compile_options& optio
   return text;
 }
 
-moe_status compile(const char* source, size_t size, const moe_compile_options* given, moe_policy** out_policy,
-                   moe_diagnostics** out_diagnostics) {
-  if (source == nullptr && size != 0) return fail(MOE_INVALID, "`source` is NULL");
-  if (out_policy == nullptr) return fail(MOE_INVALID, "`out_policy` is NULL");
-  Result<moe_compile_options> options = read_options(given);
-  if (!options) return fail(status_of(options.error().kind), options.error().message);
-  Result<compiler::Target> target = target_of(*options);
-  if (!target) return fail(status_of(target.error().kind), target.error().message);
-
+/// The policy of checked arguments, without its program.
+moe_status compile(const char* source, size_t size, const moe_compile_options* options, const compiler::Target* target,
+                   moe_policy** out_policy, moe_diagnostics** out_diagnostics) {
   compiler::KnownCode known(static_cast<int>(options->opt_level));
   if (known.find_given(given_text(std::string_view(source, size), *options), out_policy)) return MOE_OK;
 
@@ -114,6 +109,22 @@ moe_status compile(const char* source, size_t size, const moe_compile_options* g
   const compiler::CodeOptions code{static_cast<int>(options->opt_level), options->wait != 0};
   if (known.find_policy(identity.text, identity.self_contained && no_findings, out_policy)) return MOE_OK;
   return compiler::make_policy(std::move(*bound), std::move(known), code, out_policy);
+}
+
+moe_status compile(const char* source, size_t size, const moe_compile_options* given, moe_policy** out_policy,
+                   moe_diagnostics** out_diagnostics) {
+  if (source == nullptr && size != 0) return fail(MOE_INVALID, "`source` is NULL");
+  if (out_policy == nullptr) return fail(MOE_INVALID, "`out_policy` is NULL");
+  Result<moe_compile_options> options = read_options(given);
+  if (!options) return fail(status_of(options.error().kind), options.error().message);
+  Result<compiler::Target> target = target_of(*options);
+  if (!target) return fail(status_of(target.error().kind), target.error().message);
+  const moe_status status = compile(source, size, &*options, &*target, out_policy, out_diagnostics);
+  if (status != MOE_OK) return status;
+  // Wherever its code came from, the policy knows its text: a decision log carries it.
+  const char* const name = options->file_name != nullptr ? options->file_name : "<memory>";
+  const ir::SourceFile text(name, std::string(source != nullptr ? source : "", size));
+  return moe_policy_set_program(*out_policy, compiler::print_program(text, *target).c_str());
 }
 
 }  // namespace

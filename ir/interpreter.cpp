@@ -136,6 +136,7 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   context.input = &input;
   context.layer = input.layer;
   context.rules = rules_for(input.layer, input.phase);
+  if (account_ != nullptr) note_begin(context);
   install(instance_of_layer(input.layer), context.rules, input.layer, context);
   num_dispatches_ += 1;
   layer_dispatches_[input.layer] += 1;
@@ -226,6 +227,7 @@ void Interpreter::drop(Context& context) {
 
 // Step 0.
 void Interpreter::leave_dropped(std::span<const uint32_t> dropped, Context& context) {
+  context.cause = Cause::dropped;
   for (uint32_t key : dropped) {
     if (key >= policy_.num_keys() || !is_resident(key)) continue;
     if (!instance_of_key(key).residents[key].pinned) leave(key, /*as_victim=*/false, context);
@@ -330,6 +332,7 @@ void Interpreter::settle_side_buffer(Context& context) {
 
 // End of step 3: what was prefetched for this layer is judged like every other resident from now on.
 void Interpreter::end_exemptions(Context& context) {
+  context.cause = Cause::exemption;
   Instance& instance = instance_of_layer(context.layer);
   Keys leaving;
   for (auto& [key, state] : instance.residents) {

@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "ir/account.h"
 #include "ir/bind.h"
 #include "ir/decision.h"
 #include "ir/metrics.h"
 #include "ir/pcg32.h"
 #include "ir/predictor.h"
 #include "ir/queue_rule.h"
+#include "ir/snapshot.h"
 #include "ir/tier_model.h"
 
 namespace moe::ir {
@@ -56,6 +58,14 @@ class Interpreter {
 
   /// Must outlive the interpreter; null (the default): nobody is used again.
   void set_future(const Future* future) { future_ = future; }
+
+  /// Notes in `account` why the dispatches from now on decide as they do; null (the default): nothing is noted. Begin
+  /// each dispatch with an empty one. Changes no decision.
+  void set_account(DecisionAccount* account) { account_ = account; }
+
+  /// Goes on from `snapshot`, which must be of this policy, and within it: keys, sizes, capacities. The next dispatch
+  /// is decided as if all before it had been.
+  void restore(const Snapshot& snapshot);
 
   /// Keys of all residents, ascending.
   std::vector<uint32_t> resident() const;
@@ -126,6 +136,7 @@ class Interpreter {
     uint64_t accesses = 0;                             ///< processed
     uint64_t hits = 0;
     uint64_t prefetch_used = 0;
+    Cause cause = Cause::rules;  ///< the step in progress
     Decision decision;
   };
   struct RuleState {
@@ -209,7 +220,12 @@ class Interpreter {
   bool goes_before(const EvictionRule& rule, const Instance& instance, uint32_t a, uint32_t b, double value_a,
                    double value_b) const;
   std::optional<uint32_t> choose_victim(const EvictionRule& rule, Instance& instance, uint8_t segment,
-                                        uint32_t newcomer, const MayLeave& may_leave, Context& context);
+                                        uint32_t newcomer, const MayLeave& may_leave, Context& context) {
+    return account_ == nullptr ? pick_victim(rule, instance, segment, newcomer, may_leave, context)
+                               : note_choice(rule, instance, segment, newcomer, may_leave, context);
+  }
+  std::optional<uint32_t> pick_victim(const EvictionRule& rule, Instance& instance, uint8_t segment, uint32_t newcomer,
+                                      const MayLeave& may_leave, Context& context);
   /// Whom a newcomer would replace: `leaver` leaves the cache; in a | b `demoted` makes place in a.
   struct Place {
     bool found = false;
@@ -239,6 +255,7 @@ class Interpreter {
   std::vector<Candidate> by_expression(Context& context);
   std::vector<Candidate> predictions(Context& context);
   void prefetch(Context& context);
+  std::optional<Refusal> filtered(const Candidate& candidate, uint32_t listed, Context& context);
   void try_prefetch(const Candidate& candidate, Context& context);
   double predicted_of(uint32_t key) const;
 
@@ -267,6 +284,20 @@ class Interpreter {
   void refresh_overrides();
   double metric(Variable v, const Context& context) const;
 
+  void restore_instance(Instance& instance, const Snapshot::Instance& from);  ///< interpreter_restore.cpp
+
+  // What is noted for an explanation (interpreter_account.cpp); each does nothing without an account.
+  void note_begin(const Context& context);
+  std::optional<uint32_t> note_choice(const EvictionRule& rule, Instance& instance, uint8_t segment, uint32_t newcomer,
+                                      const MayLeave& may_leave, Context& context);
+  std::vector<Contender> contenders(const EvictionRule& rule, const Instance& instance, const Keys& candidates,
+                                    Context& context);
+  void note_departure(uint32_t key, const Context& context);
+  void note_action(uint32_t key, ActionReason reason, const Context& context, uint32_t arm = 0);
+  bool refused(uint32_t key, Refusal why, const Place& place, Context& context);  ///< false
+  void note_prefetch(const Candidate& candidate, std::optional<Refusal> why, const Place& place, Context& context);
+  std::vector<Term> terms_of(const Expr& expr, uint32_t key, std::optional<uint32_t> victim, Context& context);
+
   BoundPolicy policy_;
   std::vector<Instance> instances_;
   std::vector<ExpertState> experts_;  ///< by key
@@ -280,6 +311,7 @@ class Interpreter {
   bool new_request_ = true;
   Pcg32 lots_;
   const Future* future_ = nullptr;
+  DecisionAccount* account_ = nullptr;
   // prefetch
   std::vector<std::optional<std::vector<Candidate>>> pending_hints_;  ///< per layer, most probable first
   PrefetchRule predictor_rule_;                                       ///< what predictors read; outlives them

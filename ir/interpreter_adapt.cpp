@@ -128,6 +128,7 @@ std::vector<uint32_t> Interpreter::by_utility(const AllocationLimits& limits) co
 // A resized layer keeps its contents and counters; what no longer fits leaves by the rule in force.
 void Interpreter::rebalance(Allocation allocation, Context& context) {
   if (!policy_.per_layer) return;
+  context.cause = Cause::rebalance;
   AllocationLimits limits = limits_of(policy_);
   if (!policy_.per_layer->total_budget) {
     limits.total = uint64_t{policy_.shape.num_layers} * context.rules->capacity;

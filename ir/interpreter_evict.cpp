@@ -11,6 +11,7 @@ namespace moe::ir {
 void Interpreter::leave(uint32_t key, bool as_victim, Context& context) {
   Instance& instance = instance_of_key(key);
   const auto found = instance.residents.find(key);
+  if (account_ != nullptr) note_departure(key, context);
   if (instance.order[found->second.segment]) instance.order[found->second.segment]->leave(key, as_victim);
   instance.residents.erase(found);
   context.decision.evicted.push_back(key);
@@ -107,8 +108,8 @@ bool Interpreter::goes_before(const EvictionRule& rule, const Instance& instance
   }
 }
 
-std::optional<uint32_t> Interpreter::choose_victim(const EvictionRule& rule, Instance& instance, uint8_t segment,
-                                                   uint32_t newcomer, const MayLeave& may_leave, Context& context) {
+std::optional<uint32_t> Interpreter::pick_victim(const EvictionRule& rule, Instance& instance, uint8_t segment,
+                                                 uint32_t newcomer, const MayLeave& may_leave, Context& context) {
   const bool own_rule = &rule == &rule_of(instance, segment);
   if (own_rule && instance.order[segment]) return instance.order[segment]->victim(newcomer, may_leave);
   Keys candidates;
@@ -203,6 +204,7 @@ std::optional<uint32_t> Interpreter::victim_of_cache(Instance& instance, const M
 void Interpreter::leave_below_threshold(Context& context) {
   const BoundRules& rules = *context.rules;
   if (!(rules.eviction == Eviction::freq_threshold)) return;
+  context.cause = Cause::threshold;
   Instance& instance = instance_of_layer(context.layer);
   Keys leaving;
   for (const auto& [key, state] : instance.residents) {
@@ -229,6 +231,7 @@ void Interpreter::relieve_pressure(Context& context, bool asked_for) {
   const BoundRules& rules = *context.rules;
   const bool due = rules.memory_threshold != 0 && memory_used(rules) >= rules.memory_threshold;
   if (!due && !asked_for) return;
+  context.cause = asked_for ? Cause::asked : Cause::pressure;
   const uint32_t num_instances = policy_.num_instances();
   const uint32_t first = policy_.scope == Scope::layer ? context.layer : 0;
   for (bool spare_selected : {true, false}) {
@@ -257,6 +260,7 @@ void Interpreter::expire(Context& context) {
   Instance& instance = instance_of_layer(context.layer);
   const uint64_t ttl = context.rules->ttl;
   if (ttl == 0 || instance.accesses < ttl) return;
+  context.cause = Cause::ttl;
   Keys leaving;
   for (const auto& [key, state] : instance.residents) {
     if (!state.pinned && state.last_use <= instance.accesses - ttl) leaving.push_back(key);

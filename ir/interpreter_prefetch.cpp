@@ -125,7 +125,9 @@ std::vector<Candidate> Interpreter::predictions(Context& context) {
     } else if (Predictor* const source = predictor(strategy, *context.rules)) {
       all = source->predict(context.layer);
     }
-    if (!all.empty()) return all;
+    if (all.empty()) continue;
+    if (account_ != nullptr) account_->predictor = strategy;
+    return all;
   }
   return {};
 }
@@ -133,6 +135,7 @@ std::vector<Candidate> Interpreter::predictions(Context& context) {
 // Step 4.
 void Interpreter::prefetch(Context& context) {
   const BoundRules& rules = *context.rules;
+  context.cause = Cause::prefetch;
   observe(context);
   const std::vector<Candidate> predicted = predictions(context);
   predicted_.clear();
@@ -146,17 +149,34 @@ void Interpreter::prefetch(Context& context) {
   }
   std::map<uint32_t, uint32_t> listed;  // per target layer
   std::vector<Candidate> kept;
+  const Candidate* over_budget = nullptr;
   for (const Candidate& candidate : predicted) {
-    if (kept.size() >= rules.budget) break;
-    const uint32_t key = key_of(candidate.layer, candidate.expert);
-    if (++listed[candidate.layer] > rules.top) continue;
-    if (candidate.predicted < rules.min_probability) continue;
-    if (is_resident(key) || context.selected.contains(key)) continue;
-    ExpertEnvironment environment(*this, context, instance_of_key(key), key);
-    if (!rules.prefetch_when.empty() && evaluate(rules.prefetch_when, environment) == 0) continue;
-    kept.push_back(candidate);
+    if (kept.size() >= rules.budget) {
+      over_budget = &candidate;
+      break;
+    }
+    const std::optional<Refusal> why = filtered(candidate, ++listed[candidate.layer], context);
+    if (why) {
+      note_prefetch(candidate, why, {}, context);
+    } else {
+      kept.push_back(candidate);
+    }
   }
   for (const Candidate& candidate : kept) try_prefetch(candidate, context);
+  if (over_budget != nullptr) note_prefetch(*over_budget, Refusal::over_budget, {}, context);
+}
+
+// Why a candidate, the `listed`-th of its layer, is none; nullopt: it is one.
+std::optional<Refusal> Interpreter::filtered(const Candidate& candidate, uint32_t listed, Context& context) {
+  const BoundRules& rules = *context.rules;
+  const uint32_t key = key_of(candidate.layer, candidate.expert);
+  if (listed > rules.top) return Refusal::beyond_top;
+  if (candidate.predicted < rules.min_probability) return Refusal::improbable;
+  if (is_resident(key)) return Refusal::resident;
+  if (context.selected.contains(key)) return Refusal::selected;
+  ExpertEnvironment environment(*this, context, instance_of_key(key), key);
+  if (!rules.prefetch_when.empty() && evaluate(rules.prefetch_when, environment) == 0) return Refusal::condition;
+  return std::nullopt;
 }
 
 // What the last predictions say about an expert; 0 when they say nothing.
@@ -170,9 +190,14 @@ void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   const uint32_t key = key_of(candidate.layer, candidate.expert);
   Instance& instance = instance_of_layer(candidate.layer);
   const bool aside = std::find(instance.side.begin(), instance.side.end(), key) != instance.side.end();
-  if (instance.residents.contains(key) || aside) return;  // there already, or named twice
+  if (instance.residents.contains(key) || aside) {  // there already, or named twice
+    return note_prefetch(candidate, Refusal::resident, {}, context);
+  }
   if (context.rules->side_buffer) {
-    if (!admits(context.rules->prefetch_admit, instance, key, {}, context)) return;
+    if (!admits(context.rules->prefetch_admit, instance, key, {}, context)) {
+      return note_prefetch(candidate, Refusal::not_admitted, {}, context);
+    }
+    note_prefetch(candidate, std::nullopt, {}, context);
     instance.side.push_back(key);
     context.decision.prefetched.push_back(key);
     return;
@@ -184,7 +209,11 @@ void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   const EvictionRule* instead = context.rules->prefetch_evict ? &*context.rules->prefetch_evict : nullptr;
   if (instance.order[0]) instance.order[0]->miss(key);
   const Place place = find_place(instance, key, instead, may_leave, context);
-  if (!place.found || !admits(context.rules->prefetch_admit, instance, key, place, context)) return;
+  if (!place.found) return note_prefetch(candidate, Refusal::no_place, place, context);
+  if (!admits(context.rules->prefetch_admit, instance, key, place, context)) {
+    return note_prefetch(candidate, Refusal::not_admitted, place, context);
+  }
+  note_prefetch(candidate, std::nullopt, place, context);
   Resident state;
   state.load_number = ++num_loads_;
   state.last_use = instance.accesses;

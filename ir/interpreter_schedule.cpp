@@ -68,22 +68,32 @@ bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool m
 
 MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, Context& context) {
   const BoundRules& rules = *context.rules;
+  const uint32_t key = key_of(context.layer, expert.expert);
   if (rules.balance) {
-    return context.on_cpu.contains(key_of(context.layer, expert.expert)) ? MissAction::cpu : MissAction::load;
+    note_action(key, ActionReason::balanced, context);
+    return context.on_cpu.contains(key) ? MissAction::cpu : MissAction::load;
   }
   if (rules.arms.empty()) {
     MissAction action = rules.miss;
-    if (rules.hybrid && context.input->measured.has_cost_model) {
+    const bool compares = rules.hybrid && context.input->measured.has_cost_model;
+    if (compares) {
       const double transfer = load_ms(context, context.loads_chosen);
       action = transfer > cpu_ms(context, expert.num_selections) ? MissAction::cpu : MissAction::load;
     }
-    return can_do(action, expert, may_load, context) ? action : MissAction::cpu;
+    const bool possible = can_do(action, expert, may_load, context);
+    const ActionReason reason = compares ? ActionReason::cheaper : ActionReason::as_written;
+    note_action(key, possible ? reason : ActionReason::not_possible, context);
+    return possible ? action : MissAction::cpu;
   }
-  ExpertEnvironment environment(*this, context, instance_of_layer(context.layer), key_of(context.layer, expert.expert));
-  for (const Arm& arm : rules.arms) {
+  ExpertEnvironment environment(*this, context, instance_of_layer(context.layer), key);
+  for (uint32_t i = 0; i < rules.arms.size(); ++i) {
+    const Arm& arm = rules.arms[i];
     const bool applies = arm.condition.empty() || evaluate(arm.condition, environment) != 0;
-    if (applies && can_do(arm.action, expert, may_load, context)) return arm.action;
+    if (!applies || !can_do(arm.action, expert, may_load, context)) continue;
+    note_action(key, ActionReason::arm, context, i);
+    return arm.action;
   }
+  note_action(key, ActionReason::no_arm, context);
   return MissAction::cpu;
 }
 
@@ -162,15 +172,21 @@ bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number,
   Instance& instance = instance_of_layer(context.layer);
   const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
-  if (rules.admit == Admit::never) return false;
+  context.cause = Cause::demand;
+  if (rules.admit == Admit::never) return refused(key, Refusal::admit_never, {}, context);
   const bool by_share = rules.eviction == Eviction::freq_threshold;
-  if (by_share && !(share(instance, key) >= rules.freq_threshold)) return false;
+  if (by_share && !(share(instance, key) >= rules.freq_threshold)) {
+    return refused(key, Refusal::below_threshold, {}, context);
+  }
   if (instance.order[0]) instance.order[0]->miss(key);
 
   const Place place = find_place(instance, key, nullptr, unprotected(instance, context), context);
-  if (!place.found || !admits(rules.admit, instance, key, place, context)) return false;
+  if (!place.found) return refused(key, Refusal::no_place, place, context);
+  if (!admits(rules.admit, instance, key, place, context)) return refused(key, Refusal::not_admitted, place, context);
   const bool newcomer_is_candidate = by_share && !rules.protect_selected && place.leaver;
-  if (newcomer_is_candidate && share(instance, key) < share(instance, *place.leaver)) return false;
+  if (newcomer_is_candidate && share(instance, key) < share(instance, *place.leaver)) {
+    return refused(key, Refusal::smallest_share, place, context);
+  }
 
   Resident state;
   state.load_number = ++num_loads_;

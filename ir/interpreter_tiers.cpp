@@ -121,6 +121,7 @@ void Interpreter::leave_first_tier(uint32_t key, Context& context) {
 void Interpreter::move_between_tiers(Context& context) {
   TierModel* tiers = tiers_of_layer(context.layer);
   if (tiers == nullptr) return;
+  context.cause = Cause::tiers;
   Instance& instance = instance_of_layer(context.layer);
   for (const ExpertDecision& expert : context.decision.experts) {
     const uint32_t key = key_of(context.layer, expert.expert);

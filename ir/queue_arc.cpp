@@ -4,6 +4,8 @@
 // T1 holds members used once, T2 those used again, both in order of last use. B1 and B2 remember who left them. A miss
 // that B1 remembers says that T1 is too small, one that B2 remembers says the same of T2; `p` is the size that T1
 // should have.
+#include <fmt/format.h>
+
 #include "ir/queue_rules.h"
 
 namespace moe::ir {
@@ -63,6 +65,17 @@ class Arc : public QueueRule {
     capacity_ = capacity;
     once_target_ = std::min(once_target_, static_cast<double>(capacity));
     trim_ghosts();
+  }
+
+  std::vector<Member> members() const override {
+    std::vector<Member> all;
+    for (const uint32_t key : once_) all.push_back({key, "T1"});
+    for (const uint32_t key : again_) all.push_back({key, "T2"});
+    return all;
+  }
+
+  std::string standing() const override {
+    return fmt::format("T1 has {}, its target p is {:.4g}", once_.size(), once_target_);
   }
 
   bool consistent() const override {

@@ -73,6 +73,15 @@ class Lirs : public QueueRule {
     restore();
   }
 
+  std::vector<Member> members() const override {
+    std::vector<Member> all;
+    for (const uint32_t key : queue_) all.push_back({key, "HIR"});
+    for (const uint32_t key : stack_) {
+      if (lir_.contains(key)) all.push_back({key, "LIR"});
+    }
+    return all;
+  }
+
   bool consistent() const override {
     const auto in_stack = [this](uint32_t key) { return contains(stack_, key); };
     return disjoint(stack_) && disjoint(KeyList(lir_.begin(), lir_.end()), queue_, gone_) &&

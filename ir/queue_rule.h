@@ -6,6 +6,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "ir/policy.h"
 
@@ -34,6 +37,16 @@ class QueueRule {
   virtual void leave(uint32_t key, bool as_victim) = 0;
   /// The capacity changed; members beyond it leave through victim() afterwards.
   virtual void resize(uint32_t capacity) = 0;
+  /// A member as an explanation shows it.
+  struct Member {
+    uint32_t key = 0;
+    std::string_view queue;  ///< the paper's name
+    std::string note{};      ///< what else the rule keeps of it: "visited", "hits 2"
+  };
+  /// Queue after queue, each from the end that it gives from.
+  virtual std::vector<Member> members() const { return {}; }
+  /// What else says which queue gives, or "": "p = 2".
+  virtual std::string standing() const { return {}; }
   /// Whether the invariants hold that each rule states at its class. For tests: linear or worse.
   virtual bool consistent() const = 0;
 };

@@ -5,6 +5,8 @@
 // A small queue S (10 %) for newcomers, a main queue M, and a ghost queue G of as many keys as M has places. Members
 // count their hits up to 3. S's oldest moves to M if it was hit twice or more, else it leaves and G remembers it. M's
 // oldest goes round again while it has hits left, one less each time. Who returns while G remembers it enters M.
+#include <fmt/format.h>
+
 #include <map>
 
 #include "ir/queue_rules.h"
@@ -63,6 +65,17 @@ class S3Fifo : public QueueRule {
   void resize(uint32_t capacity) override {
     set_capacity(capacity);
     trim_ghost();
+  }
+
+  std::vector<Member> members() const override {
+    std::vector<Member> all;
+    for (const uint32_t key : small_) all.push_back({key, "small", fmt::format("hits {}", hits_.at(key))});
+    for (const uint32_t key : main_) all.push_back({key, "main", fmt::format("hits {}", hits_.at(key))});
+    return all;
+  }
+
+  std::string standing() const override {
+    return fmt::format("the small queue has {}, its share is {}", small_.size(), small_capacity_);
   }
 
   bool consistent() const override {

@@ -36,6 +36,18 @@ class Sieve : public QueueRule {
 
   void resize(uint32_t) override {}
 
+  // From the hand on, round to where it stands.
+  std::vector<Member> members() const override {
+    std::vector<Member> all;
+    const auto add = [&](KeyList::const_iterator place, KeyList::const_iterator end) {
+      for (; place != end; ++place) all.push_back({*place, "queue", visited_.contains(*place) ? "visited" : ""});
+    };
+    const KeyList::const_iterator hand = hand_;
+    add(hand, queue_.end());
+    add(queue_.begin(), hand);
+    return all;
+  }
+
   bool consistent() const override {
     return disjoint(queue_) &&
            std::all_of(visited_.begin(), visited_.end(), [this](uint32_t key) { return contains(queue_, key); });

@@ -6,6 +6,8 @@
 // used more often lately than the one who would have to leave there; otherwise it leaves itself. The main part is a
 // segmented LRU: 20 % probation, 80 % for those hit while on probation. There are few experts, so each has a counter of
 // its own in place of the paper's sketch.
+#include <fmt/format.h>
+
 #include <map>
 
 #include "ir/queue_rules.h"
@@ -64,6 +66,21 @@ class WTinyLfu : public QueueRule {
   void resize(uint32_t capacity) override {
     set_capacity(capacity);
     demote();
+  }
+
+  std::vector<Member> members() const override {
+    std::vector<Member> all;
+    const auto add = [&](const KeyList& list, std::string_view name) {
+      for (const uint32_t key : list) all.push_back({key, name, fmt::format("count {}", frequency(key))});
+    };
+    add(window_, "window");
+    add(probation_, "probation");
+    add(protected_, "protected");
+    return all;
+  }
+
+  std::string standing() const override {
+    return fmt::format("the window has {}, its share is {}", window_.size(), window_capacity_);
   }
 
   bool consistent() const override {

@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/bytes.h"
 
-#include <array>
 #include <bit>
 
+#include "runtime/base/crc32c.h"
+
 namespace moe::replay {
-namespace {
-
-constexpr std::array<uint32_t, 256> make_crc_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0u);
-    table[byte] = crc;
-  }
-  return table;
-}
-
-constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
-
-}  // namespace
-
 float half_to_float(uint16_t half) {
   const uint32_t sign = uint32_t{half & 0x8000u} << 16;
   const uint32_t exponent = (half >> 10) & 0x1F;
@@ -48,10 +33,6 @@ uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
 }
 
-uint32_t crc32c(Bytes bytes, uint32_t crc) {
-  crc = ~crc;
-  for (uint8_t byte : bytes) crc = (crc >> 8) ^ kCrcTable[(crc ^ byte) & 0xFF];
-  return ~crc;
-}
+uint32_t crc32c(Bytes bytes, uint32_t crc) { return moe::crc32c(bytes.data(), bytes.size(), crc); }
 
 }  // namespace moe::replay

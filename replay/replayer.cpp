@@ -59,11 +59,12 @@ class Replay {
   }
   ~Replay() { engine_.set_future(nullptr); }
 
-  Result<ReplayResult> run() {
+  Result<ReplayResult> run(uint64_t most) {
     for (uint64_t first = 0, end = 0; first < trace_.num_tokens; first = end) {
       end = trace_.step_end(first);
       if (end - first > UINT32_MAX) return Error{Error::Kind::unsupported, "a step has more than 2^32 tokens"};
       for (uint32_t layer = 0; layer < trace_.num_layers; ++layer) {
+        if (result_.total.dispatches == most) return std::move(result_);
         give_hint(first, end, layer);
         if (!dispatch(first, end, layer)) {
           return Error{Error::Kind::invalid, fmt::format("the engine refuses dispatch {} (token {}, layer {})",
@@ -207,14 +208,14 @@ class Replay {
 }  // namespace
 
 Result<ReplayResult> replay(const Trace& trace, const ir::BoundPolicy& policy, DecisionEngine& engine,
-                            DecisionWriter* decisions) {
+                            DecisionWriter* decisions, uint64_t most) {
   const ir::ModelShape& shape = policy.shape;
   if (shape.num_layers != trace.num_layers || shape.num_experts != trace.num_experts) {
     return Error{Error::Kind::invalid,
                  fmt::format("the trace has {} layers of {} experts, but policy `{}` is bound to {} layers of {}",
                              trace.num_layers, trace.num_experts, policy.name, shape.num_layers, shape.num_experts)};
   }
-  return Replay(trace, policy, engine, decisions).run();
+  return Replay(trace, policy, engine, decisions).run(most);
 }
 
 }  // namespace moe::replay

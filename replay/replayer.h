@@ -65,10 +65,10 @@ struct ReplayResult {
 /// layer l of a step its `lookahead` becomes the hint for layer l + 1 (after the last: 0), an expert's probability
 /// being the largest over the step's tokens, experts in order of first appearance.
 ///
-/// `policy` names the shape, which must be the trace's; `engine` decides; `decisions` may be null. Errors: another
-/// shape, or a dispatch that the engine refuses.
+/// `policy` names the shape, which must be the trace's; `engine` decides; `decisions` may be null; after `most`
+/// dispatches it ends. Errors: another shape, or a dispatch that the engine refuses.
 Result<ReplayResult> replay(const Trace& trace, const ir::BoundPolicy& policy, DecisionEngine& engine,
-                            DecisionWriter* decisions = nullptr);
+                            DecisionWriter* decisions = nullptr, uint64_t most = UINT64_MAX);
 
 /// {"policies": [...]}, per policy its counters, rates and the same per layer.
 std::string print_json(std::span<const ReplayResult> results);

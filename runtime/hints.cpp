@@ -16,7 +16,8 @@ Hints::Hints(const moe_model_shape& shape, const Allocator& allocator)
       order_(shape.num_experts),
       seen_((size_t{shape.num_experts} + 63) / 64),
       marked_(allocator, shape.num_layers, false),
-      current_(allocator, shape.num_layers) {}
+      current_(allocator, shape.num_layers),
+      fresh_(allocator, shape.num_layers) {}
 
 moe_status Hints::check(const int32_t* ids, const float* probabilities, uint32_t n) {
   std::fill(seen_.begin(), seen_.end(), 0);
@@ -68,6 +69,7 @@ const decision::Hint* Hints::take() {
       box.front = box.middle.exchange(box.front, std::memory_order_acq_rel) & ~kFresh;
       current_[layer] = {&box.ids[box.front * num_experts_], &box.probabilities[box.front * num_experts_],
                          box.counts[box.front], 0};
+      mark_fresh(layer, true);
     });
   }
   return current_.data();

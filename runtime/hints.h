@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hints from the engine's threads to the dispatching one, without ever making that wait.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,22 @@ class Hints {
   /// The layer's dispatch has run.
   void use_up(uint32_t layer) { current_[layer].count = 0; }
 
+  /// For the decision log: layers whose hint was taken since the last forget_fresh(). The dispatching thread.
+  template <class Use>
+  void for_each_fresh(Use use) const {
+    for (uint32_t layer = 0; any_fresh_ && layer < num_layers_; ++layer) {
+      if (fresh_[layer]) use(layer, current_[layer]);
+    }
+  }
+  /// All that is known now is told anew.
+  void mark_all_fresh() {
+    for (uint32_t layer = 0; layer < num_layers_; ++layer) mark_fresh(layer, current_[layer].count != 0);
+  }
+  void forget_fresh() {
+    if (any_fresh_) std::fill(fresh_.begin(), fresh_.end(), uint8_t{0});
+    any_fresh_ = false;
+  }
+
  private:
   static constexpr uint32_t kFresh = 4;
 
@@ -42,6 +59,11 @@ class Hints {
     std::atomic<uint32_t> middle{2};  ///< the one that changes hands, with kFresh if the writer had it last
   };
 
+  void mark_fresh(uint32_t layer, bool is_fresh) {
+    if (!is_fresh) return;
+    fresh_[layer] = 1;
+    any_fresh_ = true;
+  }
   moe_status check(const int32_t* ids, const float* probabilities, uint32_t n);
 
   const uint32_t num_layers_;
@@ -55,6 +77,8 @@ class Hints {
   std::atomic<uint32_t> posted_{0};
   uint32_t taken_ = 0;             ///< the value of posted_ that take() has dealt with
   Array<decision::Hint> current_;  ///< the reader's
+  Array<uint8_t> fresh_;           ///< likewise, by layer
+  bool any_fresh_ = false;         ///< likewise
 };
 
 }  // namespace moe

@@ -23,6 +23,7 @@ struct moe_policy {
   std::atomic<moe::decision::DispatchFn> dispatch{nullptr};
   std::string name;
   std::string manifest;              ///< one JSON object
+  std::string program;               ///< one JSON object that says how to make it again, or ""
   uint64_t expert_bytes = 0;         ///< that it was specialised for; 0: any
   std::vector<std::string> metrics;  ///< that its monitor names
   std::vector<uint32_t> pins;        ///< of a policy made here; else the descriptor's owner has them

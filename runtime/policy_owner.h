@@ -32,6 +32,10 @@ MOE_API void moe_policy_expect_code(moe_policy* policy);
 MOE_API void moe_policy_take_code(moe_policy* policy, const void* descriptor, void (*free_fn)(void* user), void* user,
                                   moe_status status, const char* error);
 
+/* What decision logs say of the policy's text: one JSON object, as compiler/program.h writes it. Before another thread
+ * has the policy. Errors: INVALID, NO_MEMORY. */
+MOE_API moe_status moe_policy_set_program(moe_policy* policy, const char* program);
+
 /* Sets what moe_last_error() says on this thread. */
 MOE_API void moe_set_last_error(const char* text);
 

@@ -2,6 +2,7 @@
 // Public structs cross the C ABI by `struct_size`: an older caller's is shorter than ours, a newer caller's longer.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -12,12 +13,19 @@ namespace moe::abi {
 /// No public struct will ever be this large: what is, was never initialised.
 inline constexpr uint32_t kMaxStructSize = 4096;
 
+/// The size of T in the oldest version of the header: where the first field begins that came later.
+template <class T>
+inline constexpr size_t kLeastSize = sizeof(T);
+template <>
+inline constexpr size_t kLeastSize<moe_runtime_config> = offsetof(moe_runtime_config, decision_log_bytes);
+template <>
+inline constexpr size_t kLeastSize<moe_plan> = offsetof(moe_plan, num_fired);
+
 template <class T>
 moe_status check_struct(const T* given, const char* name) {
   if (!given) return fail(MOE_INVALID, "`%s` is NULL", name);
-  // Version 0.1 is the first: nothing shorter exists yet.
-  if (given->struct_size < sizeof(T) || given->struct_size > kMaxStructSize) {
-    return fail(MOE_INVALID, "`%s` has struct_size %u, expected at least %zu", name, given->struct_size, sizeof(T));
+  if (given->struct_size < kLeastSize<T> || given->struct_size > kMaxStructSize) {
+    return fail(MOE_INVALID, "`%s` has struct_size %u, expected at least %zu", name, given->struct_size, kLeastSize<T>);
   }
   return MOE_OK;
 }

@@ -7,6 +7,7 @@
 #include "ir/explain.h"
 #include "ir/pages.h"
 #include "ir/shape.h"
+#include "tools/explain_decision.h"
 #include "tools/moec.h"
 
 namespace moe::tools {
@@ -15,6 +16,7 @@ namespace {
 struct Options {
   std::string subject;  ///< a code or a file
   TargetOptions target;
+  DecisionOptions decision;
   std::string format = "text";
 };
 
@@ -123,14 +125,20 @@ bool names_a_file(const std::string& subject) {
 void register_explain(CLI::App& app, const Common& common, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "explain", "what a policy does, in plain sentences; or what a finding means and how to mend it");
-  command
-      ->add_option("FILE|CODE", options->subject,
-                   "a policy file (- is stdin), or the code of a finding, such as MOE2103")
-      ->required();
+      "explain",
+      "what a policy does, in plain sentences; why one of its decisions fell as it did (--decision); or what a finding "
+      "means and how to mend it");
+  command->add_option("FILE|CODE", options->subject,
+                      "a policy file (- is stdin), or the code of a finding, such as MOE2103");
   options->target.add_to(*command, /*model_required=*/false);
+  options->decision.add_to(*command);
   command->add_option("--format", options->format, "text or json")->check(CLI::IsMember({"text", "json"}));
   command->callback([options, &common, &exit_code] {
+    if (options->decision.wanted()) {
+      exit_code = explain_decision(options->subject, options->decision, options->target, options->format, common);
+      return;
+    }
+    if (options->subject.empty()) throw CLI::RequiredError("FILE|CODE");
     const bool is_file = !ir::looks_like_code(options->subject) && names_a_file(options->subject);
     exit_code = is_file ? explain_file(*options, common) : explain_code(options->subject, *options);
   });

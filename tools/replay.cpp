@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "codegen/native.h"
-#include "ir/shape.h"
 #include "replay/kernel_engine.h"
 #include "replay/load_trace.h"
 #include "replay/replayer.h"
 #include "tools/moec.h"
+#include "tools/trace_shape.h"
 
 namespace moe::tools {
 namespace {
@@ -35,19 +35,6 @@ Result<Engine> make_engine(const ir::BoundPolicy& policy, const std::string& kin
   Result<replay::KernelEngine> kernel = replay::KernelEngine::create((*code)->descriptor());
   if (!kernel) return std::move(kernel).error();
   return Engine{std::move(*code), std::make_unique<replay::KernelEngine>(std::move(*kernel))};
-}
-
-/// The trace says the shape; --model may add the experts' size, and must not contradict it.
-Result<ir::ModelShape> shape_of(const replay::Trace& trace, const std::string& model) {
-  ir::ModelShape shape{trace.num_layers, trace.num_experts, trace.top_k, 0};
-  if (model.empty()) return shape;
-  const Result<ir::ModelShape> named = ir::load_shape(model);
-  if (!named) return named.error();
-  if (named->num_layers != shape.num_layers || named->top_k != shape.top_k || named->num_experts < shape.num_experts) {
-    return Error{Error::Kind::format, fmt::format("the trace is of a model of {}, --model says {}",
-                                                  ir::print_shape(shape), ir::print_shape(*named))};
-  }
-  return *named;
 }
 
 void print_result(const replay::ReplayResult& result) {

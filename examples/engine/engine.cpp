@@ -28,6 +28,7 @@ Runtime make_runtime(const Config& config, const EngineOptions& options) {
   runtime_config.max_tokens = options.model.max_batch;
   runtime_config.link_bytes_per_s = options.link_bytes_per_s;
   runtime_config.log = options.log;
+  runtime_config.decision_log_bytes = options.decision_log_bytes;
   moe_runtime* runtime = nullptr;
   check(moe_runtime_create(&runtime_config, &runtime), "runtime");
   return Runtime(runtime);
@@ -63,6 +64,10 @@ void Engine::reopen_policy(std::string& findings) {
   check(moe_policy_attach(runtime_.get(), next.handle.get()), policy_options_.file);
   next.exact = next.exact && policy_.exact;  // the run's output is that of all its policies
   policy_ = std::move(next);
+}
+
+void Engine::write_decision_log(const std::string& file) const {
+  check(moe_decision_log_write(runtime_.get(), file.c_str()), file);
 }
 
 moe_stats_t Engine::stats() const {

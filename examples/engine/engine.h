@@ -18,8 +18,9 @@ namespace engine {
 struct EngineOptions {
   PolicyOptions policy;
   Model::Options model;
-  uint64_t link_bytes_per_s = 0;  ///< limit of the link between store and fast tier; 0: none
-  moe_log_fn log = nullptr;       ///< the runtime's warnings; nullptr: silent
+  uint64_t link_bytes_per_s = 0;    ///< limit of the link between store and fast tier; 0: none
+  uint64_t decision_log_bytes = 0;  ///< 0: no decision log
+  moe_log_fn log = nullptr;         ///< the runtime's warnings; nullptr: silent
 };
 
 /// A model folder opened on a runtime of its own, with a policy attached: ready for Model::forward.
@@ -33,6 +34,8 @@ class Engine {
   const std::string& policy_name() const { return policy_.name; }
   bool policy_exact() const { return policy_.exact; }
   moe_stats_t stats() const;
+  /// Errors: machine (the file cannot be written).
+  void write_decision_log(const std::string& file) const;
 
   /// Opens the policy's file again and lets what it says now take over at the next dispatch. Any thread, one at a time;
   /// not together with the functions above. On an error the policy stays.

@@ -101,6 +101,7 @@ Report run(const Options& options) {
     if (options.check) record.add(logits);
   });
   watch.reset();
+  if (!options.log_file.empty()) engine.write_decision_log(options.log_file);
   report.text = tokenizer.decode(report.generation.token_ids);
   report.policy = engine.policy_name();
   report.backend = "host";

@@ -78,7 +78,8 @@ void check_range(const char* option, double value, double min, double max) {
 
 // The words as they were typed; what needs more than a range check is taken apart afterwards.
 struct Words {
-  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, budget, format = "text", stats;
+  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, budget, format = "text", stats,
+                                                    log_size = "16MiB";
   bool no_hints = false;
 };
 
@@ -119,6 +120,11 @@ void declare(CLI::App& app, Words& words, Options& options) {
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   app.add_option("--stats", words.stats, "write the JSON result to this file too");
+  CLI::Option* log = app.add_option(
+      "--log", options.log_file, "write the last decisions to this file, for `moec explain --decision N --log FILE`");
+  app.add_option("--log-size", words.log_size, "of the decision log in memory; the newest stay")
+      ->needs(log)
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -159,6 +165,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   options.stats_file = words.stats;
   options.engine.model.hints = !words.no_hints;
   if (app.count("--budget") > 0) options.engine.policy.budget_bytes = parse_size(words.budget, "--budget");
+  if (!options.log_file.empty()) options.engine.decision_log_bytes = parse_size(words.log_size, "--log-size");
   if (app.count("--link") > 0) options.engine.link_bytes_per_s = parse_rate(words.link, "--link");
   if (app.count("--prompt-ids") > 0) {
     options.prompt_ids = parse_ids(words.prompt_ids);

@@ -49,6 +49,15 @@ moe_status moe_policy_from_params_owned(const void* params, const char* manifest
   });
 }
 
+moe_status moe_policy_set_program(moe_policy* policy, const char* program) {
+  return guarded([&] {
+    if (const moe_status status = moe::abi::check_policy(policy)) return status;
+    if (!program) return fail(MOE_INVALID, "`program` is NULL");
+    policy->program = program;
+    return MOE_OK;
+  });
+}
+
 void moe_policy_expect_code(moe_policy* policy) {
   moe::PolicyRef::share(policy).release();
   policy->expects_code.store(1, std::memory_order_relaxed);

@@ -55,6 +55,7 @@ void Dispatcher::take_swap() {
     reconcile(*next);
   }
   current_ = next;
+  if (parts_.log) parts_.log->starts(*next, first);
   load_pins(*next, first);
   parts_.counters.set_window(params.monitor_window);
   parts_.transfer.set_prefetch_share(params.bandwidth);

@@ -60,7 +60,11 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.request = args.request_ids ? args.request_ids[0] : 0;
   input.probabilities = args.probabilities;
   output = current_->output();
-  if (current_->decide(input, output) == decision::kOk) return MOE_OK;
+  if (parts_.log) parts_.log->before(*current_, parts_.hints);
+  if (current_->decide(input, output) == decision::kOk) {
+    if (parts_.log) parts_.log->record(input, output, parts_.hints);
+    return MOE_OK;
+  }
   const moe_status status = check_routing(args, dims_.shape.num_experts);
   return status ? status : fail(MOE_INTERNAL, "the policy refused a valid dispatch");
 }
@@ -93,6 +97,13 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   place_prefetches(*plan, output, counts);
   group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
+  out.fired = output.fired;
+  out.num_fired = output.num_fired;
+  if (output.num_fired != 0) {
+    const std::span<const char* const> signals = current_->signals(output);
+    out.signals = signals.data();
+    out.num_signals = static_cast<uint32_t>(signals.size());
+  }
   return MOE_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "moe/moe.h"
 #include "runtime/core/copies.h"
+#include "runtime/core/decision_log.h"
 #include "runtime/core/instance.h"
 #include "runtime/core/monitor.h"
 #include "runtime/core/plans.h"
@@ -57,6 +58,7 @@ class Dispatcher {
     Hints& hints;
     metrics::Counters& counters;
     Monitor& monitor;
+    DecisionLog* log;  ///< null: none is kept
   };
   Dispatcher(const Dimensions& dimensions, const Parts& parts, const Allocator& allocator);
   ~Dispatcher();

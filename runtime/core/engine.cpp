@@ -16,7 +16,7 @@ Engine::Engine(const Dimensions& dimensions, moe_runtime& runtime)
                 runtime.config.link_bytes_per_s),
       dispatcher_(dimensions,
                   {runtime.store, copies_, plans_, waker_, runtime.traffic, transfer_, runtime.hints, runtime.counters,
-                   monitor_},
+                   monitor_, runtime.decision_log.get()},
                   runtime.allocator) {}
 
 Result<void> Engine::start(std::unique_ptr<Instance> first) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <atomic>
+#include <span>
 
 #include "runtime/base/memory.h"
 #include "runtime/decision/abi.h"
@@ -24,7 +25,8 @@ class Instance {
         evicted_(allocator, sizes_.evicted, Uninitialized()),
         prefetched_(allocator, sizes_.prefetched, Uninitialized()),
         fired_(allocator, sizes_.fired),
-        dropped_(allocator, sizes_.dropped) {
+        dropped_(allocator, sizes_.dropped),
+        signals_(allocator, num_signals(policy_->params)) {
     decision::init_state(params(), state());
   }
 
@@ -56,11 +58,37 @@ class Instance {
     return code != nullptr ? code(state(), &input, &output)
                            : decision::static_dispatch(params(), state(), &input, &output);
   }
+  /// What the rules that fired signal, in order; valid until the next call.
+  std::span<const char* const> signals(const decision::Output& output) const {
+    size_t n = 0;
+    for (uint32_t i = 0; i < output.num_fired; ++i) {
+      for_each_signal(params(), output.fired[i], [&](const char* name) { signals_[n++] = name; });
+    }
+    return {signals_.data(), n};
+  }
   bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
 
   Instance* next_retired = nullptr;
+  uint32_t log_serial = 0;  ///< the policy's in the decision log
 
  private:
+  template <class Use>
+  static void for_each_signal(const decision::Params& params, uint32_t rule, Use use) {
+    const decision::Changes& changes = *params.changes;
+    const decision::AdaptRule& fired = changes.rules[rule];
+    for (uint32_t i = 0; i < fired.num_actions; ++i) {
+      const decision::RuleAction& action = changes.actions[fired.first_action + i];
+      if (action.kind == static_cast<uint32_t>(decision::RuleActionKind::signal)) use(action.name);
+    }
+  }
+  /// Most in one dispatch: a rule fires at most once in it.
+  static size_t num_signals(const decision::Params& params) {
+    size_t n = 0;
+    const uint32_t num_rules = params.changes == nullptr ? 0 : params.changes->num_rules;
+    for (uint32_t rule = 0; rule < num_rules; ++rule) for_each_signal(params, rule, [&](const char*) { ++n; });
+    return n;
+  }
+
   PolicyRef policy_;
   decision::OutputSizes sizes_;
   Block state_;
@@ -72,6 +100,7 @@ class Instance {
   Array<uint32_t> prefetched_;
   Array<uint32_t> fired_;
   Array<uint32_t> dropped_;
+  Array<const char*> signals_;
 };
 
 }  // namespace moe::core

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/runtime.h"
 
+#include "runtime/core/decision_log.h"
 #include "runtime/core/engine.h"
 #include "runtime/structs.h"
 
@@ -40,6 +41,11 @@ moe_status check_config(moe_runtime_config& config) {
   if (held * config.max_plans > kMaxHeldEntries) {
     return fail(MOE_INVALID, "max_plans is %u: too many for plans of %llu experts", config.max_plans,
                 static_cast<unsigned long long>(held));
+  }
+  if (config.decision_log_bytes > logfmt::kMostBytes) {
+    return fail(MOE_INVALID, "decision_log_bytes is %llu, more than %llu",
+                static_cast<unsigned long long>(config.decision_log_bytes),
+                static_cast<unsigned long long>(logfmt::kMostBytes));
   }
   if (config.reserved != 0) return fail(MOE_INVALID, "`reserved` is not 0");
   if (!config.alloc != !config.free) return fail(MOE_INVALID, "`alloc` and `free` go together: give both or none");
@@ -88,11 +94,17 @@ moe_status check_policy(const moe_runtime& runtime, const moe_policy& policy) {
   return MOE_OK;
 }
 
+std::unique_ptr<Instance> make_instance(const moe_runtime& runtime, PolicyRef policy) {
+  auto instance = std::make_unique<Instance>(std::move(policy), runtime.config.max_tokens, runtime.allocator);
+  if (runtime.decision_log) instance->log_serial = runtime.decision_log->add_policy(instance->policy());
+  return instance;
+}
+
 moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
   const moe_runtime_config& config = runtime.config;
   const uint32_t num_slots = choose_slots(runtime, *policy);
   if (num_slots == 0) return MOE_FULL;
-  auto instance = std::make_unique<Instance>(std::move(policy), config.max_tokens, runtime.allocator);
+  auto instance = make_instance(runtime, std::move(policy));
   auto engine = std::make_unique<Engine>(
       Dimensions{config.shape, config.max_tokens, config.max_plans, num_slots, config.streaming_slots}, runtime);
   if (Result<void> started = engine->start(std::move(instance)); !started) return fail(started.error());
@@ -112,10 +124,18 @@ moe_status attach_next(moe_runtime& runtime, Engine& engine, PolicyRef policy) {
                 static_cast<unsigned long long>(wanted * engine.slot_bytes()), capacity, dims.streaming_slots,
                 dims.num_slots, static_cast<unsigned long long>(engine.slot_bytes()));
   }
-  auto instance = std::make_unique<Instance>(std::move(policy), runtime.config.max_tokens, runtime.allocator);
+  auto instance = make_instance(runtime, std::move(policy));
   engine.dispatcher().reclaim();
   engine.dispatcher().swap(std::move(instance));
   return MOE_OK;
+}
+
+void warn_of_log(const moe_runtime& runtime, const moe_policy& policy) {
+  if (!runtime.decision_log) return;
+  const size_t bytes = decision::state_bytes(policy.params);
+  if (runtime.decision_log->can_hold(bytes)) return;
+  runtime.log(MOE_LOG_WARNING, "the state of policy `" + policy.name + "`, " + std::to_string(bytes) +
+                                   " bytes, is too large for the decision log: once that wraps, it explains nothing");
 }
 
 }  // namespace
@@ -144,6 +164,7 @@ moe_status attach(moe_runtime& runtime, moe_policy& policy) {
     }
   }
   if (!event.empty()) runtime.log(MOE_LOG_INFO, event);
+  warn_of_log(runtime, policy);
   return MOE_OK;
 }
 
@@ -156,7 +177,11 @@ moe_runtime::moe_runtime(const moe_runtime_config& checked, const moe::core::Bac
       log(config.log, config.log_user),
       store(config.shape, allocator),
       hints(config.shape, allocator),
-      counters(config.shape.num_layers, config.shape.num_experts, allocator) {}
+      counters(config.shape.num_layers, config.shape.num_experts, allocator),
+      decision_log(config.decision_log_bytes == 0
+                       ? nullptr
+                       : std::make_unique<moe::core::DecisionLog>(config.decision_log_bytes, config.shape, allocator)) {
+}
 
 moe_runtime::~moe_runtime() {
   magic = 0;

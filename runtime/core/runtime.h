@@ -16,6 +16,7 @@
 #include "runtime/store/store.h"
 
 namespace moe::core {
+class DecisionLog;
 class Engine;
 using BackendFactory = std::function<std::unique_ptr<backend::Backend>(const Allocator&)>;
 
@@ -41,6 +42,7 @@ struct moe_runtime {
   moe::Hints hints;
   moe::metrics::Counters counters;
   moe::core::Traffic traffic;
-  std::atomic_flag dispatching;                     ///< set while a thread is inside moe_dispatch
-  std::atomic<moe::core::Engine*> engine{nullptr};  ///< owned; set once, by the first attach
+  const std::unique_ptr<moe::core::DecisionLog> decision_log;  ///< null: none is kept
+  std::atomic_flag dispatching;                                ///< set while a thread is inside moe_dispatch
+  std::atomic<moe::core::Engine*> engine{nullptr};             ///< owned; set once, by the first attach
 };

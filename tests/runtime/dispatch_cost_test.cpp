@@ -101,8 +101,9 @@ class Inside {
 };
 
 /// Dispatches of all sorts, with plans left open for a while, hints, swaps and refusals.
-void exercise(const decision::Params& p, bool watched, uint32_t n) {
+void exercise(const decision::Params& p, bool watched, uint32_t n, uint64_t log_bytes = 0) {
   moe_runtime_config config = config_for(p);
+  config.decision_log_bytes = log_bytes;
   config.max_plans = 4;
   Fixture f(p, 2000, config);
   REQUIRE(f.attach(p) == MOE_OK);
@@ -169,6 +170,8 @@ TEST_CASE("dispatch allocates nothing, takes no lock, makes no system call") {
   p.ttl = 20;
   p.miss = static_cast<uint32_t>(decision::MissAction::cpu_load);
   exercise(p, watched, 3000);
+  exercise(p, watched, 3000, 1 << 16);  // a decision log that wraps, with states of many policies
+  exercise(p, watched, 3000, 1 << 24);
   CHECK(g_allocations == 0);
   CHECK(g_locks == 0);
   CHECK(g_syscalls == 0);

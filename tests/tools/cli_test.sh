@@ -89,6 +89,30 @@ expect 0 '^policy `half`$' bash -c '"$1" explain - < good.moe' _ "$moec"
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" explain bad.moe
 expect 1 'error\[MOE2802\]: the file has no policy called `three`' "$moec" explain two.moe --policy three
 expect 3 'cannot open `missing.moe`' "$moec" explain missing.moe
+echo 'policy small { cache { capacity = 2  eviction = lru } }' > small.moe
+printf '{"l":0,"e":[0]}\n{"l":0,"e":[1]}\n{"l":0,"e":[2]}\n{"l":0,"e":[0]}\n' > four.jsonl
+expect 0 '^  \[0,0\] left: to make place for \[0,2\], a miss: the least recently used expert leaves' \
+  "$moec" explain small.moe --trace four.jsonl --decision 2
+expect 0 '^      \[0,1\] last used 1 access ago$' "$moec" explain small.moe --trace four.jsonl --decision 2
+expect 0 '^      "cause": "demand",$' "$moec" explain small.moe --trace four.jsonl --decision 2 --format json
+expect 0 '^Dispatch 3: ' "$moec" explain small.moe --trace four.jsonl --decision 3 --layer 0 --expert 1
+expect 2 'there is no dispatch 4; the last is 3' "$moec" explain small.moe --trace four.jsonl --decision 4
+expect 2 'is not \[L,\]E within 1 layers of 3 experts' "$moec" explain small.moe --trace four.jsonl --decision 2 --expert 3
+expect 2 'name the dispatch: --decision N' "$moec" explain small.moe --trace four.jsonl
+expect 2 'needs what was dispatched' "$moec" explain small.moe --decision 2
+expect 2 'FILE\|CODE' "$moec" explain
+echo 'policy logged { cache { capacity = 25%  scope = layer  eviction = least(freq - 0.1 * recency) } }' > logged.moe
+run() { "$moec" run "$root/examples/models/qwen-moe-tiny" --policy "$1" --prompt-ids 1,2,3,4 --tokens 40 "${@:2}"; }
+expect 0 '' run logged.moe --log run.moelog
+rm logged.moe  # the log has it
+expect 0 'In force: policy `logged`' "$moec" explain --log run.moelog --decision 100
+expect 2 'cannot be explained: the log explains dispatches 0 to ' "$moec" explain --log run.moelog --decision 100000
+expect 1 'decides dispatch .* otherwise than the engine did' "$moec" explain small.moe --log run.moelog --decision 100
+expect 1 'run.cut: decision log, offset ' bash -c 'head -c 5000 run.moelog > run.cut; "$1" explain --log run.cut --decision 1' _ "$moec"
+expect 1 'not a decision log' "$moec" explain --log small.moe --decision 1
+expect 3 'cannot open `missing.moelog`' "$moec" explain --log missing.moelog --decision 1
+expect 0 '' run none --log none.moelog
+expect 2 'has no text of the policy' "$moec" explain --log none.moelog --decision 1
 cp good.moe 2103 && expect 0 '^# MOE2103: ' "$moec" explain 2103 && expect 0 '^policy `half`$' "$moec" explain ./2103
 
 # validate

@@ -25,7 +25,8 @@
  *   Status     every function returns a moe_status; outputs are last and written on MOE_OK only. The text of the last
  *              error of the calling thread is moe_last_error(). No C++ exception and no exit crosses this line.
  *   Structs    every public struct begins with `struct_size`, set by the caller to sizeof its type; a library that
- * knows more fields than the caller leaves the unknown ones at their defaults. Ownership  what a function returns by
+ * knows more fields than the caller leaves the unknown ones at their defaults, and writes none of them: new fields come
+ * last. Ownership  what a function returns by
  * pointer belongs to the runtime unless its comment says otherwise. Threads    one dispatching thread per runtime at a
  * time (a second gets MOE_BUSY); wait, done, release, hint, attach and stats may be called from any thread. create and
  * destroy must not race with anything else. Misuse     a wrong handle, an id out of range, a release twice:
@@ -132,6 +133,7 @@ typedef struct moe_runtime_config {
   moe_alloc_fn alloc; /* NULL: the C++ runtime's; both or none */
   moe_free_fn free;
   void* alloc_user;
+  uint64_t decision_log_bytes; /* size of the decision log, see moe_decision_log_write; 0: none, which costs nothing */
 } moe_runtime_config;
 
 /* Creates a runtime. The fast tier is allocated by the first attach.
@@ -337,6 +339,13 @@ typedef struct moe_plan {
   const uint32_t* evicted;       /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
                                   * cause; what left at a swap is in the plan after it */
   const uint32_t* prefetched;    /* [num_prefetched][2]: every prefetch queued, in order */
+  uint32_t num_fired;
+  uint32_t num_signals;
+  const uint32_t* fired;      /* [num_fired]: rules of the policy's `adapt` that fired at the end of this dispatch, by
+                               * place from 0, in order. Unlike the above, this and `signals` live until the next
+                               * moe_dispatch */
+  const char* const* signals; /* [num_signals]: what their `signal "NAME"` say to the engine, in order. For the engine
+                               * to act on or not: the policy has done what its other actions say */
 } moe_plan;
 
 /* Asks the attached policy what to do for one layer and queues the transfers it wants.
@@ -399,6 +408,19 @@ MOE_API moe_status moe_stats(moe_runtime* runtime, moe_stats_t* out_stats);
 /* The same as one JSON object with the totals and per-layer counters. Writes at most `capacity` bytes with the final
  * NUL and the length needed (without NUL) to out_length. Errors: FULL when it did not fit. */
 MOE_API moe_status moe_stats_json(moe_runtime* runtime, char* buffer, size_t capacity, size_t* out_length);
+
+/* ---- the decision log ----------------------------------------------------------------------------------------- */
+
+/* Writes the runtime's decision log to a file, from which `moec explain --decision N --log FILE` says why dispatch N
+ * decided as it did: who could have left, with which values, by which rule. The runtime keeps one when its config has
+ * decision_log_bytes: a ring of that size (rounded down to a power of two, at most 1 GiB) with the inputs of the last
+ * dispatches, and the policy's state every quarter of it, so that decisions can be made again after it has wrapped. One
+ * token of a layer with top-8 and weights takes 96 bytes. A dispatch larger than a quarter of the ring is left out.
+ *   path  replaced as a whole; holds routing of what the engine computed, and is readable by the user only
+ * Dispatches are counted from 0, as moe_stats_t.dispatches counts them. The file names each policy, and has the text of
+ * those that moe_policy_compile made; it is read where that text's imports are. Errors: INVALID (no log is kept), IO,
+ * NO_MEMORY. Any thread; never makes a dispatch wait: what is overwritten meanwhile is left out. */
+MOE_API moe_status moe_decision_log_write(moe_runtime* runtime, const char* path);
 
 #ifdef __cplusplus
 }
