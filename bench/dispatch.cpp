@@ -1,179 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
-// ns per dispatch of JIT-compiled eviction rules, 27 layers x 64 experts, top-6, against the same kernels compiled
-// statically by clang -O3 -march=native. The two are measured in random interleaving; the ratio is of medians.
+// ns per dispatch of JIT-compiled policies, beside the same kernels compiled statically (static_kernels.h), policies
+// written by hand (baselines/), and the Python package that the language comes from (python_baseline.py). Everything is
+// measured in random interleaving, but for Python, which runs first; ratios are of medians. Before, whoever decides a
+// row is checked to decide the same on the row's routing, dispatch by dispatch.
 //
-//   build/release/bin/bench-dispatch            a table; --benchmark_... options are Google Benchmark's
+//   build/release/bin/bench-dispatch [--only rules|policies|stdlib|limits|engine] [--format text|json]
+//                                    [--python INTERPRETER|none] [--verbose] [--benchmark_...]
+//
+//   rules     eviction rules, 27 layers x 64 experts, top-6, half of the experts resident in one cache
+//   policies  the sixteen of MoE-PolicyLang 1.4.2's benchmark, and `composed`, at three shapes
+//   stdlib    the standard library at 61x256, top-8
+//   limits    least(E) of five terms
+//   engine    a whole moe_dispatch
+// --verbose shows Google Benchmark's own table on stderr; --benchmark_... are its options. MOE_BENCH_PYTHON names the
+// interpreter too.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <cmath>
-#include <cstdlib>
-#include <map>
-#include <memory>
-#include <random>
+#include <CLI/CLI.hpp>
 
-#include "bench/static_kernels.h"
-#include "codegen/compiler.h"
-#include "runtime/decision/output_arrays.h"
-#include "runtime/decision/state.h"
+#include "bench/measure.h"
+#include "bench/python.h"
+#include "bench/report.h"
 
 namespace {
 
 using namespace moe;
 
-/// Skewed routing with reuse; the same on every machine.
-struct Routing {
-  std::vector<int32_t> ids;
-  std::vector<float> weights;
-  size_t num_dispatches = 0;
+struct Options {
+  std::string only;
+  std::string format = "text";
+  std::string python = "python3";
+  bool verbose = false;
 };
 
-Routing make_routing(size_t tokens) {
-  Routing routing;
-  std::mt19937_64 engine(20'240'501);
-  auto unit = [&engine] { return static_cast<double>(engine() >> 11) * 0x1p-53; };
-  for (size_t d = 0; d < tokens * bench::kLayers; ++d) {
-    std::array<int32_t, bench::kTopK> chosen{};
-    for (size_t k = 0; k < chosen.size();) {
-      const auto id = static_cast<int32_t>(bench::kExperts * std::pow(unit(), 1.6));
-      if (std::find(chosen.begin(), chosen.begin() + k, id) == chosen.begin() + k) chosen[k++] = id;
-    }
-    routing.ids.insert(routing.ids.end(), chosen.begin(), chosen.end());
-    for (size_t k = 0; k < chosen.size(); ++k) routing.weights.push_back(static_cast<float>(unit()));
-  }
-  routing.num_dispatches = tokens * bench::kLayers;
-  return routing;
+[[noreturn]] void fail(const Error& error) {
+  fmt::print(stderr, "bench-dispatch: {}\n", error.message);
+  std::exit(3);
 }
 
-const Routing& routing() {
-  static const Routing made = make_routing(2000);
-  return made;
+/// What is left is Google Benchmark's.
+std::vector<std::string> parse(int argc, char** argv, Options& options) {
+  CLI::App app("times the decisions of compiled policies");
+  app.allow_extras();
+  app.add_option("--only", options.only)->check(CLI::IsMember({"rules", "policies", "stdlib", "limits", "engine"}));
+  app.add_option("--format", options.format)->check(CLI::IsMember({"text", "json"}));
+  app.add_option("--python", options.python)->envname("MOE_BENCH_PYTHON");
+  app.add_flag("--verbose", options.verbose);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error) == 0 ? 0 : 2);
+  }
+  return app.remaining();
 }
 
-/// A state and the arrays a dispatch writes to.
-class Bench {
- public:
-  explicit Bench(const decision::Params& params) : arrays_(decision::output_sizes(params, 1, 0)) {
-    const size_t bytes = (decision::state_bytes(params) + 63) & ~size_t{63};
-    state_.reset(std::aligned_alloc(64, bytes));
-    decision::init_state(params, state_.get());
-  }
-
-  void run(benchmark::State& loop, decision::DispatchFn dispatch) {
-    const Routing& routed = routing();
-    decision::Output out = arrays_.output();
-    size_t d = 0;
-    uint64_t hits = 0;
-    for (auto _ : loop) {
-      decision::Input in{};
-      in.layer = static_cast<uint32_t>(d % bench::kLayers);
-      in.num_tokens = 1;
-      in.top_k = bench::kTopK;
-      in.ids = &routed.ids[d * bench::kTopK];
-      in.weights = &routed.weights[d * bench::kTopK];
-      if (dispatch(state_.get(), &in, &out) != decision::kOk) loop.SkipWithError("the dispatch was refused");
-      for (uint32_t e = 0; e < out.num_entries; ++e) hits += out.action[e] == decision::kHit;
-      if (++d == routed.num_dispatches) d = 0;
-    }
-    loop.counters["hit_rate"] = static_cast<double>(hits) / static_cast<double>(loop.iterations() * bench::kTopK);
-  }
-
- private:
-  struct Free {
-    void operator()(void* block) const { std::free(block); }
-  };
-  std::unique_ptr<void, Free> state_;
-  decision::OutputArrays arrays_;
-};
-
-struct Case {
-  const char* name;
-  ir::Eviction ir_eviction;
-  decision::Eviction eviction;
-  decision::DispatchFn compiled;
-};
-constexpr Case kCases[] = {
-    {"lru", ir::Eviction::lru, decision::Eviction::lru, bench::bench_static_lru},
-    {"lfu", ir::Eviction::lfu, decision::Eviction::lfu, bench::bench_static_lfu},
-    {"score", ir::Eviction::score, decision::Eviction::score, bench::bench_static_score},
-    {"sieve", ir::Eviction::sieve, decision::Eviction::sieve, bench::bench_static_sieve},
-    {"s3_fifo", ir::Eviction::s3_fifo, decision::Eviction::s3_fifo, bench::bench_static_s3_fifo},
-    {"arc", ir::Eviction::arc, decision::Eviction::arc, bench::bench_static_arc},
-    {"lirs", ir::Eviction::lirs, decision::Eviction::lirs, bench::bench_static_lirs},
-    {"w_tinylfu", ir::Eviction::w_tinylfu, decision::Eviction::w_tinylfu, bench::bench_static_w_tinylfu},
-    {"random", ir::Eviction::random, decision::Eviction::random, bench::bench_static_random},
-};
-
-ir::BoundPolicy bound_policy(ir::Eviction eviction) {
-  ir::BoundPolicy policy;
-  policy.name = "bench";
-  policy.shape = {bench::kLayers, bench::kExperts, bench::kTopK, 0};
-  policy.eviction = eviction;
-  policy.capacity = bench::kCapacity;
-  return policy;
+void start_benchmark(const char* program, std::vector<std::string> options) {
+  options.insert(options.begin(), {program, "--benchmark_enable_random_interleaving=true"});
+  std::vector<char*> arguments;
+  for (std::string& option : options) arguments.push_back(option.data());
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) std::exit(2);
 }
 
-/// Keeps every repetition's time besides printing the usual table.
-class MedianReporter : public benchmark::ConsoleReporter {
- public:
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      if (run.run_type == Run::RT_Iteration && !run.error_occurred) {
-        times_[run.benchmark_name()].push_back(run.GetAdjustedCPUTime());
-      }
-    }
-    ConsoleReporter::ReportRuns(runs);
-  }
-  double median(const std::string& name) {
-    for (auto& [full_name, times] : times_) {
-      if (full_name.rfind(name + "/", 0) != 0 || times.empty()) continue;
-      std::nth_element(times.begin(), times.begin() + static_cast<long>(times.size() / 2), times.end());
-      return times[times.size() / 2];
-    }
-    return 0;
-  }
-
- private:
-  std::map<std::string, std::vector<double>> times_;
-};
+std::string python_columns(const Options& options, const bench::Routings& routings, std::vector<bench::Row>& rows) {
+  const bool any = !rows.empty() && (options.only.empty() || options.only == "policies");
+  if (!any || options.python == "none") return "skipped: not asked for";
+  Result<std::string> python = bench::time_python(options.python, routings, rows);
+  if (python) return *python;
+  if (python.error().kind != Error::Kind::unsupported) fail(python.error());
+  return "skipped: " + python.error().message;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<char*> arguments(argv, argv + argc);
-  std::string interleave = "--benchmark_enable_random_interleaving=true";
-  std::string aggregates = "--benchmark_display_aggregates_only=false";
-  arguments.insert(arguments.begin() + 1, {interleave.data(), aggregates.data()});
-  int count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
+  Options options;
+  start_benchmark(argv[0], parse(argc, argv, options));
+  const bench::Routings routings = bench::make_routings();
+  Result<bench::Rows> rows = bench::make_rows(routings, options.only);
+  if (!rows) fail(rows.error());
+  bench::Report report{std::move(*rows), {}, {}};
+  report.python = python_columns(options, routings, report.rows.rows);
 
-  std::vector<std::unique_ptr<codegen::JitPolicy>> policies;
-  for (const Case& c : kCases) {
-    Result<std::unique_ptr<codegen::JitPolicy>> jit = codegen::jit(bound_policy(c.ir_eviction), {});
-    if (!jit) {
-      fmt::print(stderr, "bench-dispatch: {}\n", jit.error().message);
-      return 3;
-    }
-    policies.push_back(std::move(*jit));
-    const decision::DispatchFn compiled = policies.back()->descriptor().dispatch;
-    const auto add = [&c](const char* who, decision::DispatchFn dispatch) {
-      benchmark::RegisterBenchmark(
-          (std::string(c.name) + "/" + who).c_str(),
-          [&c, dispatch](benchmark::State& loop) { Bench(bench::bench_params(c.eviction)).run(loop, dispatch); })
-          ->Repetitions(15)
-          ->MinTime(0.05)
-          ->MinWarmUpTime(0.05);
-    };
-    add("jit", compiled);
-    add("static", c.compiled);
+  bench::EngineBench engine(routings.rules);
+  bench::register_rows(report.rows.rows);
+  if (options.only.empty() || options.only == "engine") {
+    if (Result<void> started = engine.start(); !started) fail(started.error());
   }
-  MedianReporter reporter;
-  benchmark::RunSpecifiedBenchmarks(&reporter);
-  fmt::print("\n{:<9} {:>10} {:>10} {:>8}\n", "policy", "jit ns", "static ns", "ratio");
-  for (const Case& c : kCases) {
-    const double jit = reporter.median(std::string(c.name) + "/jit");
-    const double compiled = reporter.median(std::string(c.name) + "/static");
-    if (compiled > 0) fmt::print("{:<9} {:>10.1f} {:>10.1f} {:>8.3f}\n", c.name, jit, compiled, jit / compiled);
+  auto times = bench::run_registered(options.verbose);
+  for (bench::Row& row : report.rows.rows) {
+    row.jit_times = bench::times_of(times, row.name() + "/jit");
+    row.compiled_times = bench::times_of(times, row.name() + "/static");
+    row.by_hand_times = bench::times_of(times, row.name() + "/hand");
   }
+  if (const auto batch = bench::times_of(times, engine.name())) {
+    report.engine = bench::Times{batch->median / bench::EngineBench::kBatch, batch->least / bench::EngineBench::kBatch};
+  }
+  options.format == "json" ? print_json(report) : print_table(report);
 }

@@ -1,53 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// The baseline: the same kernels as the JIT's, compiled ahead of time by clang -O3 -march=native with the policy's
-// constants in the source.
+// The first baseline: the same kernels as the JIT's, compiled ahead of time by clang -O3 -march=native with the
+// policy's constants in the source. bench-dispatch checks that they decide what the JIT's code decides.
 #pragma once
+#include <cstddef>
+#include <string_view>
+
 #include "runtime/decision/abi.h"
 
 namespace moe::bench {
 
-inline constexpr uint32_t kLayers = 27;
-inline constexpr uint32_t kExperts = 64;
-inline constexpr uint32_t kTopK = 6;
-inline constexpr uint32_t kCapacity = kLayers * kExperts / 2;
+struct StaticKernel {
+  std::string_view policy;  ///< of bench/policies or of the standard library; a rule's word: half of all experts
+  decision::DispatchFn dispatch;
+};
+/// Of one shape.
+struct StaticKernels {
+  uint32_t num_layers;
+  uint32_t num_experts;
+  uint32_t top_k;
+  const StaticKernel* kernels;
+  size_t count;
+};
 
-/// DeepSeek-V2-Lite's shape, half of the experts resident, every default of the language.
-constexpr decision::Params bench_params(decision::Eviction eviction) {
-  decision::Params p{};
-  p.num_layers = kLayers;
-  p.num_experts = kExperts;
-  p.top_k = kTopK;
-  p.eviction = static_cast<uint32_t>(eviction);
-  p.admit = 1;
-  p.capacity = kCapacity;
-  p.protect_selected = 1;
-  p.decay_interval = 100;
-  p.freq_window = 100;
-  p.frequency_decay = 0.95;
-  p.score_ema_alpha = 0.3;
-  p.freq_threshold = 0.05;
-  p.memory_headroom = 0.7;
-  p.memory_budget_gb = 16;
-  p.expert_size_gb = 1.2;
-  p.bandwidth = 1;
-  p.budget = 4;
-  p.lookahead = 1;
-  p.history_window = 50;
-  p.cancel_stale = 1;
-  p.overlap = 1;
-  p.monitor_window = 100;
-  p.log_interval = 50;
-  return p;
-}
+// static_rules.cpp
+const StaticKernels& static_rules_27x64x6();
+// static_policies.cpp, once for each shape
+const StaticKernels& static_policies_32x8x2();
+const StaticKernels& static_policies_27x64x6();
+const StaticKernels& static_policies_24x60x4();
+// static_stdlib.cpp
+const StaticKernels& static_stdlib_61x256x8();
 
-extern "C" uint32_t bench_static_lru(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_lfu(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_score(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_sieve(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_s3_fifo(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_arc(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_lirs(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_w_tinylfu(void* state, const decision::Input* input, decision::Output* output);
-extern "C" uint32_t bench_static_random(void* state, const decision::Input* input, decision::Output* output);
+/// null: its constants are not in the source (expressions, rules that change), or the shape is another.
+decision::DispatchFn find_static(const StaticKernels& kernels, std::string_view policy);
 
 }  // namespace moe::bench

@@ -77,6 +77,14 @@ const Host& host();
 /// static kernels. `pins` and `preload` point into `policy`.
 decision::Params make_params(const ir::BoundPolicy& policy);
 
+/// What native code keeps of a policy between dispatches.
+struct StateSize {
+  size_t bytes;       ///< the block, in one piece
+  size_t predictors;  ///< of these, what the prefetch strategies and the learner know
+};
+/// Error: unsupported, for a policy without native code.
+Result<StateSize> state_size(const ir::BoundPolicy& policy);
+
 /// What a compiled policy says about itself: one JSON object. `cpu` as in Options, resolved.
 std::string make_manifest(const ir::BoundPolicy& policy, std::string_view cpu, std::string_view features);
 

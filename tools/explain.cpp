@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "codegen/compiler.h"
 #include "ir/explain.h"
+#include "ir/explain_parts.h"
 #include "ir/pages.h"
 #include "ir/shape.h"
 #include "tools/explain_decision.h"
@@ -71,6 +73,18 @@ void print_explanations(const std::vector<ir::Explanation>& explanations, const 
   for (const std::string& warning : warnings) fmt::print("  {}\n", warning);
 }
 
+/// What native code keeps: the last sentence about the model. A policy without native code has none.
+void add_state_size(const ir::BoundPolicy& policy, ir::Explanation& explanation) {
+  const Result<codegen::StateSize> state = codegen::state_size(policy);
+  if (!state) return;
+  const auto size = [](size_t bytes) { return ir::plain::size(static_cast<double>(bytes)); };
+  std::string text = fmt::format("native code keeps {} in all", size(state->bytes));
+  if (state->predictors != 0) {
+    text += fmt::format(", of which {} are what its predictors know", size(state->predictors));
+  }
+  explanation.parts.back().sentences.push_back(ir::plain::sentence(text));
+}
+
 /// Without a model: the file's policies, or the chosen one. With one: the chosen policy with its slots and bytes.
 Result<std::vector<ir::Explanation>> explanations_of(const ir::SourceFile& source, const Options& options,
                                                      ir::Diagnostics& diagnostics) {
@@ -86,7 +100,9 @@ Result<std::vector<ir::Explanation>> explanations_of(const ir::SourceFile& sourc
   std::vector<ir::Explanation> out;
   if (!options.target.model.empty()) {
     const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, *target, diagnostics);
-    if (bound) out.push_back(ir::explain(*bound));
+    if (!bound) return out;
+    out.push_back(ir::explain(*bound));
+    add_state_size(*bound, out.back());
     return out;
   }
   const std::optional<ir::Module> module = compiler::compile_to_module(source, target->settings, diagnostics, true);

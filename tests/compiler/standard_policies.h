@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The standard library bound to a shape.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "codegen/native.h"
+#include "compiler/driver.h"
+
+namespace moe::test {
+
+struct StandardPolicy {
+  std::string name;  ///< of its file
+  ir::BoundPolicy bound;
+};
+
+/// Lower ids are used more often.
+inline std::shared_ptr<const ir::Profile> falling_profile(const ir::ModelShape& shape) {
+  auto profile = std::make_shared<ir::Profile>();
+  profile->num_layers = shape.num_layers;
+  profile->num_experts = shape.num_experts;
+  profile->top_k = shape.top_k;
+  const double sum = 0.5 * shape.num_experts * (shape.num_experts + 1);
+  std::vector<double> shares;
+  for (uint32_t e = 0; e < shape.num_experts; ++e) shares.push_back((shape.num_experts - e) / sum);
+  profile->frequency.assign(shape.num_layers, shares);
+  profile->affinity.resize(shape.num_layers);
+  for (auto& layer : profile->affinity) layer.resize(shape.num_experts);
+  return profile;
+}
+
+/// Those of stdlib-policies/ that have native code, by name. Most have: docs/language.md names the parts that have
+/// none.
+inline std::vector<StandardPolicy> native_standard_policies(const ir::ModelShape& shape) {
+  std::vector<StandardPolicy> found;
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("stdlib-policies")) {
+    if (entry.path().extension() != ".moe") continue;
+    ++files;
+    std::ostringstream text;
+    text << std::ifstream(entry.path()).rdbuf();
+    ir::Diagnostics diagnostics;
+    compiler::Target target;
+    target.shape = shape;
+    target.bind.profile = falling_profile(shape);
+    auto bound = compiler::compile_to_bound(ir::SourceFile(entry.path().string(), text.str()), target, diagnostics);
+    CAPTURE(entry.path());
+    REQUIRE(bound.has_value());
+    if (codegen::beyond_kernels(*bound).empty()) found.push_back({entry.path().stem(), std::move(*bound)});
+  }
+  REQUIRE(files >= 30);
+  REQUIRE(found.size() >= files - 5);
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return found;
+}
+
+}  // namespace moe::test
