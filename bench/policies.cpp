@@ -49,13 +49,15 @@ std::shared_ptr<const ir::Profile> profile_of(const ir::ModelShape& shape) {
 }
 
 /// Whatever an import names is relative to the file, whose profile too.
-Result<ir::BoundPolicy> bind_text(const ir::SourceFile& source, const ir::ModelShape& shape, bool layer_blind) {
+Result<ir::BoundPolicy> bind_text(const ir::SourceFile& source, const ir::ModelShape& shape, bool layer_blind,
+                                  const std::vector<std::string>& settings) {
   ir::Diagnostics diagnostics;
   std::optional<ir::BoundPolicy> bound;
   if (!layer_blind) {
     compiler::Target target;
     target.shape = shape;
     target.bind.profile = profile_of(shape);
+    for (const std::string& setting : settings) target.settings.push_back(*compiler::parse_setting(setting));
     bound = compiler::compile_to_bound(source, target, diagnostics);
   } else if (auto module = compiler::compile_to_module(source, {}, diagnostics)) {
     ir::Policy& policy = module->policies[0];
@@ -69,10 +71,11 @@ Result<ir::BoundPolicy> bind_text(const ir::SourceFile& source, const ir::ModelS
 
 }  // namespace
 
-Result<ir::BoundPolicy> bind_file(const std::string& path, const ir::ModelShape& shape, bool layer_blind) {
+Result<ir::BoundPolicy> bind_file(const std::string& path, const ir::ModelShape& shape, bool layer_blind,
+                                  const std::vector<std::string>& settings) {
   Result<std::string> text = read_text(path);
   if (!text) return text.error();
-  return bind_text(ir::SourceFile(path, std::move(*text)), shape, layer_blind);
+  return bind_text(ir::SourceFile(path, std::move(*text)), shape, layer_blind, settings);
 }
 
 ir::BoundPolicy bind_rule(ir::Eviction rule, const ir::ModelShape& shape) {

@@ -20,8 +20,9 @@ std::string path_of_policy(std::string_view name);
 
 /// The file's only policy. `layer_blind`: it is of 1.4.2, whose slots stand for an expert id of every layer. Here an
 /// expert is the pair of layer and id, so each layer gets those slots, and memory as many times the bytes.
-/// Errors: io, invalid.
-Result<ir::BoundPolicy> bind_file(const std::string& path, const ir::ModelShape& shape, bool layer_blind);
+/// `settings`: "NAME=VALUE" for its params. Errors: io, invalid.
+Result<ir::BoundPolicy> bind_file(const std::string& path, const ir::ModelShape& shape, bool layer_blind,
+                                  const std::vector<std::string>& settings = {});
 
 /// Half of the experts resident under `rule`, every default of the language.
 ir::BoundPolicy bind_rule(ir::Eviction rule, const ir::ModelShape& shape);

@@ -107,11 +107,9 @@ class Maker {
     if (!wanted("stdlib")) return {};
     for (const std::string& path : standard_library()) {
       const std::string name = std::filesystem::path(path).stem();
-      auto bound = bind_file(path, routings_.stdlib.shape, /*layer_blind=*/false);
-      if (!bound) {
-        made_.left_out.push_back(name + ": it cannot be bound to this shape");
-        continue;
-      }
+      std::vector<std::string> settings;
+      if (name == "auto") settings = {"fast_memory=320GB"};  // about half of the experts, as with most of the others
+      auto bound = bind_file(path, routings_.stdlib.shape, /*layer_blind=*/false, settings);
       const decision::DispatchFn compiled = find_static(static_stdlib_61x256x8(), name);
       if (auto done = add("stdlib", name, routings_.stdlib, std::move(bound), compiled); !done) return done;
     }

@@ -80,6 +80,7 @@ expect 2 'did you mean `MOE2103`' "$moec" explain MOE2193
 expect 2 'codes look like `MOE2103`' "$moec" explain nosuch
 expect 0 '^  Each layer has a cache of its own, which holds 50 % of its layer' "$moec" explain good.moe
 expect 0 '^  The cache has 32 slots, 8 in each layer' "$moec" explain good.moe --model 4x16x4:1000
+expect 0 '^  Native code keeps [0-9.]* KB in all' "$moec" explain good.moe --model 4x16x4:1000
 expect 0 '^policy `two`$' "$moec" explain two.moe
 expect 0 '^policy `two`$' "$moec" explain two.moe --policy two --model 4x16x4
 expect 0 '^  two.moe:1:33: a capacity of 4 is below the 6 experts .*\(MOE2208\); raise `capacity` to at least 6$' \
