@@ -18,7 +18,8 @@ namespace moe::decision {
     return under<Rule>(progress, theirs, [&](auto& ctx) { return relieve_instance(ctx, i, spare != 0); });            \
   }                                                                                                                   \
   extern "C" uint32_t moe_prefetch_##name(Progress* progress, const Params* theirs, uint32_t i, const Candidate* c) { \
-    return under<Rule>(progress, theirs, [&](auto& ctx) { return take_in(ctx, i, *c); });                             \
+    Refusal refusal;                                                                                                  \
+    return under<Rule>(progress, theirs, [&](auto& ctx) { return take_in(ctx, i, *c, refusal); });                    \
   }                                                                                                                   \
   extern "C" uint32_t moe_resize_##name(Progress* progress, const Params* theirs, uint32_t i) {                       \
     return under<Rule>(progress, theirs, [&](auto& ctx) { return resize(ctx, i), true; });                            \

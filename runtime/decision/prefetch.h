@@ -31,10 +31,18 @@ class CandidateList {
   uint32_t count_ = 0;
 };
 
+/// A refusal that tells of others: an instance none of whose experts is less likely than a candidate has none that is
+/// less likely than the next one either, unless that one is more likely or something else has come in between.
+struct Refusal {
+  uint32_t instance = kNone;
+  double predicted = 0;
+  MOE_INLINE bool covers(uint32_t i, const Candidate& c) const { return i == instance && c.predicted <= predicted; }
+};
+
 /// A place for candidate `c`: a free one, or a victim's that is predicted less likely. kNone: no such, or `admit` of
 /// prefetch refuses it.
 template <class Rule>
-MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
+MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c, Refusal& refusal) {
   uint32_t victim = kNone;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
   if (ctx.s.instance(i).num_free <= 0) {
@@ -44,7 +52,11 @@ MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c
     };
     victim =
         ctx.rules().has_prefetch_evict != 0 ? find_leaver(ctx, i, may_leave) : find_victim(ctx, i, c.key, may_leave);
-    if (victim == kNone) return kNone;
+    if (victim == kNone) {
+      // Queues notice whom they have no place for, one by one.
+      if (!Rule::kQueue && ctx.rules().has_prefetch_evict == 0) refusal = {i, c.predicted};
+      return kNone;
+    }
   }
   if (ctx.rules().prefetch_admit == kPrefetchNever) return kNone;
   if (ctx.rules().prefetch_admit == kPrefetchWhen) {
@@ -56,8 +68,8 @@ MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c
 
 /// True: `c` is resident in instance `i` from now on.
 template <class Rule>
-MOE_FOLDED bool take_in(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
-  const uint32_t place = make_room(ctx, i, c);
+MOE_FOLDED bool take_in(Context<Rule>& ctx, uint32_t i, const Candidate& c, Refusal& refusal) {
+  const uint32_t place = make_room(ctx, i, c, refusal);
   if (place == kNone) return false;
   ctx.occupy(i, place, c.key, ctx.s.instance(i).accesses, c.predicted);
   if (keeps(ctx.p, kKeepsForetold)) ctx.s.foretold()[place] = c.predicted;
@@ -77,13 +89,17 @@ MOE_FOLDED uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& 
   const Strategy asked = ask(ctx, in, list);
   const Strategy strategy = is_chain(ctx.p) ? asked : strategy_of(ctx.p);  // mostly a constant
   uint32_t n = 0;
+  Refusal refusal;
   for (uint32_t j = 0; j < list.count(); ++j) {
     Candidate c = list[j];
     c.strategy = static_cast<uint32_t>(strategy);
     const uint32_t i = ctx.s.instance_of_layer(c.key / ctx.p.num_experts);
+    if (refusal.covers(i, c)) continue;
     const Params* const theirs = other_rules(ctx, i);
     const auto other = [&](Progress* progress) { return moe_prefetch_other(progress, theirs, i, &c); };
-    if (theirs == nullptr ? take_in(ctx, i, c) : as_other(ctx, other)) out.prefetched[n++] = c.key;
+    if (!(theirs == nullptr ? take_in(ctx, i, c, refusal) : as_other(ctx, other))) continue;
+    out.prefetched[n++] = c.key;
+    refusal = {};
   }
   return n;
 }
