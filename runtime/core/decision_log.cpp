@@ -38,14 +38,13 @@ void DecisionLog::put_prologue(logfmt::Kind kind, uint8_t flags, uint64_t words,
 }
 
 void DecisionLog::before(const Instance& instance, Hints& hints) {
-  const size_t bytes = decision::state_bytes(instance.params());
   const bool due = ring_.written() - last_begin_ > ring_.capacity() / 4;
   if (begin_ == Begin::nothing && !due) return;
   if (begin_ == Begin::fresh) {
     put_prologue(logfmt::kStart, 0, logfmt::kPrologue, 0);
-  } else if (can_hold(bytes)) {
-    put_prologue(logfmt::kState, 0, state_words(bytes), 0);
-    ring_.put_bytes(instance.state(), bytes);
+  } else if (can_hold(state_bytes_)) {
+    put_prologue(logfmt::kState, 0, state_words(state_bytes_), 0);
+    ring_.put_bytes(instance.state(), state_bytes_);
     hints.mark_all_fresh();  // they are no part of the state
   } else {
     return;
@@ -79,8 +78,8 @@ void DecisionLog::put_ids(const decision::Input& input) {
 
 void DecisionLog::record(const decision::Input& input, const decision::Output& output, Hints& hints) {
   const uint64_t words = words_of(input, hints);
-  if (words > ring_.capacity() / 4) {  // a replay goes on behind it
-    begin_ = Begin::state;
+  if (words > ring_.capacity() / 4) begin_ = Begin::state;  // a replay goes on behind it
+  if (begin_ != Begin::nothing) {  // or has nowhere to begin: then nothing more is kept of this policy
     hints.forget_fresh();
     ++number_;
     return;

@@ -32,6 +32,7 @@ class DecisionLog {
   void starts(const Instance& instance, bool fresh) {
     serial_ = instance.log_serial;
     begin_ = fresh ? Begin::fresh : Begin::state;
+    state_bytes_ = decision::state_bytes(instance.params());
   }
   /// Before a dispatch is decided.
   void before(const Instance& instance, Hints& hints);
@@ -61,6 +62,7 @@ class DecisionLog {
   RecordRing ring_;
   uint64_t number_ = 0;      ///< of the next dispatch
   uint64_t last_begin_ = 0;  ///< words written when the last start or state was
+  size_t state_bytes_ = 0;   ///< of the policy in force
   uint32_t serial_ = 0;
   Begin begin_ = Begin::nothing;
   mutable std::mutex lock_;  ///< of what follows

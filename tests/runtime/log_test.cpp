@@ -256,6 +256,21 @@ TEST_CASE("a dispatch that is too large is left out, and the log goes on behind 
   CHECK_FALSE(replay::find(log, {20, {}}).ok());
 }
 
+TEST_CASE("a ring that holds no state keeps what can be explained, and the file stays one that can be read") {
+  const Both lru(Rule::lru, 2, 16, 8), lfu(Rule::lfu, 2, 16, 8);
+  for (const bool swaps : {true, false}) {
+    Engine engine(lru, 4 << 10);
+    engine.run(20);
+    if (swaps) REQUIRE(engine.fixture().attach(lfu.params) == MOE_OK);
+    engine.run(1, swaps ? 1 : 300);
+    engine.run(20);
+    const std::string bytes = engine.written();
+    const DecisionLog log = read(bytes);
+    check(log, 19, lru, engine.reported);
+    CHECK_FALSE(replay::find(log, {25, {}}).ok());
+  }
+}
+
 TEST_CASE("a load that fails leaves by the mechanism's report") {
   SteeredBackend::Control control;
   const Both policy(Rule::lru, 1, 8, 4);

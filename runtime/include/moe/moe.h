@@ -22,15 +22,21 @@
  *     moe_runtime_destroy
  *
  * Conventions
- *   Status     every function returns a moe_status; outputs are last and written on MOE_OK only. The text of the last
- *              error of the calling thread is moe_last_error(). No C++ exception and no exit crosses this line.
- *   Structs    every public struct begins with `struct_size`, set by the caller to sizeof its type; a library that
- * knows more fields than the caller leaves the unknown ones at their defaults, and writes none of them: new fields come
- * last. Ownership  what a function returns by
- * pointer belongs to the runtime unless its comment says otherwise. Threads    one dispatching thread per runtime at a
- * time (a second gets MOE_BUSY); wait, done, release, hint, attach and stats may be called from any thread. create and
- * destroy must not race with anything else. Misuse     a wrong handle, an id out of range, a release twice:
- * MOE_INVALID, and nothing changes. Cost       moe_dispatch allocates nothing, takes no lock and makes no system call.
+ *
+ *   Status: every function returns a moe_status; outputs are last and written on MOE_OK only. The text of the last
+ *   error of the calling thread is moe_last_error(). No C++ exception and no exit crosses this line.
+ *
+ *   Structs: every public struct begins with `struct_size`, set by the caller to sizeof its type. New fields come
+ *   last; a library that knows more of them than the caller leaves these at their defaults, and writes none of them.
+ *
+ *   Ownership: what a function returns by pointer belongs to the runtime unless its comment says otherwise.
+ *
+ *   Threads: one dispatching thread per runtime at a time (a second gets MOE_BUSY); wait, done, release, hint, attach,
+ *   stats and the decision log may be called from any thread. create and destroy must not race with anything else.
+ *
+ *   Misuse: a wrong handle, an id out of range, a release twice: MOE_INVALID, and nothing changes.
+ *
+ *   Cost: moe_dispatch allocates nothing, takes no lock and makes no system call.
  */
 #ifndef MOE_MOE_H
 #define MOE_MOE_H
