@@ -12,11 +12,14 @@ namespace {
 
 using ir::Eviction;
 
-bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
+bool has_kernel(const ir::EvictionRule& rule) {
+  if (rule.kind == Eviction::segmented) return has_kernel(rule.segments[0]) && has_kernel(rule.segments[1]);
+  return rule.kind <= Eviction::random || rule.kind == Eviction::least;
+}
 
 std::string name_of(const ir::EvictionRule& rule) {
   if (rule.kind == Eviction::least) return "least(E)";
-  if (rule.kind == Eviction::segmented) return "a | b";
+  if (rule.kind == Eviction::segmented) return name_of(rule.segments[0]) + " | " + name_of(rule.segments[1]);
   return std::string(ir::to_word(rule.kind));
 }
 
@@ -36,11 +39,7 @@ class Parts {
 void look_at(const ir::BoundRules& rules, Parts& parts) {
   parts.need(!has_kernel(rules.eviction), "eviction = " + name_of(rules.eviction));
   if (rules.prefetch_evict) parts.need(!has_kernel(*rules.prefetch_evict), "evict = " + name_of(*rules.prefetch_evict));
-  for (const ir::Arm& arm : rules.arms) {
-    parts.need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
-  }
-  parts.need(rules.side_buffer, "side_buffer");
-  parts.need(rules.arrival != 0, "arrival");
+  for (const ir::Arm& arm : rules.arms) parts.need(arm.action == ir::MissAction::degrade, "degrade of on miss");
 }
 
 /// What affinity, sequence and trajectory keep is laid out, and fades, by numbers that must hold always.
@@ -88,7 +87,8 @@ Result<void> check_native(const Program& program) {
 
 bool has_static_kernel(const ir::BoundPolicy& policy) {
   const Program program(policy);
-  return beyond_kernels(program).empty() && !program.has_changes && !decision::has_sites(program.params.front());
+  return beyond_kernels(program).empty() && !decision::has_sites(program.params.front()) &&
+         !decision::is_beyond_static(program.params.front());
 }
 
 }  // namespace moe::codegen

@@ -20,6 +20,14 @@ struct SiteExpr {
   bool of_expert = true;  ///< false: of the cache as a whole
 };
 
+/// A block of `tiers`, with its tables.
+struct TierSet {
+  decision::TierSet constants{};
+  std::vector<decision::Tier> tiers;
+  std::vector<decision::TierRule> rules;
+  std::vector<decision::Rung> rungs;
+};
+
 struct Program {
   explicit Program(const ir::BoundPolicy& policy);
   Program(const Program&) = delete;
@@ -40,8 +48,10 @@ struct Program {
   std::vector<uint32_t> choice_arms;
   std::optional<decision::PerLayer> per_layer;  ///< without its table
   std::vector<uint32_t> slots_at_start;         ///< of per_layer
-  decision::Changes changes{};                  ///< without its tables
-  std::vector<decision::Params> params;         ///< by variant; without their tables
+  std::vector<TierSet> tier_sets;
+  std::vector<uint32_t> tier_set_of_layer;  ///< empty without tiers
+  decision::Changes changes{};              ///< without its tables
+  std::vector<decision::Params> params;     ///< by variant; without their tables
 
   /// The variant of the first dispatch of layer 0.
   uint32_t first_variant() const;

@@ -77,7 +77,8 @@ uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node, Holds holds) 
     case Variable::age:
       return decision::kKeepsLoadedAt;
     case Variable::recency:  // residents have their last use anyway
-      if (site.kind == decision::kSiteLeast || site.kind == decision::kSitePrefetchEvict || node.of_victim) return 0;
+      if (site.kind == decision::kSiteLeast || site.kind == decision::kSiteSecondLeast) return 0;
+      if (site.kind == decision::kSitePrefetchEvict || node.of_victim) return 0;
       return decision::kKeepsLastAccess;
     case Variable::seen:
       return decision::kKeepsSeen;
@@ -109,6 +110,10 @@ std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
     if (!expr.empty()) sites.push_back({first + kind, 0, kind, &expr, true});
   };
   if (rules.eviction == ir::Eviction::least) add(decision::kSiteLeast, rules.eviction.value);
+  if (rules.eviction == ir::Eviction::segmented) {
+    add(decision::kSiteLeast, rules.eviction.segments[0].value);
+    add(decision::kSiteSecondLeast, rules.eviction.segments[1].value);
+  }
   if (rules.admit == ir::Admit::when) add(decision::kSiteAdmit, rules.admit.condition);
   add(decision::kSiteWhen, rules.prefetch_when);
   if (rules.prefetch_admit == ir::Admit::when) add(decision::kSitePrefetchAdmit, rules.prefetch_admit.condition);

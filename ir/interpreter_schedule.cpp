@@ -68,8 +68,9 @@ bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool m
 
 MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, Context& context) {
   const BoundRules& rules = *context.rules;
-  if (rules.balance) {
-    return context.on_cpu.contains(key_of(context.layer, expert.expert)) ? MissAction::cpu : MissAction::load;
+  if (rules.balance) {  // a miss that is resident is given to the host, or on its way
+    const uint32_t key = key_of(context.layer, expert.expert);
+    return context.on_cpu.contains(key) || is_resident(key) ? MissAction::cpu : MissAction::load;
   }
   if (rules.arms.empty()) {
     MissAction action = rules.miss;
@@ -173,7 +174,6 @@ bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number,
   if (newcomer_is_candidate && share(instance, key) < share(instance, *place.leaver)) return false;
 
   Resident state;
-  state.load_number = ++num_loads_;
   state.last_use = access_number;
   state.loaded_at = access_number;
   state.uses = 1;

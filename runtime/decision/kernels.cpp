@@ -48,6 +48,16 @@ MOE_KERNEL(lirs, Lirs)
 MOE_KERNEL(w_tinylfu, WTinyLfu)
 MOE_KERNEL(random, Random)
 MOE_KERNEL(least, Least)
+MOE_KERNEL(segmented, Segmented)
+
+extern "C" __attribute__((noinline)) void moe_tell_segment(const Params* p, void* block, SegmentEvent event, uint32_t i,
+                                                           uint32_t segment, uint32_t key) {
+  tell_segment(*p, block, event, i, segment, key);
+}
+extern "C" __attribute__((noinline)) uint32_t moe_ask_segment(const Params* p, void* block, uint32_t i,
+                                                              uint32_t segment, uint32_t newcomer) {
+  return ask_segment(*p, block, i, segment, newcomer);
+}
 
 /// The variant that decides `input`; the code generator emits the choice among their kernels.
 extern "C" uint32_t moe_variant_of(const Changes* changes, const void* state, const Input* input) {

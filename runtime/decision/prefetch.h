@@ -3,7 +3,8 @@
 #pragma once
 #include "runtime/decision/foreign.h"
 #include "runtime/decision/predict/chain.h"
-#include "runtime/decision/prefetch_evict.h"
+#include "runtime/decision/rules/segmented.h"
+#include "runtime/decision/side_buffer.h"
 
 namespace moe::decision {
 
@@ -35,23 +36,28 @@ class CandidateList {
 /// prefetch refuses it.
 template <class Rule>
 MOE_FOLDED bool make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
-  uint32_t victim = kNone;
+  Vacancy vacancy;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
-  if (ctx.s.instance(i).num_free <= 0) {
-    const auto may_leave = [&](uint32_t place) __attribute__((always_inline)) {
-      const uint32_t key = ctx.s.resident(place).key;
-      return !ctx.selected(key) && predicted(ctx, static_cast<Strategy>(c.strategy), key) < c.predicted;
-    };
-    victim =
-        ctx.rules().has_prefetch_evict != 0 ? find_leaver(ctx, i, may_leave) : find_victim(ctx, i, c.key, may_leave);
-    if (victim == kNone) return false;
+  const auto may_leave = [&](uint32_t place) __attribute__((always_inline)) {
+    const uint32_t key = ctx.s.resident(place).key;
+    return !ctx.selected(key) && !ctx.is_coming(place) &&
+           predicted(ctx, static_cast<Strategy>(c.strategy), key) < c.predicted;
+  };
+  const bool has_own = ctx.rules().has_prefetch_evict != 0;
+  const auto own = [&](auto may) { return find_leaver(ctx, i, may); };
+  if constexpr (Rule::kSegmented) {
+    if (!Rule::find_vacancy(ctx, i, c.key, may_leave, has_own, own, vacancy)) return false;
+  } else if (ctx.s.instance(i).num_free <= 0) {
+    vacancy.leaver = has_own ? own(may_leave) : find_victim(ctx, i, c.key, may_leave);
+    if (vacancy.leaver == kNone) return false;
   }
+  const uint32_t victim = vacancy.leaver;
   if (ctx.rules().prefetch_admit == kPrefetchNever) return false;
   if (ctx.rules().prefetch_admit == kPrefetchWhen) {
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
     if (ctx.ask(kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return false;
   }
-  if (victim != kNone) ctx.evict(victim, /*as_victim=*/true);
+  make_way(ctx, i, vacancy);
   return true;
 }
 
@@ -81,6 +87,13 @@ MOE_FOLDED uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& 
     Candidate c = list[j];
     c.strategy = static_cast<uint32_t>(strategy);
     const uint32_t i = ctx.s.instance_of_layer(c.key / ctx.p.num_experts);
+    if (uses_side_buffer(ctx.p)) {
+      if (ctx.s.aside()[c.key] != 0) continue;
+      if (ctx.p.side_buffer != 0) {
+        if (put_aside(ctx, c.key)) out.prefetched[n++] = c.key;
+        continue;
+      }
+    }
     const Params* const theirs = other_rules(ctx, i);
     const auto other = [&](Progress* progress) { return moe_prefetch_other(progress, theirs, i, &c); };
     if (theirs == nullptr ? take_in(ctx, i, c) : as_other(ctx, other)) out.prefetched[n++] = c.key;

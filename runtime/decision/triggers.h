@@ -2,6 +2,7 @@
 // Step 5 of a dispatch: memory pressure, then TTL.
 #pragma once
 #include "runtime/decision/foreign.h"
+#include "runtime/decision/rules/walk.h"
 
 namespace moe::decision {
 
@@ -46,10 +47,24 @@ inline void relieve_pressure(Context<Rule>& ctx) {
   }
 }
 
+/// Under a | b, where moves change what breaks ties.
+template <class Rule>
+inline void expire_by_walk(Context<Rule>& ctx, uint64_t last) {
+  for (;;) {
+    const uint32_t place = find_by_walk(ctx, ctx.instance, Eviction::lru, kNone, [&](uint32_t candidate) {
+      const Resident& r = ctx.s.resident(candidate);
+      return (r.flags & kPinned) == 0 && r.last_use <= last;
+    });
+    if (place == kNone) return;
+    ctx.evict(place);
+  }
+}
+
 template <class Rule>
 inline void expire(Context<Rule>& ctx) {
   const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
   if (accesses < ctx.p.ttl) return;
+  if constexpr (Rule::kSegmented) return expire_by_walk(ctx, accesses - ctx.p.ttl);
   const Ring ring = Rule::kTouches ? ctx.order(ctx.instance) : ctx.recency(ctx.instance);
   for (uint32_t place = ring.head(); place != ring.end(); place = ring.head()) {
     if (ctx.s.resident(place).last_use > accesses - ctx.p.ttl) return;

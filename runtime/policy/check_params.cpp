@@ -64,7 +64,10 @@ void check_shape(const Params& p, Checker& c) {
 }
 
 void check_cache(const Params& p, Checker& c) {
-  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::least), "eviction");
+  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::segmented), "eviction");
+  if (p.eviction == static_cast<uint32_t>(Eviction::segmented)) {
+    for (const uint32_t rule : p.segments) c.range(rule, 0, static_cast<uint32_t>(Eviction::least), "segments");
+  }
   c.range(p.admit, 0, 2, "admit");
   c.range(p.protect_selected, 0, 1, "protect_selected");
   if (p.eviction == static_cast<uint32_t>(Eviction::lfu)) {
@@ -97,6 +100,7 @@ void check_transfers(const Params& p, Checker& c) {
   c.range(p.has_when, 0, 1, "has_when");
   c.range(p.has_drop, 0, 1, "has_drop");
   c.range(p.balance, 0, 1, "balance");
+  c.range(p.side_buffer, 0, 1, "side_buffer");
   c.range(p.balance_times, 0, 15, "balance_times");
   c.range(p.has_prefetch_evict, 0, 1, "has_prefetch_evict");
   c.range(p.prefetch_evict, 0, static_cast<uint32_t>(Eviction::least), "prefetch_evict");
@@ -111,9 +115,9 @@ void check_transfers(const Params& p, Checker& c) {
   c.range(p.num_arms, 0, kMaxArms, "num_arms");
   if (p.num_arms != 0 && !p.arms) c.found("`arms` is NULL");
   for (uint32_t i = 0; c.good() && i < p.num_arms; ++i) {
-    c.range(p.arms[i].action, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "action of an arm");
+    c.range(p.arms[i].action, 0, static_cast<uint32_t>(decision::MissAction::skip), "action of an arm");
   }
-  c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "miss");
+  c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::skip), "miss");
   c.range(p.cancel_stale, 0, 1, "cancel_stale");
   c.range(p.overlap, 0, 1, "overlap");
   c.range(p.priority_routing, 0, 1, "priority_routing");
@@ -204,7 +208,9 @@ void check_metrics(const Params& p, Checker& c) {
 void check_room(const Params& p, Checker& c) {
   const decision::Room& room = p.room;
   c.range(room.capacity, 0, p.scope_layer ? p.num_experts : p.num_keys(), "room for places");
-  c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::least)) - 1, "rules that have room");
+  c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::segmented)) - 1, "rules that have room");
+  c.range(room.arrival, 0, 1, "room for arrival");
+  c.range(room.side_buffer, 0, 1, "room for a side buffer");
   c.range(room.strategies, 0, (2U << static_cast<uint32_t>(Strategy::most)) - 1, "strategies that have room");
   c.range(room.history_window, 0, kMaxWindow, "room for history_window");
   c.range(room.budget, 0, kMaxBudget, "room for a budget");

@@ -8,9 +8,27 @@
 namespace moe::test {
 namespace {
 
-constexpr const char* kEvictions[] = {"lru",     "lfu", "score", "freq_threshold", "fifo",      "sieve",
-                                      "s3_fifo", "arc", "lirs",  "w_tinylfu",      "random",    "least(freq + score)",
-                                      "lru",     "lfu", "fifo",  "freq_threshold", "least(age)"};
+constexpr const char* kEvictions[] = {"lru",
+                                      "lfu",
+                                      "score",
+                                      "freq_threshold",
+                                      "fifo",
+                                      "sieve",
+                                      "s3_fifo",
+                                      "arc",
+                                      "lirs",
+                                      "w_tinylfu",
+                                      "random",
+                                      "least(freq + score)",
+                                      "lru",
+                                      "lfu",
+                                      "fifo",
+                                      "freq_threshold",
+                                      "least(age)",
+                                      "lru | lfu",
+                                      "fifo | least(uses)",
+                                      "least(recency) | sieve",
+                                      "arc | w_tinylfu"};
 
 /// Draws keys with values, of a policy over a given shape.
 class Changes {
@@ -67,7 +85,9 @@ class Changes {
   }
 
   std::string of_prefetch() {
-    switch (dice_.below(5)) {
+    switch (dice_.below(6)) {
+      case 5:
+        return fmt::format("side_buffer = {}", dice_.chance(0.7));
       case 0:
         return fmt::format("budget = {}", dice_.between(1, 4));
       case 1:
@@ -82,7 +102,9 @@ class Changes {
   }
 
   std::string of_schedule() {
-    switch (dice_.below(4)) {
+    switch (dice_.below(5)) {
+      case 4:
+        return fmt::format("arrival = {}", dice_.below(3));
       case 0:
         return fmt::format("mode = {}", dice_.pick({"gpu_only", "cpu_fallback"}));
       case 1:

@@ -47,7 +47,8 @@ struct FreqThreshold : RuleDefaults {
 
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+    return pick(ctx, ctx.instance,
+                [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place); });
   }
 };
 

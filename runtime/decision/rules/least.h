@@ -12,13 +12,6 @@ namespace moe::decision {
 struct Least : RuleDefaults {
   static constexpr bool kTagged = true;
 
-  /// Ascending as the doubles are; -0 and +0 alike, NaN first.
-  static MOE_INLINE int64_t order_of(double value) {
-    const int64_t bits = std::bit_cast<int64_t>(value + 0.0);
-    const int64_t ascending = bits ^ ((bits >> 63) & INT64_MAX);
-    return value != value ? INT64_MIN : ascending;
-  }
-
   template <class Ctx, class MayLeave>
   static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     const uint32_t first = ctx.s.first_place(i);
@@ -31,7 +24,8 @@ struct Least : RuleDefaults {
       const Resident& r = ctx.s.resident(first + j);
       const bool stays = r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(first + j);
       const uint32_t key = r.key == kNone ? 0 : r.key;
-      const int64_t order = order_of(moe_evaluate(&ctx.frame, ctx.p.first_site + kSiteLeast, key, first + j, kNone));
+      const int64_t order =
+          ascending_order(moe_evaluate(&ctx.frame, ctx.p.first_site + kSiteLeast, key, first + j, kNone));
       rank[j] = stays ? kNeverVictim : order;
     }
     return Ranked::smallest(ctx, i);
@@ -39,7 +33,8 @@ struct Least : RuleDefaults {
 
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+    return pick(ctx, ctx.instance,
+                [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place); });
   }
 };
 
