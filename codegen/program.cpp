@@ -9,7 +9,6 @@
 #include "runtime/decision/layout.h"
 
 namespace moe::codegen {
-namespace {
 
 uint32_t eviction_of(ir::Eviction eviction) {
   switch (eviction) {
@@ -44,6 +43,8 @@ uint32_t eviction_of(ir::Eviction eviction) {
   }
   return 0;
 }
+
+namespace {
 
 uint32_t admit_of(const ir::AdmitRule& rule) {
   if (rule == ir::Admit::never) return decision::kAdmitNever;
@@ -230,6 +231,7 @@ bool differ_in_eviction(const std::vector<ir::BoundRules>& rules) {
 Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variants_of(bound)) {
   if (variants.too_many) return;
   const size_t num_choices = policy.source ? policy.source->choose.size() : 0;
+  add_tiers();
   has_changes = variants.rules.size() > 1 || !policy.adapt.empty() || num_choices > 0 || policy.per_layer;
   uint32_t site = 0;
   for (const ir::BoundRules& each : variants.rules) {
@@ -241,7 +243,11 @@ Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variant
       its.variant = p.variant;
       sites.push_back(its);
     }
-    site += num_sites(each);
+    const uint32_t first_of_tiers = site + num_sites(each);
+    for (uint32_t i = 0; i < tier_exprs.size(); ++i) {
+      sites.push_back({first_of_tiers + i, p.variant, decision::tier_site(p, i), tier_exprs[i], true});
+    }
+    site = first_of_tiers + static_cast<uint32_t>(tier_exprs.size());
     params.push_back(p);
     arms.push_back(arms_of(each));
   }
@@ -371,6 +377,10 @@ void Program::finish() {
     p.profile = profile_of(policy, variants.rules);
     p.num_remembered = static_cast<uint32_t>(remembered.size());
     p.num_remembered_values = num_values;
+  }
+  for (decision::Params& p : params) {
+    share_tiers(p);
+    if ((p.tier_evictions & kLfu) != 0) p.keeps |= decision::kKeepsSeen;
   }
   share_slots();
   changes.num_variants = static_cast<uint32_t>(params.size());

@@ -136,7 +136,11 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   context.input = &input;
   context.layer = input.layer;
   context.rules = rules_for(input.layer, input.phase);
+  for (const ExpertDecision& expert : context.decision.experts) {
+    context.access[key_of(context.layer, expert.expert)] = &expert;
+  }
   install(instance_of_layer(input.layer), context.rules, input.layer, context);
+  context.access.clear();
   num_dispatches_ += 1;
   layer_dispatches_[input.layer] += 1;
   const uint32_t request = input.requests.empty() ? 0 : input.requests.front();

@@ -3,7 +3,7 @@
 #pragma once
 #include <bit>
 
-#include "runtime/decision/expression.h"
+#include "runtime/decision/tier_calls.h"
 
 namespace moe::decision {
 
@@ -96,6 +96,7 @@ struct Context : Progress {
     s.place_of(key) = kNone;
     r.key = kNone;
     if constexpr (Rule::kQueue) Rule::leave(*this, i, key, as_victim);
+    if (uses_tiers(p)) tiers_left(frame, key);
     if (as_victim && counts_depth(p)) remember_victim(i, key);
     if (loads_arrive(p) && s.arrives()[place] > s.layer_dispatches()[key / p.num_experts]) --s.header().num_arriving;
     if (has_window(p) && (r.flags & kExempt) != 0) --s.header().num_exempt;

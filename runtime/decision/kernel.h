@@ -25,6 +25,7 @@
 #include "runtime/decision/rules/w_tinylfu.h"
 #include "runtime/decision/schedule.h"
 #include "runtime/decision/side_buffer.h"
+#include "runtime/decision/tier_moves.h"
 #include "runtime/decision/triggers.h"
 #include "runtime/decision/window.h"
 
@@ -142,6 +143,7 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
     if (competes && ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
   }
   make_way(ctx, ctx.instance, vacancy);
+  if (uses_tiers(ctx.p)) tiers_load(ctx.frame, key);
   const uint32_t place = ctx.occupy(ctx.instance, key, e.access, e.weight);
   ctx.s.resident(place).uses = 1;
   if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
@@ -178,7 +180,11 @@ MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t en
   if (miss == MissAction::skip) return kSkip;
   load<Rule, Together>(ctx, ctx.layer * ctx.p.num_experts + out.expert[entry], e);
   if (miss == MissAction::degrade) return kDegrade;
-  if (e.place == kNone) return miss == MissAction::load ? kStream : kCpu;
+  if (e.place == kNone && miss != MissAction::load) return kCpu;
+  if (e.place == kNone) {
+    if (uses_tiers(ctx.p)) tiers_pass(ctx.frame, ctx.layer * ctx.p.num_experts + out.expert[entry]);
+    return kStream;
+  }
   if (miss == MissAction::load) return kLoad;
   if (loads_arrive(ctx.p) && ctx.p.arrival != 0) load_behind(ctx, e.place);
   return kCpuLoad;
@@ -301,9 +307,11 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
 
 template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
+  if (uses_tiers(p) && State(p, block).header().tiers_started == 0) moe_tiers_start(&p, block);
   uint32_t n = collect(p, State(p, block), in, out);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
+  if (uses_tiers(p)) ctx.s.header().num_moves = ctx.s.header().num_copies = 0;
   if (changes_of(p) != nullptr) install(ctx);
   out.num_dropped = 0;
   n = begin_dispatch(ctx, in, out, n);
@@ -327,7 +335,10 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
   out.num_fired = 0;
+  if (uses_tiers(p)) move_between_tiers(ctx, out);
   end_dispatch(ctx, out);
+  out.num_moves = uses_tiers(p) ? ctx.s.header().num_moves : 0;
+  out.num_copies = uses_tiers(p) ? ctx.s.header().num_copies : 0;
   out.num_evicted = ctx.num_evicted;
   return kOk;
 }

@@ -17,14 +17,17 @@ struct Header {
   uint32_t num_exempt;     ///< residents flagged kExempt
   uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
   uint32_t request;
-  uint32_t new_request;   ///< 1: the dispatch in progress begins it
-  uint32_t alternative;   ///< of Changes: which policy is in force
-  uint64_t dispatches;    ///< decided so far; counted where rules change or metrics are read
-  uint32_t variant;       ///< of Changes: that of the last dispatch
-  uint64_t arm_lots;      ///< of `choose`: which arm it explores
-  uint32_t mask;          ///< of Changes: the active rules that change what holds
-  uint32_t strategies;    ///< bit 1 << Strategy for each that was in force before
-  uint32_t num_arriving;  ///< residents that cannot be hit yet
+  uint32_t new_request;    ///< 1: the dispatch in progress begins it
+  uint32_t alternative;    ///< of Changes: which policy is in force
+  uint64_t dispatches;     ///< decided so far; counted where rules change or metrics are read
+  uint32_t variant;        ///< of Changes: that of the last dispatch
+  uint64_t arm_lots;       ///< of `choose`: which arm it explores
+  uint32_t mask;           ///< of Changes: the active rules that change what holds
+  uint32_t strategies;     ///< bit 1 << Strategy for each that was in force before
+  uint32_t num_arriving;   ///< residents that cannot be hit yet
+  uint32_t tiers_started;  ///< 1: tiers know of the pins
+  uint32_t num_moves;      ///< of the dispatch in progress, as the next
+  uint32_t num_copies;
 };
 
 struct Instance {
@@ -142,6 +145,8 @@ struct Layout {
   size_t stamps, entry_of, entries, candidates, sorted, balance_list;             // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;              // rules with queues
   size_t arrives, aside, segments, may_leave;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t tier_order, tier_sizes, tier_queues, tier_links, tier_second_links, tier_marks, tier_use_counts;
+  size_t rungs, start_places;  // by key: of the ladder; scratch
   PredictLayout predict;
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
@@ -173,6 +178,16 @@ constexpr bool has_recency(const Params& p) {
   return has_ttl(p) && (all_rules(p) & ~(1u << static_cast<uint32_t>(Eviction::lru))) != 0;
 }
 constexpr bool has_window(const Params& p) { return some_has(p, Eviction::freq_threshold); }
+constexpr bool has_tiers(const Params& p) { return p.num_tier_sets != 0; }
+constexpr bool has_tier_queues(const Params& p) {
+  constexpr uint32_t kQueues =
+      (1u << static_cast<uint32_t>(Eviction::random)) - (1u << static_cast<uint32_t>(Eviction::sieve));
+  return (p.tier_evictions & kQueues) != 0;
+}
+/// Of the cache or of tiers.
+constexpr bool draws_lots(const Params& p) {
+  return some_has(p, Eviction::random) || (p.tier_evictions & 1u << static_cast<uint32_t>(Eviction::random)) != 0;
+}
 constexpr bool has_queues(const Params& p) {
   return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu,
                   Eviction::random);
@@ -288,12 +303,22 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.second_links = take(some_has(p, Eviction::lirs) ? sets * num_list_nodes(p) : 0, sizeof(Link));
   at.marks = take(has_marks(p) ? sets * keys : 0, sizeof(uint8_t));
   at.use_counts = take(some_has(p, Eviction::w_tinylfu) ? sets * keys : 0, sizeof(uint64_t));
-  at.lots = take(some_has(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
+  at.lots = take(draws_lots(p) ? 1 : 0, sizeof(uint64_t));
   at.bits = take(some_has(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
   at.arrives = take(has_arrival(p) ? places : 0, sizeof(uint64_t));
   at.aside = take(has_side_buffer(p) ? keys : 0, sizeof(uint8_t));
   at.segments = take(sets == 2 ? keys : 0, sizeof(uint8_t));
   at.may_leave = take(sets == 2 ? places : 0, sizeof(uint8_t));
+  const size_t queues = has_tier_queues(p) ? p.num_tiers : 0;
+  at.tier_order = take(p.num_tiers * (keys + 1), sizeof(Link));
+  at.tier_sizes = take(p.num_tiers, sizeof(uint32_t));
+  at.tier_queues = take(queues, sizeof(QueueState));
+  at.tier_links = take(queues * (keys + kMaxLists), sizeof(Link));
+  at.tier_second_links = take(queues * (keys + kMaxLists), sizeof(Link));
+  at.tier_marks = take(queues * keys, sizeof(uint8_t));
+  at.tier_use_counts = take(queues * keys, sizeof(uint64_t));
+  at.rungs = take(has_tiers(p) ? keys : 0, sizeof(uint8_t));
+  at.start_places = take(has_tiers(p) ? p.total_capacity() : 0, sizeof(uint32_t));
   at.predict = lay_predictors(p, places, take);
   at.total = end;
   return at;
@@ -373,6 +398,26 @@ class State {
   MOE_INLINE uint8_t* aside() const { return at<uint8_t>(at_.aside); }
   MOE_INLINE uint8_t* segments() const { return at<uint8_t>(at_.segments); }
   MOE_INLINE uint8_t* may_leave() const { return at<uint8_t>(at_.may_leave); }  ///< by place: scratch of a | b
+  // Of tiers, those of all sets numbered through.
+  MOE_INLINE Link* tier_order(uint32_t tier) const {
+    return at<Link>(at_.tier_order) + size_t{tier} * (p_.num_keys() + 1);
+  }
+  MOE_INLINE uint32_t& tier_size(uint32_t tier) const { return at<uint32_t>(at_.tier_sizes)[tier]; }
+  MOE_INLINE QueueState& tier_queue(uint32_t tier) const { return at<QueueState>(at_.tier_queues)[tier]; }
+  MOE_INLINE Link* tier_links(uint32_t tier) const {
+    return at<Link>(at_.tier_links) + size_t{tier} * (p_.num_keys() + kMaxLists);
+  }
+  MOE_INLINE Link* tier_second_links(uint32_t tier) const {
+    return at<Link>(at_.tier_second_links) + size_t{tier} * (p_.num_keys() + kMaxLists);
+  }
+  MOE_INLINE uint8_t* tier_marks(uint32_t tier) const {
+    return at<uint8_t>(at_.tier_marks) + size_t{tier} * p_.num_keys();
+  }
+  MOE_INLINE uint64_t* tier_use_counts(uint32_t tier) const {
+    return at<uint64_t>(at_.tier_use_counts) + size_t{tier} * p_.num_keys();
+  }
+  MOE_INLINE uint8_t* rungs() const { return at<uint8_t>(at_.rungs); }
+  MOE_INLINE uint32_t* start_places() const { return at<uint32_t>(at_.start_places); }
   MOE_INLINE double* foretold() const { return at<double>(at_.predict.foretold); }
   MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }

@@ -65,6 +65,7 @@ MOE_FOLDED bool make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
 template <class Rule>
 MOE_FOLDED bool take_in(Context<Rule>& ctx, uint32_t i, const Candidate& c) {
   if (!make_room(ctx, i, c)) return false;
+  if (uses_tiers(ctx.p)) tiers_load(ctx.frame, c.key);
   const uint32_t place = ctx.occupy(i, c.key, ctx.s.instance(i).accesses, c.predicted);
   if (keeps(ctx.p, kKeepsForetold)) ctx.s.foretold()[place] = c.predicted;
   if (has_window(ctx.p)) ctx.exempt(place);

@@ -21,7 +21,9 @@ MOE_INLINE bool can_do(const Context<Rule>& ctx, MissAction action, uint32_t key
   if (!is_load(action)) return true;
   if (!may_load) return false;
   if (loads_arrive(ctx.p) && ctx.s.place_of(key) != kNone) return false;  // it is on its way
-  return ctx.p.deadline_ms == 0 || !(load_ms(ctx.frame) > ctx.p.deadline_ms);
+  if (ctx.p.deadline_ms != 0 && load_ms(ctx.frame) > ctx.p.deadline_ms) return false;
+  if (action != MissAction::degrade) return true;
+  return uses_tiers(ctx.p) && ask_tiers(ctx.frame, [&](const Frame* f) { return moe_tiers_has_lower(f, key); }) != 0;
 }
 
 /// Whether an access was a miss: no hit, in the side buffer neither.

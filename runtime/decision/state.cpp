@@ -153,12 +153,29 @@ void init_instance(const Params& params, const State& s, uint32_t i) {
   if (has_queues(params)) clear_queues(params, s, i);
 }
 
+/// Empty, but for the lowest, which holds all without keeping a list.
+void init_tiers(const Params& p, const State& s) {
+  const uint32_t keys = p.num_keys();
+  for (uint32_t tier = 0; tier < p.num_tiers; ++tier) {
+    Link* const order = s.tier_order(tier);
+    std::fill_n(order, keys, Link{kNone, kNone});
+    order[keys] = {keys, keys};
+    if (!has_tier_queues(p)) continue;
+    s.tier_queue(tier).hand = keys;
+    for (Link* const links : {s.tier_links(tier), s.tier_second_links(tier)}) {
+      std::fill_n(links, keys, Link{kNone, kNone});
+      for (uint32_t list = keys; list < keys + kMaxLists; ++list) links[list] = {list, list};
+    }
+  }
+}
+
 void init_block(const Params& params, void* block, bool preload) {
   std::memset(block, 0, state_bytes(params));
   const State s = state_of(params, block);
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
   for (uint32_t i = 0; i < params.num_instances(); ++i) init_instance(params, s, i);
-  if (some_has(params, Eviction::random)) s.lots() = Random::start(params.seed);
+  init_tiers(params, s);
+  if (draws_lots(params)) s.lots() = Random::start(params.seed);
   if (has_learner(params)) Learner(params, s).init();
   if (params.changes != nullptr) s.header().arm_lots = Lots<Stream::arms>::start(params.changes->seed);
   for (uint32_t layer = 0; history_varies(params) && layer < params.num_layers; ++layer) {

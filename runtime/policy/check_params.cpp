@@ -8,6 +8,7 @@
 
 #include "runtime/decision/predict/layout.h"
 #include "runtime/decision/state.h"
+#include "runtime/policy/checker.h"
 
 namespace moe {
 namespace {
@@ -27,33 +28,6 @@ constexpr uint32_t kMaxMaskBits = 16;
 constexpr uint32_t kMaxRules = 1u << 16;
 constexpr uint32_t kMaxBudget = 1u << 20;
 constexpr uint64_t kMaxStateBytes = uint64_t{1} << 34;
-
-/// Remembers the first field that is out of range.
-class Checker {
- public:
-  void range(uint64_t value, uint64_t low, uint64_t high, const char* name) {
-    if (value >= low && value <= high) return;
-    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in " + std::to_string(low) + ".." +
-          std::to_string(high));
-  }
-  /// NaN is in no range.
-  void above(double value, double low, double high, const char* name) {
-    if (value > low && value <= high) return;
-    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in (" + std::to_string(low) + ", " +
-          std::to_string(high) + "]");
-  }
-  void found(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-  }
-  bool good() const { return problem_.empty(); }
-  Result<void> result() const {
-    if (good()) return {};
-    return Error{Error::Kind::invalid, "the policy's params: " + problem_};
-  }
-
- private:
-  std::string problem_;
-};
 
 void check_shape(const Params& p, Checker& c) {
   c.range(p.num_layers, 1, kMaxLayers, "num_layers");
@@ -266,6 +240,7 @@ Result<void> check_one(const Params& params) {
   if (checker.good()) check_preload(params, checker);
   check_expressions(params, checker);
   check_metrics(params, checker);
+  check_tiers(params, checker);
   check_predictors(params, checker);
   if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
   return checker.result();

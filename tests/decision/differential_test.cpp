@@ -37,6 +37,10 @@ std::string describe(const std::optional<ir::Decision>& decision) {
   for (const ir::ExpertDecision& e : decision->experts) {
     text += fmt::format(" {}:{}x{}w{}", e.expert, ir::to_word(e.action), e.num_selections, e.weight);
   }
+  for (const ir::TierMove& move : decision->moves) text += fmt::format(" {}:{}>{}", move.key, move.from, move.to);
+  for (const ir::PrecisionChoice& copy : decision->precisions) {
+    text += fmt::format(" {}={}{}", copy.key, ir::to_word(copy.dtype), copy.raised ? "^" : "");
+  }
   return text + fmt::format(" evicted [{}] prefetched [{}] dropped [{}] fired [{}] signals [{}]",
                             fmt::join(decision->evicted, ","), fmt::join(decision->prefetched, ","),
                             fmt::join(decision->dropped, ","), fmt::join(decision->rules_fired, ","),
@@ -155,9 +159,8 @@ TEST_CASE("JIT-compiled policies whose rules change decide as interpreted ones d
     if (!policy) continue;  // values that do not go together
     INFO("seed " << seed << "\n" << std::string(source.text()));
     const std::vector<std::string> beyond = codegen::beyond_kernels(*policy);
-    const bool fades = !beyond.empty() && beyond.front().find("under a predictor") != std::string::npos;
-    REQUIRE(beyond.size() == (fades ? 1 : 0));
-    if (fades) continue;
+    for (const std::string& part : beyond) REQUIRE(part.find("that changes under") != std::string::npos);
+    if (!beyond.empty()) continue;
     check_traces(dice, *policy, jit_engine(*policy));
     ++done;
   }

@@ -278,7 +278,7 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
       policy.arms.push_back({});
       policy.arms.back().action =
           dice.pick({ir::MissAction::load, ir::MissAction::cpu, ir::MissAction::cpu_load, ir::MissAction::cpu_load,
-                     ir::MissAction::shared, ir::MissAction::skip});
+                     ir::MissAction::shared, ir::MissAction::skip, ir::MissAction::degrade});
       if (i > 1 || dice.chance(0.5)) exprs.condition(policy.arms.back().condition, ExprSite::miss);
     }
   }

@@ -65,6 +65,10 @@ class Segment {
   uint32_t capacity_;
 };
 
+constexpr bool has_queues_of_its_own(uint32_t rule) {
+  return rule >= static_cast<uint32_t>(Eviction::sieve) && rule <= static_cast<uint32_t>(Eviction::w_tinylfu);
+}
+
 /// Calls `use` with the rule, if it is one with queues.
 template <class Use>
 MOE_INLINE void with_queue_rule(uint32_t rule, Use use) {
@@ -84,8 +88,22 @@ MOE_INLINE void with_queue_rule(uint32_t rule, Use use) {
   }
 }
 
-/// What a segment's queues are told.
-enum class SegmentEvent : uint32_t { hit, miss, insert, leave, leave_as_victim, resize };
+template <class Rule, class Queues>
+MOE_INLINE void tell_rule(Rule rule, Queues& queues, QueueEvent event, uint32_t i, uint32_t key) {
+  switch (event) {
+    case QueueEvent::hit:
+      return rule.hit(queues, i, key);
+    case QueueEvent::miss:
+      return rule.miss(queues, i, key);
+    case QueueEvent::insert:
+      return rule.insert(queues, i, key);
+    case QueueEvent::leave:
+    case QueueEvent::leave_as_victim:
+      return rule.leave(queues, i, key, event == QueueEvent::leave_as_victim);
+    case QueueEvent::resize:
+      return rule.resize(queues, i);
+  }
+}
 
 /// Two thirds of the places, at least one, and the rest.
 MOE_INLINE uint32_t segment_capacity(uint32_t all, uint32_t segment) {
@@ -101,22 +119,8 @@ MOE_INLINE void in_segment(const Params& p, void* block, uint32_t i, uint32_t se
   with_queue_rule(p.segments[segment], [&](auto rule) { use(rule, queues); });
 }
 
-inline void tell_segment(const Params& p, void* block, SegmentEvent event, uint32_t i, uint32_t segment, uint32_t key) {
-  in_segment(p, block, i, segment, [&](auto rule, auto& queues) {
-    switch (event) {
-      case SegmentEvent::hit:
-        return rule.hit(queues, i, key);
-      case SegmentEvent::miss:
-        return rule.miss(queues, i, key);
-      case SegmentEvent::insert:
-        return rule.insert(queues, i, key);
-      case SegmentEvent::leave:
-      case SegmentEvent::leave_as_victim:
-        return rule.leave(queues, i, key, event == SegmentEvent::leave_as_victim);
-      case SegmentEvent::resize:
-        return rule.resize(queues, i);
-    }
-  });
+inline void tell_segment(const Params& p, void* block, QueueEvent event, uint32_t i, uint32_t segment, uint32_t key) {
+  in_segment(p, block, i, segment, [&](auto rule, auto& queues) { tell_rule(rule, queues, event, i, key); });
 }
 
 /// The key of who leaves among the places that s.may_leave() marks, or kNone.
@@ -132,11 +136,11 @@ inline uint32_t ask_segment(const Params& p, void* block, uint32_t i, uint32_t s
 // Each segment may have any of five rules with queues: what they do is compiled once, and called.
 #ifdef MOE_KERNEL_BITCODE
 extern "C" {
-void moe_tell_segment(const Params* p, void* block, SegmentEvent event, uint32_t i, uint32_t segment, uint32_t key);
+void moe_tell_segment(const Params* p, void* block, QueueEvent event, uint32_t i, uint32_t segment, uint32_t key);
 uint32_t moe_ask_segment(const Params* p, void* block, uint32_t i, uint32_t segment, uint32_t newcomer);
 }
 #else
-inline void moe_tell_segment(const Params* p, void* block, SegmentEvent event, uint32_t i, uint32_t segment,
+inline void moe_tell_segment(const Params* p, void* block, QueueEvent event, uint32_t i, uint32_t segment,
                              uint32_t key) {
   tell_segment(*p, block, event, i, segment, key);
 }
@@ -161,7 +165,7 @@ struct Segmented : QueueRule {
   template <class Ctx>
   static inline void hit(Ctx& ctx, uint32_t i, uint32_t key) {
     const uint32_t segment = ctx.s.segments()[key];
-    tell(ctx, SegmentEvent::hit, i, segment, key);
+    tell(ctx, QueueEvent::hit, i, segment, key);
     if (segment == 0) return;
     if (ctx.s.instance(i).in_segment[0] < capacity(ctx, i, 0)) return move(ctx, i, key, 0);
     const uint32_t demoted = choose(ctx, i, 0, key, [&ctx](uint32_t place) {
@@ -175,7 +179,7 @@ struct Segmented : QueueRule {
 
   template <class Ctx>
   static inline void miss(Ctx& ctx, uint32_t i, uint32_t key) {
-    tell(ctx, SegmentEvent::miss, i, 0, key);
+    tell(ctx, QueueEvent::miss, i, 0, key);
   }
 
   /// Who leaves the whole cache: of b, while anybody there may.
@@ -218,7 +222,7 @@ struct Segmented : QueueRule {
   static inline void insert_into(Ctx& ctx, uint32_t i, uint32_t key, uint32_t segment) {
     ctx.s.segments()[key] = static_cast<uint8_t>(segment);
     ++ctx.s.instance(i).in_segment[segment];
-    tell(ctx, SegmentEvent::insert, i, segment, key);
+    tell(ctx, QueueEvent::insert, i, segment, key);
   }
 
   template <class Ctx>
@@ -226,12 +230,12 @@ struct Segmented : QueueRule {
     const uint32_t segment = ctx.s.segments()[key];
     ctx.s.segments()[key] = kNowhere;
     --ctx.s.instance(i).in_segment[segment];
-    tell(ctx, as_victim ? SegmentEvent::leave_as_victim : SegmentEvent::leave, i, segment, key);
+    tell(ctx, as_victim ? QueueEvent::leave_as_victim : QueueEvent::leave, i, segment, key);
   }
 
   template <class Ctx>
   static inline void resize(Ctx& ctx, uint32_t i) {
-    for (uint32_t segment = 0; segment < 2; ++segment) tell(ctx, SegmentEvent::resize, i, segment, kNone);
+    for (uint32_t segment = 0; segment < 2; ++segment) tell(ctx, QueueEvent::resize, i, segment, kNone);
   }
 
   /// After a smaller capacity: what does not fit into a any more goes to b.
@@ -251,7 +255,7 @@ struct Segmented : QueueRule {
     const uint32_t place = ctx.s.place_of(key);
     ctx.s.resident(place).load = ++ctx.s.header().load_counter;
     if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
-    tell(ctx, SegmentEvent::miss, i, segment, key);
+    tell(ctx, QueueEvent::miss, i, segment, key);
     insert_into(ctx, i, key, segment);
   }
 
@@ -262,13 +266,10 @@ struct Segmented : QueueRule {
     return key != kNone && ctx.s.segments()[key] == segment;
   }
 
-  static constexpr bool has_queue(uint32_t rule) {
-    return rule >= static_cast<uint32_t>(Eviction::sieve) && rule <= static_cast<uint32_t>(Eviction::w_tinylfu);
-  }
-
   template <class Ctx>
-  static MOE_INLINE void tell(const Ctx& ctx, SegmentEvent event, uint32_t i, uint32_t segment, uint32_t key) {
-    if (has_queue(ctx.p.segments[segment])) moe_tell_segment(&ctx.p, ctx.frame.block, event, i, segment, key);
+  static MOE_INLINE void tell(const Ctx& ctx, QueueEvent event, uint32_t i, uint32_t segment, uint32_t key) {
+    if (has_queues_of_its_own(ctx.p.segments[segment]))
+      moe_tell_segment(&ctx.p, ctx.frame.block, event, i, segment, key);
   }
 
   /// The place of who leaves a segment by its own rule, if an unpinned one may.
@@ -287,7 +288,7 @@ struct Segmented : QueueRule {
   template <class Ctx, class MayLeave>
   static MOE_INLINE uint32_t choose_by(Ctx& ctx, uint32_t i, uint32_t segment, uint32_t newcomer, MayLeave may_leave) {
     const uint32_t rule = ctx.p.segments[segment];
-    if (!has_queue(rule)) {
+    if (!has_queues_of_its_own(rule)) {
       const uint32_t site = ctx.p.first_site + (segment == 0 ? kSiteLeast : kSiteSecondLeast);
       return find_by_walk(ctx, i, static_cast<Eviction>(rule), site,
                           [&](uint32_t place) { return is_in(ctx, place, segment) && may_leave(place); });
