@@ -293,6 +293,13 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
     if (dice.chance(0.4)) exprs.quantity(policy.load_time, ExprSite::miss);
   }
   if (dice.chance(0.4)) policy.arrival = dice.pick({1, 1, 2, 5});
+  if (dice.chance(0.2)) {  // much on its way, as llama.cpp does
+    policy.arms.assign(1, {});
+    policy.arms.front().action = ir::MissAction::cpu_load;
+    policy.balance = false;
+    policy.arrival = dice.between(1, 3);
+    policy.eviction = random_eviction(dice);
+  }
   if (dice.chance(0.3)) policy.deadline_ms = dice.pick({1.0, 3.0, 6.0});
   if (dice.chance(0.3)) {
     policy.max_loads = dice.below(4);
