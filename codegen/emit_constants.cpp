@@ -1,31 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The constants of a policy as globals of its module: decision::Params by variant, decision::Changes, their tables.
-#include <llvm/IR/Constants.h>
-#include <llvm/IR/DerivedTypes.h>
-
 #include "codegen/module.h"
+#include "codegen/struct_builder.h"
 
 namespace moe::codegen {
 namespace {
-
-/// Builds a struct constant field by field, in declaration order.
-class StructBuilder {
- public:
-  explicit StructBuilder(llvm::LLVMContext& context) : context_(context) {}
-  StructBuilder& u32(uint32_t value) { return add(llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value)); }
-  StructBuilder& u64(uint64_t value) { return add(llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value)); }
-  StructBuilder& f64(double value) { return add(llvm::ConstantFP::get(llvm::Type::getDoubleTy(context_), value)); }
-  StructBuilder& add(llvm::Constant* field) {
-    fields_.push_back(field);
-    return *this;
-  }
-  /// Equal structures have one type.
-  llvm::Constant* build() const { return llvm::ConstantStruct::getAnon(context_, fields_); }
-
- private:
-  llvm::LLVMContext& context_;
-  std::vector<llvm::Constant*> fields_;
-};
 
 class ConstantEmitter {
  public:
@@ -37,6 +16,7 @@ class ConstantEmitter {
     preload_ = words(program_.policy.preload, "preload");
     rates_ = words(program_.rates, "rates");
     predictors_ = emit_predictors(module_, program_);
+    tiers_ = emit_tiers(module_, program_);
     remembered_ = table(program_.remembered, "remembered", [&](const decision::Remembered& r) {
       return StructBuilder(context_).u32(r.metric).u32(r.window).u32(r.first).u32(r.reserved).build();
     });
@@ -58,16 +38,11 @@ class ConstantEmitter {
   llvm::Constant* null() { return llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(context_)); }
 
   llvm::GlobalVariable* array(const std::vector<llvm::Constant*>& elements, const char* name) {
-    auto* type = llvm::ArrayType::get(elements.front()->getType(), elements.size());
-    return constant_global(module_, llvm::ConstantArray::get(type, elements), name);
+    return constant_array(module_, elements, name);
   }
-
   template <class T, class Emit>
   llvm::Constant* table(const std::vector<T>& values, const char* name, Emit emit) {
-    if (values.empty()) return null();
-    std::vector<llvm::Constant*> elements;
-    for (const T& value : values) elements.push_back(emit(value));
-    return array(elements, name);
+    return constant_table(module_, values, name, emit);
   }
 
   template <class T>
@@ -176,9 +151,11 @@ class ConstantEmitter {
         .u32(room.history_varies)
         .u32(room.balance)
         .u32(room.lookahead)
+        .u32(room.arrival)
+        .u32(room.side_buffer)
         .build();
   }
-  static_assert(sizeof(decision::Room) == 6 * 4 + 8 + 6 * 4, "room() lists every field");
+  static_assert(sizeof(decision::Room) == 6 * 4 + 8 + 8 * 4, "room() lists every field");
 
   llvm::Constant* params(size_t variant, llvm::Constant* changes) {
     const decision::Params& p = program_.params[variant];
@@ -260,18 +237,30 @@ class ConstantEmitter {
         .f64(p.expert_bytes)
         .f64(p.memory_budget_bytes)
         .add(room(p.room))
+        .u32(p.arrival)
+        .u32(p.side_buffer)
+        .add(llvm::ConstantDataArray::get(context_, llvm::ArrayRef<uint32_t>(p.segments)))
+        .u32(p.eviction_number)
+        .u32(p.num_tier_sets)
+        .u32(p.num_tiers)
+        .u32(p.num_tier_rules)
+        .u32(p.tier_evictions)
+        .u32(p.reserved)
+        .add(tiers_.sets)
+        .add(tiers_.set_of_layer)
         .add(remembered_)
         .add(changes)
         .build();
   }
   static_assert(sizeof(decision::Params) == 8 * 4 + 3 * 8 + 9 * 8 + 24 * 4 + 2 * 8 + 4 * 8 + (6 * 4 + 3 * 8 + 5 * 8) +
-                                                10 * 4 + 2 * 8 + sizeof(decision::Room) + 2 * 8,
+                                                10 * 4 + 2 * 8 + sizeof(decision::Room) + 10 * 4 + 4 * 8,
                 "params() lists every field");
 
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
   PredictorTables predictors_{};
+  TierTables tiers_{};
   llvm::Constant *pins_ = nullptr, *preload_ = nullptr, *rates_ = nullptr, *remembered_ = nullptr;
   llvm::Constant *selector_ = nullptr, *band_of_layer_ = nullptr, *alternative_of_ = nullptr, *rules_ = nullptr,
                  *actions_ = nullptr, *choices_ = nullptr, *choice_arms_ = nullptr, *per_layer_ = nullptr;

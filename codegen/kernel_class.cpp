@@ -28,11 +28,15 @@ std::vector<KnownField> operator+(std::vector<KnownField> fields, const std::vec
 /// No learner, no table of predictions; all of a dispatch is protected, and nothing of it left out.
 std::vector<KnownField> common() {
   return {
-      MOE_KNOWN(next_strategies, 0), MOE_KNOWN(protect_selected, 1),   MOE_KNOWN(one_by_one, 0),
-      MOE_KNOWN(learn_window, 0),    MOE_KNOWN(num_weight_rates, 0),   MOE_KNOWN(profile, 0),
-      MOE_KNOWN(num_remembered, 0),  MOE_KNOWN(has_prefetch_evict, 0), MOE_KNOWN(has_drop, 0),
-      MOE_KNOWN(balance, 0),         MOE_KNOWN(balance_times, 0),      MOE_KNOWN_ROOM(balance),
-      MOE_KNOWN_ROOM(rules_differ),
+      MOE_KNOWN(next_strategies, 0),  MOE_KNOWN(protect_selected, 1),
+      MOE_KNOWN(one_by_one, 0),       MOE_KNOWN(learn_window, 0),
+      MOE_KNOWN(num_weight_rates, 0), MOE_KNOWN(profile, 0),
+      MOE_KNOWN(num_remembered, 0),   MOE_KNOWN(has_prefetch_evict, 0),
+      MOE_KNOWN(has_drop, 0),         MOE_KNOWN(balance, 0),
+      MOE_KNOWN(balance_times, 0),    MOE_KNOWN_ROOM(balance),
+      MOE_KNOWN_ROOM(rules_differ),   MOE_KNOWN(arrival, 0),
+      MOE_KNOWN(side_buffer, 0),      MOE_KNOWN_ROOM(arrival),
+      MOE_KNOWN_ROOM(side_buffer),    MOE_KNOWN(num_tier_sets, 0),
   };
 }
 
@@ -88,7 +92,7 @@ std::vector<KnownField> of_experts() {
   using namespace decision;
   return {{offsetof(Params, keeps), sizeof(Params::keeps),
            kCountsRates | kCountsPrefetches | kKeepsMeasured | kKeepsEntropy | kKeepsPredicted | kKeepsForetold |
-               kKeepsValue,
+               kKeepsValue | kLeastVaries,
            0}};
 }
 
@@ -129,7 +133,7 @@ const std::vector<KernelClass>& kernel_classes() {
 
 const KernelClass* class_of(const std::vector<decision::Params>& variants, bool has_changes) {
   const auto belongs = [&](const KernelClass& its, const decision::Params& params) {
-    if (!its.has_expressions && decision::has_sites(params)) return false;
+    if (decision::is_segmented(params) || (!its.has_expressions && decision::has_sites(params))) return false;
     return std::all_of(its.known.begin(), its.known.end(), [&](const KnownField& field) {
       uint64_t value = 0;
       std::memcpy(&value, reinterpret_cast<const char*>(&params) + field.offset, field.size);  // little endian

@@ -64,6 +64,13 @@ struct PredictorTables {
 };
 PredictorTables emit_predictors(llvm::Module& module, const Program& program);
 
+/// Likewise of `tiers`.
+struct TierTables {
+  llvm::Constant* sets;
+  llvm::Constant* set_of_layer;
+};
+TierTables emit_tiers(llvm::Module& module, const Program& program);
+
 /// Makes the embedded kernels for the policy's class the unit's module, lazily: no function is read yet.
 Result<void> read_kernels(Unit& unit);
 

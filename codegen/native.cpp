@@ -12,11 +12,14 @@ namespace {
 
 using ir::Eviction;
 
-bool has_kernel(const ir::EvictionRule& rule) { return rule.kind <= Eviction::random || rule.kind == Eviction::least; }
+bool has_kernel(const ir::EvictionRule& rule) {
+  if (rule.kind == Eviction::segmented) return has_kernel(rule.segments[0]) && has_kernel(rule.segments[1]);
+  return rule.kind <= Eviction::random || rule.kind == Eviction::least;
+}
 
 std::string name_of(const ir::EvictionRule& rule) {
   if (rule.kind == Eviction::least) return "least(E)";
-  if (rule.kind == Eviction::segmented) return "a | b";
+  if (rule.kind == Eviction::segmented) return name_of(rule.segments[0]) + " | " + name_of(rule.segments[1]);
   return std::string(ir::to_word(rule.kind));
 }
 
@@ -36,11 +39,6 @@ class Parts {
 void look_at(const ir::BoundRules& rules, Parts& parts) {
   parts.need(!has_kernel(rules.eviction), "eviction = " + name_of(rules.eviction));
   if (rules.prefetch_evict) parts.need(!has_kernel(*rules.prefetch_evict), "evict = " + name_of(*rules.prefetch_evict));
-  for (const ir::Arm& arm : rules.arms) {
-    parts.need(arm.action > ir::MissAction::cpu_load, std::string(ir::to_word(arm.action)) + " of on miss");
-  }
-  parts.need(rules.side_buffer, "side_buffer");
-  parts.need(rules.arrival != 0, "arrival");
 }
 
 /// What affinity, sequence and trajectory keep is laid out, and fades, by numbers that must hold always.
@@ -53,15 +51,16 @@ bool varies_under_predictors(const Program& program) {
          });
 }
 
-bool has_tiers(const ir::Policy& policy) {
-  return policy.tiers || std::any_of(policy.bands.begin(), policy.bands.end(),
-                                     [](const ir::Band& band) { return band.tiers.has_value(); });
+/// Before the first dispatch tiers ask about pins, whose layers may have rules of their own.
+bool sizes_vary_under_tiers(const Program& program) {
+  const double size = program.params.front().expert_bytes;
+  return !program.tier_sets.empty() && std::any_of(program.params.begin(), program.params.end(),
+                                                   [&](const auto& p) { return p.expert_bytes != size; });
 }
 
 }  // namespace
 
 std::vector<std::string> beyond_kernels(const Program& program) {
-  const ir::BoundPolicy& policy = program.policy;
   if (program.variants.too_many) {
     return {"more than " + std::to_string(kMaxVariants) + " combinations of `layers`, `phase`, `adapt` and `choose`"};
   }
@@ -69,7 +68,11 @@ std::vector<std::string> beyond_kernels(const Program& program) {
   for (const ir::BoundRules& rules : program.variants.rules) look_at(rules, parts);
   parts.need(varies_under_predictors(program),
              "a `store`, `frequency_decay` or `decay_interval` that changes under a predictor");
-  parts.need(policy.source != nullptr && has_tiers(*policy.source), "tiers");
+  parts.need(sizes_vary_under_tiers(program), "an `expert_size_gb` that changes under `tiers`");
+  parts.need(program.num_tiers > decision::kMostTiers, "more than " + std::to_string(decision::kMostTiers) + " tiers");
+  for (const ir::EvictionRule& rule : program.lower_evictions) {
+    parts.need(!has_kernel(rule), "eviction = " + name_of(rule) + " of tiers");
+  }
   std::vector<std::string> all = parts.take();
   for (std::string& part : beyond_sites(program)) all.push_back(std::move(part));
   return all;
@@ -88,7 +91,8 @@ Result<void> check_native(const Program& program) {
 
 bool has_static_kernel(const ir::BoundPolicy& policy) {
   const Program program(policy);
-  return beyond_kernels(program).empty() && !program.has_changes && !decision::has_sites(program.params.front());
+  return beyond_kernels(program).empty() && !decision::has_sites(program.params.front()) &&
+         !decision::is_beyond_static(program.params.front());
 }
 
 }  // namespace moe::codegen

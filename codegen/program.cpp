@@ -9,7 +9,6 @@
 #include "runtime/decision/layout.h"
 
 namespace moe::codegen {
-namespace {
 
 uint32_t eviction_of(ir::Eviction eviction) {
   switch (eviction) {
@@ -37,11 +36,15 @@ uint32_t eviction_of(ir::Eviction eviction) {
       return static_cast<uint32_t>(decision::Eviction::w_tinylfu);
     case ir::Eviction::random:
       return static_cast<uint32_t>(decision::Eviction::random);
+    case ir::Eviction::segmented:
+      return static_cast<uint32_t>(decision::Eviction::segmented);
     default:
       break;
   }
   return 0;
 }
+
+namespace {
 
 uint32_t admit_of(const ir::AdmitRule& rule) {
   if (rule == ir::Admit::never) return decision::kAdmitNever;
@@ -82,19 +85,14 @@ uint32_t profile_of(const ir::BoundPolicy& policy, const std::vector<ir::BoundRu
   return bits;
 }
 
-uint32_t miss_of(ir::MissAction miss) {
-  switch (miss) {
-    case ir::MissAction::load:
-      return static_cast<uint32_t>(decision::MissAction::load);
-    case ir::MissAction::cpu:
-      return static_cast<uint32_t>(decision::MissAction::cpu);
-    case ir::MissAction::cpu_load:
-      return static_cast<uint32_t>(decision::MissAction::cpu_load);
-    default:
-      break;
-  }
-  return 0;
-}
+// Both enumerations have the order of the language's table.
+constexpr uint32_t miss_of(ir::MissAction miss) { return static_cast<uint32_t>(miss); }
+static_assert(miss_of(ir::MissAction::load) == static_cast<uint32_t>(decision::MissAction::load));
+static_assert(miss_of(ir::MissAction::cpu) == static_cast<uint32_t>(decision::MissAction::cpu));
+static_assert(miss_of(ir::MissAction::cpu_load) == static_cast<uint32_t>(decision::MissAction::cpu_load));
+static_assert(miss_of(ir::MissAction::degrade) == static_cast<uint32_t>(decision::MissAction::degrade));
+static_assert(miss_of(ir::MissAction::shared) == static_cast<uint32_t>(decision::MissAction::shared));
+static_assert(miss_of(ir::MissAction::skip) == static_cast<uint32_t>(decision::MissAction::skip));
 
 // What one variant's rules say, without what all variants share.
 decision::Params params_of(const ir::BoundPolicy& policy, const ir::BoundRules& rules) {
@@ -146,6 +144,10 @@ decision::Params params_of(const ir::BoundPolicy& policy, const ir::BoundRules& 
   p.has_prefetch_evict = rules.prefetch_evict.has_value();
   if (rules.prefetch_evict) p.prefetch_evict = eviction_of(rules.prefetch_evict->kind);
   p.has_drop = !rules.drop.empty();
+  p.arrival = rules.arrival;
+  p.side_buffer = rules.side_buffer;
+  for (size_t i = 0; i < rules.eviction.segments.size(); ++i)
+    p.segments[i] = eviction_of(rules.eviction.segments[i].kind);
   p.balance = rules.balance;
   if (rules.balance) {
     const auto written = [](const ir::Expr& time, uint32_t bit) { return time.empty() ? 0U : bit; };
@@ -196,6 +198,8 @@ decision::Room room_of(const std::vector<decision::Params>& variants) {
     room.freq_window = std::max(room.freq_window, p.freq_window);
     room.ttl |= p.ttl != 0 ? 1 : 0;
     room.balance |= p.balance;
+    room.arrival |= p.arrival != 0 ? 1 : 0;
+    room.side_buffer |= p.side_buffer;
     if (p.capacity != first.capacity) room.capacity_varies = decision::kByRules;
     if (p.history_window != first.history_window) room.history_varies = 1;
   }
@@ -203,6 +207,19 @@ decision::Room room_of(const std::vector<decision::Params>& variants) {
 }
 
 constexpr uint32_t kLfu = 1U << static_cast<uint32_t>(decision::Eviction::lfu);
+
+bool has_lfu_segment(const decision::Params& p) {
+  return decision::is_segmented(p) && ((1U << p.segments[0] | 1U << p.segments[1]) & kLfu) != 0;
+}
+
+/// Equal numbers for rules that evict alike.
+void number_evictions(const std::vector<ir::BoundRules>& rules, std::vector<decision::Params>& params) {
+  for (size_t v = 0; v < rules.size(); ++v) {
+    const auto found = std::find_if(rules.begin(), rules.end(),
+                                    [&](const ir::BoundRules& each) { return each.eviction == rules[v].eviction; });
+    params[v].eviction_number = static_cast<uint32_t>(found - rules.begin());
+  }
+}
 
 bool differ_in_eviction(const std::vector<ir::BoundRules>& rules) {
   return std::any_of(rules.begin(), rules.end(),
@@ -214,6 +231,7 @@ bool differ_in_eviction(const std::vector<ir::BoundRules>& rules) {
 Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variants_of(bound)) {
   if (variants.too_many) return;
   const size_t num_choices = policy.source ? policy.source->choose.size() : 0;
+  add_tiers();
   has_changes = variants.rules.size() > 1 || !policy.adapt.empty() || num_choices > 0 || policy.per_layer;
   uint32_t site = 0;
   for (const ir::BoundRules& each : variants.rules) {
@@ -225,7 +243,11 @@ Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variant
       its.variant = p.variant;
       sites.push_back(its);
     }
-    site += num_sites(each);
+    const uint32_t first_of_tiers = site + num_sites(each);
+    for (uint32_t i = 0; i < tier_exprs.size(); ++i) {
+      sites.push_back({first_of_tiers + i, p.variant, decision::tier_site(p, i), tier_exprs[i], true});
+    }
+    site = first_of_tiers + static_cast<uint32_t>(tier_exprs.size());
     params.push_back(p);
     arms.push_back(arms_of(each));
   }
@@ -342,7 +364,9 @@ void Program::finish() {
   }
   for (const decision::Params& p : params) {
     if (p.has_prefetch_evict != 0 && (1U << p.prefetch_evict & kLfu) != 0) keeps |= decision::kKeepsFreq;
+    if (has_lfu_segment(p)) keeps |= decision::kKeepsFreq;
   }
+  number_evictions(variants.rules, params);
   uint32_t num_values = 0;
   for (const decision::Remembered& r : remembered) num_values += r.window;
   for (decision::Params& p : params) {
@@ -353,6 +377,10 @@ void Program::finish() {
     p.profile = profile_of(policy, variants.rules);
     p.num_remembered = static_cast<uint32_t>(remembered.size());
     p.num_remembered_values = num_values;
+  }
+  for (decision::Params& p : params) {
+    share_tiers(p);
+    if ((p.tier_evictions & kLfu) != 0) p.keeps |= decision::kKeepsSeen;
   }
   share_slots();
   changes.num_variants = static_cast<uint32_t>(params.size());

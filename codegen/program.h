@@ -20,6 +20,17 @@ struct SiteExpr {
   bool of_expert = true;  ///< false: of the cache as a whole
 };
 
+/// A block of `tiers`, with its tables.
+struct TierSet {
+  decision::TierSet constants{};
+  std::vector<decision::Tier> tiers;
+  std::vector<decision::TierRule> rules;
+  std::vector<decision::Rung> rungs;
+};
+
+/// decision::Eviction; lru for what has no kernel.
+uint32_t eviction_of(ir::Eviction eviction);
+
 struct Program {
   explicit Program(const ir::BoundPolicy& policy);
   Program(const Program&) = delete;
@@ -40,14 +51,22 @@ struct Program {
   std::vector<uint32_t> choice_arms;
   std::optional<decision::PerLayer> per_layer;  ///< without its table
   std::vector<uint32_t> slots_at_start;         ///< of per_layer
-  decision::Changes changes{};                  ///< without its tables
-  std::vector<decision::Params> params;         ///< by variant; without their tables
+  std::vector<TierSet> tier_sets;
+  std::vector<uint32_t> tier_set_of_layer;        ///< empty without tiers
+  std::vector<const ir::Expr*> tier_exprs;        ///< what tiers ask, by place after a variant's arms
+  std::vector<ir::EvictionRule> lower_evictions;  ///< of the tiers below the first, by set
+  uint32_t num_tiers = 0;                         ///< of all sets
+  decision::Changes changes{};                    ///< without its tables
+  std::vector<decision::Params> params;           ///< by variant; without their tables
 
   /// The variant of the first dispatch of layer 0.
   uint32_t first_variant() const;
 
  private:
   void add_rules();
+  void add_tiers();
+  void add_tier_set(const ir::TiersRule& rule, uint32_t num_layers);
+  void share_tiers(decision::Params& p) const;
   void share_slots();
   void finish();
 };

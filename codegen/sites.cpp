@@ -67,6 +67,13 @@ void visit_nodes(const std::vector<SiteExpr>& sites, Visit visit) {
   }
 }
 
+/// What counts the residents.
+bool reads_memory(const ir::ExprNode& node) {
+  if (node.op != ExprOp::variable) return false;
+  return node.variable == Variable::memory_used || node.variable == Variable::memory_free ||
+         node.variable == Variable::cache_fill;
+}
+
 uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node, Holds holds) {
   if (node.op != ExprOp::variable && !looks_back(node.op)) return 0;
   if (const MetricRow* row = find_metric(node.variable)) return row->keeps;
@@ -77,7 +84,8 @@ uint32_t keeps_for(const SiteExpr& site, const ir::ExprNode& node, Holds holds) 
     case Variable::age:
       return decision::kKeepsLoadedAt;
     case Variable::recency:  // residents have their last use anyway
-      if (site.kind == decision::kSiteLeast || site.kind == decision::kSitePrefetchEvict || node.of_victim) return 0;
+      if (site.kind == decision::kSiteLeast || site.kind == decision::kSiteSecondLeast) return 0;
+      if (site.kind == decision::kSitePrefetchEvict || node.of_victim) return 0;
       return decision::kKeepsLastAccess;
     case Variable::seen:
       return decision::kKeepsSeen;
@@ -109,6 +117,10 @@ std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
     if (!expr.empty()) sites.push_back({first + kind, 0, kind, &expr, true});
   };
   if (rules.eviction == ir::Eviction::least) add(decision::kSiteLeast, rules.eviction.value);
+  if (rules.eviction == ir::Eviction::segmented) {
+    add(decision::kSiteLeast, rules.eviction.segments[0].value);
+    add(decision::kSiteSecondLeast, rules.eviction.segments[1].value);
+  }
   if (rules.admit == ir::Admit::when) add(decision::kSiteAdmit, rules.admit.condition);
   add(decision::kSiteWhen, rules.prefetch_when);
   if (rules.prefetch_admit == ir::Admit::when) add(decision::kSitePrefetchAdmit, rules.prefetch_admit.condition);
@@ -181,7 +193,10 @@ std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sit
 
 uint32_t keeps_of(const std::vector<SiteExpr>& sites, Holds holds) {
   uint32_t keeps = 0;
-  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) { keeps |= keeps_for(site, node, holds); });
+  visit_nodes(sites, [&](const SiteExpr& site, const ir::ExprNode& node) {
+    keeps |= keeps_for(site, node, holds);
+    if (site.kind == decision::kSiteLeast && reads_memory(node)) keeps |= decision::kLeastVaries;
+  });
   return keeps;
 }
 

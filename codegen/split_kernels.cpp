@@ -116,6 +116,7 @@ std::string module_of(llvm::MemoryBufferRef kernels, const KernelClass& its) {
   llvm::Module& module = **read;
   Simplifier simplifier;
   const auto is_wanted = [&](const llvm::Function& function) {
+    if (function.getName() == "moe_kernel_segmented") return false;
     if (function.getName() == "moe_kernel_least") return its.has_expressions;
     if (function.getName() == "moe_variant_of") return its.has_changes;
     return function.getName().starts_with(kKernel) || (its.has_expressions && is_for_expressions(function));

@@ -136,8 +136,12 @@ void Interpreter::begin(const DispatchInput& input, Context& context) {
   context.input = &input;
   context.layer = input.layer;
   context.rules = rules_for(input.layer, input.phase);
+  for (const ExpertDecision& expert : context.decision.experts) {
+    context.access[key_of(context.layer, expert.expert)] = &expert;
+  }
   if (account_ != nullptr) note_begin(context);
   install(instance_of_layer(input.layer), context.rules, input.layer, context);
+  context.access.clear();
   num_dispatches_ += 1;
   layer_dispatches_[input.layer] += 1;
   const uint32_t request = input.requests.empty() ? 0 : input.requests.front();
@@ -255,7 +259,7 @@ void Interpreter::decide_one_by_one(Context& context) {
   for (ExpertDecision& expert : context.decision.experts) {
     const bool hit = count_access(expert, context);
     leave_below_threshold(context);
-    if (hit) settle_side_buffer(context);
+    settle_side_buffer(context);
     if (!hit) {
       std::vector<Miss> miss = {{&expert, instance_of_layer(context.layer).accesses}};
       choose_actions(miss, context);
@@ -295,6 +299,8 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   const auto found = instance.residents.find(key);
   const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
   if (aside != instance.side.end()) {  // it takes its place once the dispatch's hits have been touched
+    instance.side.erase(aside);
+    context.from_side.push_back({&expert, instance.accesses});
     context.hits += 1;
     context.prefetch_used += 1;
     return true;
@@ -313,21 +319,11 @@ bool Interpreter::count_access(const ExpertDecision& expert, Context& context) {
   return true;
 }
 
-// What waited in the side buffer for this layer and was selected takes a place as a load does, in order of access; what
-// cannot stays for this dispatch only, and what was not selected is forgotten at the end of the dispatch.
+// What waited in the side buffer and was a hit takes a place as a load does, in order of access; what cannot stays for
+// this dispatch only, and what was not selected is forgotten at the end of the dispatch.
 void Interpreter::settle_side_buffer(Context& context) {
-  Instance& instance = instance_of_layer(context.layer);
-  if (instance.side.empty()) return;
-  for (const ExpertDecision& expert : context.decision.experts) {
-    const uint32_t key = key_of(context.layer, expert.expert);
-    const auto aside = std::find(instance.side.begin(), instance.side.end(), key);
-    const bool accessed =
-        instance.last_access.contains(key) && experts_[key].last_dispatch == layer_dispatches_[context.layer];
-    if (aside == instance.side.end() || !accessed) continue;
-    instance.side.erase(aside);
-    const uint64_t access_number = instance.last_access[key];
-    (void)try_load(expert, access_number, context);
-  }
+  for (const auto& [expert, access_number] : context.from_side) (void)try_load(*expert, access_number, context);
+  context.from_side.clear();
 }
 
 // End of step 3: what was prefetched for this layer is judged like every other resident from now on.

@@ -126,14 +126,15 @@ class Interpreter {
     const DispatchInput* input = nullptr;
     uint32_t layer = 0;
     const BoundRules* rules = nullptr;
-    std::set<uint32_t> selected;                       ///< keys
-    std::map<uint32_t, const ExpertDecision*> access;  ///< by key
-    std::map<uint32_t, uint32_t> position;             ///< by key: in order of first appearance
-    std::set<uint32_t> resident_at_start;              ///< of the selected
-    std::set<uint32_t> on_cpu;                         ///< of mode balance
-    uint32_t misses_seen = 0;                          ///< by the schedule, so far
-    uint32_t loads_chosen = 0;                         ///< by the schedule, so far
-    uint64_t accesses = 0;                             ///< processed
+    std::set<uint32_t> selected;                                        ///< keys
+    std::map<uint32_t, const ExpertDecision*> access;                   ///< by key
+    std::map<uint32_t, uint32_t> position;                              ///< by key: in order of first appearance
+    std::set<uint32_t> resident_at_start;                               ///< of the selected
+    std::set<uint32_t> on_cpu;                                          ///< of mode balance
+    uint32_t misses_seen = 0;                                           ///< by the schedule, so far
+    uint32_t loads_chosen = 0;                                          ///< by the schedule, so far
+    std::vector<std::pair<const ExpertDecision*, uint64_t>> from_side;  ///< hits in the side buffer, access numbers
+    uint64_t accesses = 0;                                              ///< processed
     uint64_t hits = 0;
     uint64_t prefetch_used = 0;
     Cause cause = Cause::rules;  ///< the step in progress

@@ -178,6 +178,7 @@ void Interpreter::take_place(Instance& instance, const Place& place, uint32_t ke
   if (place.leaver) leave(*place.leaver, /*as_victim=*/true, context);
   if (place.demoted) move_to_segment(instance, *place.demoted, 1);
   enter_first_tier(key, state, context);
+  state.load_number = ++num_loads_;  // after those that made way
   instance.residents[key] = state;
   if (instance.order[0]) instance.order[0]->insert(key);
 }

@@ -203,8 +203,8 @@ void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
     return;
   }
   const MayLeave may_leave = [&](uint32_t resident_key) {
-    return !instance.residents.at(resident_key).pinned && !context.selected.contains(resident_key) &&
-           predicted_of(resident_key) < candidate.predicted;
+    return !instance.residents.at(resident_key).pinned && is_here(instance, resident_key) &&
+           !context.selected.contains(resident_key) && predicted_of(resident_key) < candidate.predicted;
   };
   const EvictionRule* instead = context.rules->prefetch_evict ? &*context.rules->prefetch_evict : nullptr;
   if (instance.order[0]) instance.order[0]->miss(key);
@@ -215,7 +215,6 @@ void Interpreter::try_prefetch(const Candidate& candidate, Context& context) {
   }
   note_prefetch(candidate, std::nullopt, place, context);
   Resident state;
-  state.load_number = ++num_loads_;
   state.last_use = instance.accesses;
   state.loaded_at = instance.accesses;
   state.ema = candidate.predicted;

@@ -69,9 +69,9 @@ bool Interpreter::can_do(MissAction action, const ExpertDecision& expert, bool m
 MissAction Interpreter::action_of(const ExpertDecision& expert, bool may_load, Context& context) {
   const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
-  if (rules.balance) {
+  if (rules.balance) {  // a miss that is resident is given to the host, or on its way
     note_action(key, ActionReason::balanced, context);
-    return context.on_cpu.contains(key) ? MissAction::cpu : MissAction::load;
+    return context.on_cpu.contains(key) || is_resident(key) ? MissAction::cpu : MissAction::load;
   }
   if (rules.arms.empty()) {
     MissAction action = rules.miss;
@@ -189,7 +189,6 @@ bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number,
   }
 
   Resident state;
-  state.load_number = ++num_loads_;
   state.last_use = access_number;
   state.loaded_at = access_number;
   state.uses = 1;

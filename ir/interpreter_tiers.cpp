@@ -53,7 +53,6 @@ void Interpreter::promote_to_first(uint32_t key, Context& context) {
   const Place place = find_place(instance, key, nullptr, unprotected(instance, context), context);
   if (!place.found) return;
   Resident state;
-  state.load_number = ++num_loads_;
   state.last_use = instance.accesses;
   state.loaded_at = instance.accesses;
   state.ema = context.access.at(key)->weight;

@@ -50,6 +50,10 @@ class TierModel {
   /// Whether a tier in GPU memory below the first holds a copy in lower precision.
   bool has_lower_copy(uint32_t key) const;
   const EvictionRule& eviction() const { return eviction_; }
+  /// Experts that a tier holds.
+  uint64_t capacity(uint32_t tier) const { return levels_[tier].capacity; }
+  /// Whether it is the lowest, which holds all whatever its capacity.
+  bool holds_all(uint32_t tier) const { return levels_[tier].holds_all; }
   /// The ladder of the first tier; null: it holds experts in one precision.
   const Ladder* ladder() const { return rule_.precision ? &rule_.precision->value : nullptr; }
 

@@ -21,6 +21,12 @@ ir::Action action_of(uint8_t action) {
       return ir::Action::cpu;
     case decision::kCpuLoad:
       return ir::Action::cpu_load;
+    case decision::kDegrade:
+      return ir::Action::degrade;
+    case decision::kShared:
+      return ir::Action::shared;
+    case decision::kSkip:
+      return ir::Action::skip;
     default:
       return ir::Action::hit;
   }
@@ -110,6 +116,13 @@ std::optional<ir::Decision> KernelEngine::decide(const ir::DispatchInput& input)
   decision.evicted.assign(out.evicted, out.evicted + out.num_evicted);
   decision.prefetched.assign(out.prefetched, out.prefetched + out.num_prefetched);
   decision.dropped.assign(out.dropped, out.dropped + out.num_dropped);
+  for (uint32_t i = 0; i < out.num_moves; ++i) {
+    decision.moves.push_back({out.moves[i].key, out.moves[i].from, out.moves[i].to});
+  }
+  for (uint32_t i = 0; i < out.num_copies; ++i) {
+    const decision::CopyChoice& copy = out.copies[i];
+    decision.precisions.push_back({copy.key, static_cast<ir::Dtype>(copy.dtype), copy.raised != 0});
+  }
   for (uint32_t i = 0; i < out.num_fired; ++i) note_fired(out.fired[i], decision);
   return decision;
 }

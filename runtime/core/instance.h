@@ -26,7 +26,9 @@ class Instance {
         prefetched_(allocator, sizes_.prefetched, Uninitialized()),
         fired_(allocator, sizes_.fired),
         dropped_(allocator, sizes_.dropped),
-        signals_(allocator, num_signals(policy_->params)) {
+        signals_(allocator, num_signals(policy_->params)),
+        moves_(allocator, sizes_.moves),
+        copies_(allocator, sizes_.copies) {
     decision::init_state(params(), state());
   }
 
@@ -44,6 +46,8 @@ class Instance {
             0,
             0,
             0,
+            0,
+            0,
             expert_.data(),
             action_.data(),
             num_selections_.data(),
@@ -51,7 +55,9 @@ class Instance {
             evicted_.data(),
             prefetched_.data(),
             fired_.data(),
-            dropped_.data()};
+            dropped_.data(),
+            moves_.data(),
+            copies_.data()};
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
@@ -101,6 +107,8 @@ class Instance {
   Array<uint32_t> fired_;
   Array<uint32_t> dropped_;
   Array<const char*> signals_;
+  Array<decision::TierMove> moves_;
+  Array<decision::CopyChoice> copies_;
 };
 
 }  // namespace moe::core

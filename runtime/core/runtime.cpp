@@ -81,9 +81,9 @@ moe_status check_policy(const moe_runtime& runtime, const moe_policy& policy) {
                 policy.name.c_str(), p.num_layers, p.num_experts, p.top_k, shape.num_layers, shape.num_experts,
                 shape.top_k);
   }
-  if (decision::leaves_out(p)) {
-    return fail(MOE_UNSUPPORTED, "policy `%s` leaves out experts by `drop`, which plans do not carry yet",
-                policy.name.c_str());
+  if (const char* clause = decision::beyond_engines(p)) {
+    return fail(MOE_UNSUPPORTED, "policy `%s` decides by `%s`, which plans do not carry yet: only a replay can run it",
+                policy.name.c_str(), clause);
   }
   if (const auto missing = runtime.store.missing()) return fail(MOE_INVALID, "%s", missing->c_str());
   const uint64_t stored = runtime.store.layout().weight_bytes;

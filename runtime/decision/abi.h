@@ -6,9 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/decision/abi_changes.h"
+#include "runtime/decision/abi_tiers.h"
+
 namespace moe::decision {
 
-inline constexpr uint32_t kAbiVersion = 3;
+inline constexpr uint32_t kAbiVersion = 4;
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;  ///< no place, no key
 inline constexpr int32_t kPaddingId = 0xFFFF;   ///< "no expert" in traces
 inline constexpr uint32_t kMaxExperts = 65534;
@@ -26,6 +29,7 @@ enum class Eviction : uint32_t {
   w_tinylfu = 9,
   random = 10,
   least = 11,
+  segmented = 12,  ///< a | b: Params::segments
 };
 enum class Strategy : uint32_t {
   none = 0,
@@ -38,7 +42,7 @@ enum class Strategy : uint32_t {
   trajectory = 7,
   most = 8,
 };
-enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2 };
+enum class MissAction : uint32_t { load = 0, cpu = 1, cpu_load = 2, degrade = 3, shared = 4, skip = 5 };
 
 enum Admit : uint32_t { kAdmitNever = 0, kAdmitAlways = 1, kAdmitWhen = 2 };
 enum PrefetchAdmit : uint32_t { kPrefetchAlways = 0, kPrefetchNever = 1, kPrefetchWhen = 2 };
@@ -60,6 +64,8 @@ enum Keeps : uint32_t {
   kKeepsPredicted = 1 << 16,  ///< per key: the last predictions
   kKeepsForetold = 1 << 17,   ///< per place
   kKeepsValue = 1 << 18,      ///< per key: the learner's
+  // Not of the state.
+  kLeastVaries = 1 << 19,  ///< what least(E) reads changes with each load
 };
 
 /// What comes from a profile: bits of Params::profile.
@@ -113,7 +119,16 @@ struct Arm {
 };
 
 /// What a policy decided for one expert of a dispatch. The runtime turns a hit that is still under way into "late".
-enum Action : uint8_t { kHit = 0, kLoad = 2, kStream = 3, kCpu = 4, kCpuLoad = 5 };
+enum Action : uint8_t {
+  kHit = 0,
+  kLoad = 2,
+  kStream = 3,
+  kCpu = 4,
+  kCpuLoad = 5,
+  kDegrade = 6,  ///< a copy of lower precision is used now, and the full one loaded behind
+  kShared = 7,   ///< the shared expert stands in
+  kSkip = 8,     ///< left out
+};
 
 /// Whether an instance's capacity is what its state says: set when its rules are installed, or by per_layer.
 enum CapacityVaries : uint32_t { kCapacityFixed = 0, kByRules = 1, kByLayer = 2 };
@@ -134,72 +149,8 @@ struct Room {
   uint32_t history_varies;   ///< 1: history_window does
   uint32_t balance;          ///< 1: some variant has mode balance
   uint32_t lookahead;        ///< the farthest
-};
-
-/// What a rule does when it fires, besides what holds while it is active.
-enum class RuleActionKind : uint32_t { trigger_pressure = 0, rebalance = 1, signal = 2 };
-struct RuleAction {
-  uint32_t kind;     ///< RuleActionKind
-  uint32_t value;    ///< rebalance: Allocation
-  const char* name;  ///< signal: which; else null
-};
-enum class StretchUnit : uint32_t { accesses = 0, dispatches = 1, tokens = 2 };
-/// A rule of `adapt`. Its condition is asked by its place.
-struct AdaptRule {
-  uint64_t stretch;
-  uint64_t cooldown;  ///< dispatches
-  uint32_t unit;      ///< StretchUnit
-  uint32_t revert;
-  uint32_t mask;          ///< its bit among the rules that change what holds; 0: it only acts
-  uint32_t first_action;  ///< in Changes::actions
-  uint32_t num_actions;
-  uint32_t reserved;
-};
-/// `choose`: arms are alternatives. The rewards are asked as conditions after those of the rules.
-struct ChooseRule {
-  uint64_t every;  ///< dispatches
-  double explore;
-  uint32_t first_arm;  ///< in Changes::arms
-  uint32_t num_arms;
-};
-
-enum class Allocation : uint32_t { entropy = 0, uniform = 1, utility = 2 };
-/// How the slots are shared by the layers.
-struct PerLayer {
-  uint64_t interval;  ///< dispatches; 0: never
-  uint64_t total;     ///< slots, where has_total; else layers x the capacity in force
-  uint32_t has_total;
-  uint32_t allocation;  ///< Allocation, every interval
-  uint32_t min_capacity;
-  uint32_t max_capacity;  ///< at most the experts of a layer
-  uint32_t counts_depth;  ///< 1: some allocation goes by utility
-  uint32_t reserved;
-  const uint32_t* at_start;  ///< [num_layers] slots
-};
-
-struct Params;
-
-/// Which of several variants holds when. The variant of a dispatch is
-/// selector[((alternative << num_mask_bits | mask) * 2 + phase) * num_bands + band_of_layer[layer]].
-struct Changes {
-  uint32_t num_variants;
-  uint32_t num_bands;
-  uint32_t num_mask_bits;
-  uint32_t num_alternatives;  ///< the policy itself, which is 0, and what `use` and `choose` can put in force
-  uint32_t num_rules;
-  uint32_t num_choices;
-  uint32_t num_actions;
-  uint32_t num_arms;
-  uint64_t seed;           ///< of choose
-  const Params* variants;  ///< [num_variants]
-  const uint16_t* selector;
-  const uint16_t* band_of_layer;   ///< [num_layers]
-  const uint32_t* alternative_of;  ///< [1 << num_mask_bits]: what the active rules `use`; kNone: nothing
-  const AdaptRule* rules;          ///< [num_rules]
-  const RuleAction* actions;       ///< [num_actions]
-  const ChooseRule* choices;       ///< [num_choices]
-  const uint32_t* arms;            ///< [num_arms] alternatives
-  const PerLayer* per_layer;       ///< null: each layer's rules say its capacity
+  uint32_t arrival;          ///< 1: some variant has one
+  uint32_t side_buffer;      ///< likewise
 };
 
 /// What the learner knows of an expert itself.
@@ -287,8 +238,19 @@ struct Params {
   double expert_bytes;         ///< the model's, else what the policy says
   double memory_budget_bytes;  ///< of `memory`; 0: as much as the slots hold
   Room room;
-  const Remembered* remembered;  ///< [num_remembered]
-  const Changes* changes;        ///< null: these constants hold always
+  uint32_t arrival;          ///< dispatches of the layer until what `cpu_load` loads can be hit; 0: at once
+  uint32_t side_buffer;      ///< 1: what is prefetched waits beside the cache
+  uint32_t segments[2];      ///< Eviction of a and b, under Eviction::segmented
+  uint32_t eviction_number;  ///< the same of two variants: they evict by the same rule, expressions included
+  uint32_t num_tier_sets;
+  uint32_t num_tiers;       ///< of all sets
+  uint32_t num_tier_rules;  ///< most of a set
+  uint32_t tier_evictions;  ///< bit 1 << Eviction for each that tiers below the first go by
+  uint32_t reserved;
+  const TierSet* tier_sets;           ///< [num_tier_sets]
+  const uint32_t* tier_set_of_layer;  ///< [num_layers] kNone: no tiers there
+  const Remembered* remembered;       ///< [num_remembered]
+  const Changes* changes;             ///< null: these constants hold always
 
   constexpr uint32_t num_keys() const { return num_layers * num_experts; }
   constexpr uint32_t num_instances() const { return scope_layer ? num_layers : 1; }
@@ -354,6 +316,8 @@ struct Output {
   uint32_t num_prefetched;
   uint32_t num_fired;
   uint32_t num_dropped;
+  uint32_t num_moves;
+  uint32_t num_copies;
   uint32_t reserved;
   uint32_t* expert;          ///< unique experts in order of first appearance
   uint8_t* action;           ///< Action
@@ -363,6 +327,8 @@ struct Output {
   uint32_t* prefetched;      ///< keys, in order
   uint32_t* fired;           ///< rules of Changes, in order; may be null where there are none
   uint32_t* dropped;         ///< experts that `drop` left out, in order of first appearance; may be null without one
+  TierMove* moves;           ///< between tiers below the first, in order; may be null without tiers
+  CopyChoice* copies;        ///< likewise
 };
 
 struct OutputSizes {
@@ -371,14 +337,28 @@ struct OutputSizes {
   size_t prefetched;
   size_t fired;
   size_t dropped;
+  size_t moves;
+  size_t copies;
 };
 /// `num_tokens`: the largest batch. `num_dropped`: at most this many keys are reported as dropped in one dispatch.
 constexpr OutputSizes output_sizes(const Params& p, uint32_t num_tokens, uint32_t num_dropped) {
   const uint64_t selections = uint64_t{num_tokens} * p.top_k;
   const size_t entries = selections < p.num_experts ? static_cast<size_t>(selections) : p.num_experts;
   const size_t fired = p.changes == nullptr ? 0 : p.changes->num_rules;
-  const size_t evicted = size_t{p.total_capacity()} + entries + p.max_budget() + num_dropped;
-  return {entries, evicted, p.max_budget(), fired, entries};
+  // Each rule of the tiers may promote every expert of the dispatch, for which another leaves, or demote it.
+  const size_t promoted = p.num_tier_sets == 0 ? 0 : entries * p.num_tier_rules;
+  const size_t evicted = size_t{p.total_capacity()} + entries + p.max_budget() + num_dropped + promoted;
+  const size_t prefetched = p.max_budget() + promoted;
+  if (p.num_tier_sets == 0) return {entries, evicted, prefetched, fired, entries, 0, 0};
+  // What enters a tier may push out another; a load may pass through a host tier and leave where it came from.
+  const size_t loads = entries + prefetched;
+  return {entries,
+          evicted,
+          prefetched,
+          fired,
+          entries,
+          4 * loads + 2 * evicted * p.num_tier_rules + 3 * promoted,
+          2 * entries + loads};
 }
 
 enum Status : uint32_t { kOk = 0, kInvalid = 1 };

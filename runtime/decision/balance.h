@@ -22,7 +22,7 @@ inline void balance(Context<Rule>& ctx, const Output& out, uint32_t n) {
   const uint32_t base = ctx.layer * ctx.p.num_experts;
   uint32_t* const list = ctx.s.balance_list();
   for (uint32_t j = 0; j < n; ++j) entries[j].on_host = 0;
-  const auto here = [&](uint32_t entry) { return ctx.s.place_of(base + out.expert[entry]) != kNone; };
+  const auto here = [&](uint32_t entry) { return ctx.place_to_hit(base + out.expert[entry]) != kNone; };
   const auto before = [&](uint32_t a, uint32_t b) {
     return here(a) != here(b) ? here(a) : out.num_selections[a] > out.num_selections[b];
   };

@@ -3,7 +3,7 @@
 #pragma once
 #include <bit>
 
-#include "runtime/decision/expression.h"
+#include "runtime/decision/tier_calls.h"
 
 namespace moe::decision {
 
@@ -12,6 +12,7 @@ namespace moe::decision {
 ///   kOrder     victims come from the order ring, oldest first
 ///   kTouches   a hit moves to the ring's end
 ///   kRanked    victims have the smallest rank; the rank array is kept
+///   kSegmented a | b: residents are in one of two segments, and a newcomer may move another on
 ///   kTagged    the array of tags is kept: which place, and how long ago it was loaded
 ///   rank_on_load(ctx, weight), rank_on_prefetch(predicted), rank_on_hit(ctx, rank, ema), rank_of_resident(freq, ema):
 ///   ranks as order-preserving integers
@@ -56,7 +57,7 @@ struct Context : Progress {
   }
   MOE_INLINE Ring order(uint32_t i) const { return {s.order(), s.sentinel(i)}; }
   MOE_INLINE Ring recency(uint32_t i) const { return {s.recency(), s.sentinel(i)}; }
-  MOE_INLINE bool keeps_recency() const { return has_ttl(p) && !Rule::kTouches; }
+  MOE_INLINE bool keeps_recency() const { return has_ttl(p) && !Rule::kTouches && !Rule::kSegmented; }
   /// Places of instance `i` that may be used.
   MOE_INLINE uint32_t capacity(uint32_t i) const {
     return p.room.capacity_varies != 0 ? s.instance(i).capacity : p.capacity;
@@ -65,6 +66,18 @@ struct Context : Progress {
   MOE_INLINE uint32_t* free_places(uint32_t i) const {
     const uint32_t beyond = p.room.capacity_varies != 0 ? p.max_capacity() - s.instance(i).capacity : 0;
     return s.free_places(i) + beyond;
+  }
+
+  /// Whether what is in `place`, if anything, was loaded behind and cannot be hit yet.
+  MOE_INLINE bool is_coming(uint32_t place) const {
+    if (!loads_arrive(p)) return false;
+    const uint32_t key = s.resident(place).key;
+    return key != kNone && s.arrives()[place] > s.layer_dispatches()[key / p.num_experts];
+  }
+  /// The place of `key` if an access would hit; else kNone.
+  MOE_INLINE uint32_t place_to_hit(uint32_t key) const {
+    const uint32_t place = s.place_of(key);
+    return loads_arrive(p) && place != kNone && is_coming(place) ? kNone : place;
   }
 
   /// Whether this dispatch selected `key`.
@@ -91,7 +104,9 @@ struct Context : Progress {
     s.place_of(key) = kNone;
     r.key = kNone;
     if constexpr (Rule::kQueue) Rule::leave(*this, i, key, as_victim);
+    if (uses_tiers(p)) tiers_left(frame, key);
     if (as_victim && counts_depth(p)) remember_victim(i, key);
+    if (loads_arrive(p) && s.arrives()[place] > s.layer_dispatches()[key / p.num_experts]) --s.header().num_arriving;
     if (has_window(p) && (r.flags & kExempt) != 0) --s.header().num_exempt;
     if (Rule::kOrder) order(i).remove(place);
     if (keeps_recency()) recency(i).remove(place);
@@ -132,6 +147,7 @@ struct Context : Progress {
     if (keeps(p, kKeepsFreq)) s.freq()[place] = 0;
     if (keeps(p, kKeepsLoadedAt)) s.loaded_at()[place] = last_use;
     if (keeps(p, kKeepsForetold)) s.foretold()[place] = 0;
+    if (loads_arrive(p)) s.arrives()[place] = 0;
   }
 
   /// Lets the resident in `place` stay below the threshold until its layer has run.

@@ -23,10 +23,14 @@ enum Site : uint32_t {
   kSiteCpuTime = 8,
   kSiteCpuSetup = 9,
   kSiteLoadTime = 10,
-  kSiteMost = 11,  ///< prefetch's strategy most(E), of any expert
-  kFirstArm = 12,
+  kSiteMost = 11,         ///< prefetch's strategy most(E), of any expert
+  kSiteSecondLeast = 12,  ///< least(E) of b in a | b; that of a is kSiteLeast
+  kFirstArm = 13,
 };
 // Of a variant's expressions; Params::first_site is added.
+
+/// Those of tiers follow the arms.
+constexpr uint32_t tier_site(const Params& p, uint32_t which) { return kFirstArm + p.num_arms + which; }
 
 /// A dispatch in progress, as expressions see it.
 struct Frame {
@@ -73,6 +77,19 @@ MOE_INLINE double cpu_ms(const Frame& f, double tokens) {
   return m->cpu_setup_ms + tokens * m->cpu_token_ms;
 }
 
+/// Whether Params are constants. What only code made for a policy can do costs the static kernels nothing.
+#ifdef MOE_KERNEL_BITCODE
+inline constexpr bool kMadeForOnePolicy = true;
+#else
+inline constexpr bool kMadeForOnePolicy = false;
+#endif
+constexpr bool loads_arrive(const Params& p) { return kMadeForOnePolicy && has_arrival(p); }
+constexpr bool uses_side_buffer(const Params& p) { return kMadeForOnePolicy && has_side_buffer(p); }
+/// Whether the static kernels have all of it.
+constexpr bool is_beyond_static(const Params& p) {
+  return has_arrival(p) || has_side_buffer(p) || is_segmented(p) || p.num_tier_sets != 0 || p.changes != nullptr;
+}
+
 /// What changes over time, in compiled code only: the static kernels are for policies without changes.
 constexpr const Changes* changes_of([[maybe_unused]] const Params& p) {
 #ifdef MOE_KERNEL_BITCODE
@@ -86,7 +103,8 @@ constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
          p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 ||
          (p.has_prefetch_evict != 0 && p.prefetch_evict == static_cast<uint32_t>(Eviction::least)) || p.num_arms != 0 ||
-         p.has_drop != 0 || p.balance_times != 0 || in_chain(p, Strategy::most);
+         p.has_drop != 0 || p.balance_times != 0 || in_chain(p, Strategy::most) || is_segmented(p) ||
+         p.num_tier_sets != 0;
 }
 
 }  // namespace moe::decision

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An instance takes over the rules that its layer's dispatch begins with: structures first, then the capacity.
 #pragma once
-#include "runtime/decision/rules/queue.h"
+#include "runtime/decision/rules/segmented.h"
 #include "runtime/decision/window.h"
 
 namespace moe::decision {
@@ -33,16 +33,20 @@ MOE_INLINE void clear_queues(const Params& p, const State& s, uint32_t i) {
   const uint32_t keys = p.num_keys() / p.num_instances();
   const uint32_t first = i * keys;
   const uint32_t sentinel = p.num_keys() + i * kMaxLists;
-  s.queue(i) = {};
-  s.queue(i).hand = sentinel;
   const auto clear = [&](Link* links) {
     for (uint32_t j = 0; j < keys; ++j) links[first + j] = {kNone, kNone};
     for (uint32_t j = 0; j < kMaxLists; ++j) links[sentinel + j] = {sentinel + j, sentinel + j};
   };
-  if (has_links(p)) clear(s.links());
-  if (some_has(p, Eviction::lirs)) clear(s.second_links());
-  for (uint32_t j = 0; has_marks(p) && j < keys; ++j) s.marks()[first + j] = 0;
-  for (uint32_t j = 0; some_has(p, Eviction::w_tinylfu) && j < keys; ++j) s.use_counts()[first + j] = 0;
+  for (uint32_t set = 0; set < num_queue_sets(p); ++set) {
+    QueueState& queue = s.queue(set * p.num_instances() + i);
+    queue = {};
+    queue.hand = sentinel;
+    if (has_links(p)) clear(s.links() + set * num_list_nodes(p));
+    if (some_has(p, Eviction::lirs)) clear(s.second_links() + set * num_list_nodes(p));
+    const size_t begin = size_t{set} * p.num_keys() + first;
+    for (uint32_t j = 0; has_marks(p) && j < keys; ++j) s.marks()[begin + j] = 0;
+    for (uint32_t j = 0; some_has(p, Eviction::w_tinylfu) && j < keys; ++j) s.use_counts()[begin + j] = 0;
+  }
   for (uint32_t j = 0; some_has(p, Eviction::random) && j < key_words(p); ++j) s.bits(i)[j] = 0;
 }
 
@@ -76,14 +80,26 @@ inline void adopt_residents(Context<Rule>& ctx) {
   if (!Rule::kTouches && !Rule::kQueue && !ctx.keeps_recency()) return;
   if (Rule::kTouches) ctx.order(i).clear();
   if (ctx.keeps_recency()) ctx.recency(i).clear();
-  if constexpr (Rule::kQueue) clear_queues(ctx.p, ctx.s, i);
+  if constexpr (Rule::kQueue) {
+    if (has_queues(ctx.p)) clear_queues(ctx.p, ctx.s, i);
+  }
+  uint32_t in_second = 0;  // of two segments the first holds what was used last
+  if constexpr (Rule::kSegmented) {
+    ctx.s.instance(i).in_segment[0] = ctx.s.instance(i).in_segment[1] = 0;
+    const uint32_t first_holds = Rule::capacity(ctx, i, 0);
+    in_second = n > first_holds ? n - first_holds : 0;
+  }
   sort_places(places, n, [&](uint32_t a, uint32_t b) {
     const uint64_t left = ctx.s.resident(a).last_use, right = ctx.s.resident(b).last_use;
     return left != right ? left < right : older_load(a, b);
   });
   for (uint32_t j = 0; j < n; ++j) {
     const Resident& r = ctx.s.resident(places[j]);
-    if constexpr (Rule::kQueue) Rule::insert(ctx, i, r.key);
+    if constexpr (Rule::kSegmented) {
+      Rule::insert_into(ctx, i, r.key, j < in_second ? 1 : 0);
+    } else if constexpr (Rule::kQueue) {
+      Rule::insert(ctx, i, r.key);
+    }
     if ((r.flags & kPinned) != 0) continue;
     if (Rule::kTouches) ctx.order(i).append(places[j]);
     if (ctx.keeps_recency()) ctx.recency(i).append(places[j]);
@@ -98,6 +114,7 @@ inline void shrink(Context<Rule>& ctx, uint32_t i) {
     if (victim == kNone) return;
     ctx.evict(victim, /*as_victim=*/true);
   }
+  if constexpr (Rule::kSegmented) Rule::shrink(ctx, i);
 }
 
 /// The structures of the rule, and who is resident, do not know yet.
@@ -120,7 +137,8 @@ inline void install_anew(Context<Rule>& ctx, const Params& before) {
   const uint32_t old_capacity = instance.capacity;
   if (ctx.p.room.capacity_varies == kByRules) set_capacity(instance, ctx.p.capacity);
   if (has_window(ctx.p) && before.freq_window != ctx.p.freq_window) recount_window(ctx);
-  if (before.eviction != ctx.p.eviction) {
+  const bool other_segments = Rule::kSegmented && before.eviction_number != ctx.p.eviction_number;
+  if (before.eviction != ctx.p.eviction || other_segments) {
     adopt_residents(ctx);
   } else if constexpr (Rule::kQueue) {
     if (instance.capacity != old_capacity) Rule::resize(ctx, i);

@@ -6,6 +6,7 @@
 // Params. No allocation, no call out, no exception: what it needs lies in the state block.
 #pragma once
 #include "runtime/decision/adapt.h"
+#include "runtime/decision/arrival.h"
 #include "runtime/decision/balance.h"
 #include "runtime/decision/collect.h"
 #include "runtime/decision/install.h"
@@ -19,9 +20,12 @@
 #include "runtime/decision/rules/random.h"
 #include "runtime/decision/rules/ranked.h"
 #include "runtime/decision/rules/s3_fifo.h"
+#include "runtime/decision/rules/segmented.h"
 #include "runtime/decision/rules/sieve.h"
 #include "runtime/decision/rules/w_tinylfu.h"
 #include "runtime/decision/schedule.h"
+#include "runtime/decision/side_buffer.h"
+#include "runtime/decision/tier_moves.h"
 #include "runtime/decision/triggers.h"
 #include "runtime/decision/window.h"
 
@@ -41,10 +45,15 @@ MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   Entry& e = ctx.s.entries()[entry];
   // A weight of -0 becomes +0: ranks compare bits.
   const double weight = static_cast<double>(out.weight[entry]) + 0.0;
-  // What the host computes under balance counts as a miss, resident or not.
-  const uint32_t place = ctx.p.balance != 0 && e.on_host != 0 ? kNone : ctx.s.place_of(key);
   e.access = access;
   e.weight = weight;
+  if (uses_side_buffer(ctx.p)) {
+    e.place = kNone;
+    e.from_side = take_from_side(ctx, key);
+    if (e.from_side != 0) return false;
+  }
+  // What the host computes under balance counts as a miss, resident or not.
+  const uint32_t place = ctx.p.balance != 0 && e.on_host != 0 ? kNone : ctx.place_to_hit(key);
   e.place = place;
   const bool hit = place != kNone;
   if ((Rule::kQueue || has_samples(ctx.p)) && !hit) return false;
@@ -69,29 +78,50 @@ constexpr bool handles_together(const Params& p) { return p.protect_selected != 
 template <class Rule>
 MOE_INLINE uint32_t victim_in_turn(Context<Rule>& ctx) {
   if (ctx.p.protect_selected != 0) {  // one_by_one
-    return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+    return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) {
+      return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place);
+    });
   }
-  if constexpr (Rule::kRanked) return Rule::smallest(ctx, ctx.instance);
-  return Rule::pick(ctx, ctx.instance, [](uint32_t) { return true; });
+  if constexpr (Rule::kRanked) {
+    if (!loads_arrive(ctx.p)) return Rule::smallest(ctx, ctx.instance);
+  }
+  return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.is_coming(place); });
 }
 
 template <class Rule, bool Together>
 MOE_INLINE uint32_t victim_of_demand(Context<Rule>& ctx, [[maybe_unused]] uint32_t newcomer) {
   if constexpr (HidesProtected<Rule>) {
-    if (Together || ctx.p.protect_selected == 0) {
+    if (!loads_arrive(ctx.p) && (Together || ctx.p.protect_selected == 0)) {
       const uint32_t leaver = Rule::anyone(ctx, ctx.instance);
       return leaver == kNone ? kNone : ctx.s.place_of(leaver);
     }
   }
   if constexpr (Rule::kQueue) {
     const bool spares = ctx.p.protect_selected != 0;
-    return find_victim(ctx, ctx.instance, newcomer,
-                       [&](uint32_t place) { return !spares || !ctx.selected(ctx.s.resident(place).key); });
+    return find_victim(ctx, ctx.instance, newcomer, [&](uint32_t place) {
+      return !(spares && ctx.selected(ctx.s.resident(place).key)) && !ctx.is_coming(place);
+    });
   } else if constexpr (Together) {
     return Rule::demand_victim(ctx);
   } else {
     return victim_in_turn(ctx);
   }
+}
+
+/// Whom a demand load would replace. False: it finds no place.
+template <class Rule, bool Together>
+MOE_INLINE bool find_vacancy(Context<Rule>& ctx, uint32_t key, Vacancy& vacancy) {
+  if constexpr (Rule::kSegmented) {
+    const auto may_leave = [&ctx](uint32_t place) {
+      const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
+      return !is_protected && !ctx.is_coming(place);
+    };
+    const auto no_other = [](auto) { return kNone; };
+    return Rule::find_vacancy(ctx, ctx.instance, key, may_leave, /*has_instead=*/false, no_other, vacancy);
+  }
+  if (ctx.s.instance(ctx.instance).num_free > 0) return true;
+  vacancy.leaver = victim_of_demand<Rule, Together>(ctx, key);
+  return vacancy.leaver != kNone;
 }
 
 /// A place for a demand load, evicting if need be; kNone: it streams.
@@ -102,12 +132,10 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
     if (!FreqThreshold::reaches(ctx, key)) return kNone;
   }
   if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
-  uint32_t victim = kNone;
+  Vacancy vacancy;
   const uint32_t cursor = ctx.cursor;
-  if (ctx.s.instance(ctx.instance).num_free <= 0) {
-    victim = victim_of_demand<Rule, Together>(ctx, key);
-    if (victim == kNone) return kNone;
-  }
+  if (!find_vacancy<Rule, Together>(ctx, key, vacancy)) return kNone;
+  const uint32_t victim = vacancy.leaver;
   if (ctx.p.admit == kAdmitWhen) {
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
     if (ctx.ask(kSiteAdmit, key, kNone, leaver) == 0) {
@@ -115,12 +143,12 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
       return kNone;
     }
   }
-  if (victim != kNone) {
-    if constexpr (Rule::kThreshold && !Together) {
-      if (ctx.p.protect_selected == 0 && ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
-    }
+  if constexpr (Rule::kThreshold && !Together) {
+    const bool competes = victim != kNone && ctx.p.protect_selected == 0;
+    if (competes && ctx.s.counts()[ctx.s.resident(victim).key] > ctx.s.counts()[key]) return kNone;
   }
-  const uint32_t place = ctx.place_for_newcomer(ctx.instance, victim);
+  const uint32_t place = make_way(ctx, ctx.instance, vacancy);
+  if (uses_tiers(ctx.p)) tiers_load(ctx.frame, key);
   ctx.occupy(ctx.instance, place, key, e.access, e.weight);
   ctx.s.resident(place).uses = 1;
   if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
@@ -128,23 +156,40 @@ MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
   return place;
 }
 
-/// Step 3 for one miss. The final rank waits for settle() when the dispatch is handled together.
+/// Loads what entry `e` needs, if it finds a place. The final rank waits for settle() when the dispatch is handled
+/// together.
 template <class Rule, bool Together>
-MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t entry) {
-  Entry& e = ctx.s.entries()[entry];
-  const MissAction miss = static_cast<MissAction>(is_plain(ctx.p) ? ctx.p.miss : e.miss);
-  if (miss == MissAction::cpu) return kCpu;
-  const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
+MOE_INLINE void load(Context<Rule>& ctx, uint32_t key, Entry& e) {
   e.place = admit<Rule, Together>(ctx, key, e);
-  if (e.place == kNone) return miss == MissAction::load ? kStream : kCpu;
+  if (e.place == kNone) return;
   if (Rule::kRanked) {
     const int64_t rank = Rule::rank_on_load(ctx, e.weight);
     ctx.s.rank()[e.place] = Together ? kNeverVictim : rank;
     e.saved_rank = rank;
   }
   if constexpr (HidesProtected<Rule> && Together) Rule::hide(ctx, ctx.instance, key);
+  if (Rule::kRemembersRanks && Together) ctx.s.rank()[e.place] = kNeverVictim;
   ctx.join_rings(ctx.instance, e.place);
-  return miss == MissAction::load ? kLoad : kCpuLoad;
+}
+
+/// Step 3 for one miss.
+template <class Rule, bool Together>
+MOE_INLINE Action handle_miss(Context<Rule>& ctx, const Output& out, uint32_t entry) {
+  Entry& e = ctx.s.entries()[entry];
+  const MissAction miss = static_cast<MissAction>(is_plain(ctx.p) ? ctx.p.miss : e.miss);
+  if (miss == MissAction::cpu) return kCpu;
+  if (miss == MissAction::shared) return kShared;
+  if (miss == MissAction::skip) return kSkip;
+  load<Rule, Together>(ctx, ctx.layer * ctx.p.num_experts + out.expert[entry], e);
+  if (miss == MissAction::degrade) return kDegrade;
+  if (e.place == kNone && miss != MissAction::load) return kCpu;
+  if (e.place == kNone) {
+    if (uses_tiers(ctx.p)) tiers_pass(ctx.frame, ctx.layer * ctx.p.num_experts + out.expert[entry]);
+    return kStream;
+  }
+  if (miss == MissAction::load) return kLoad;
+  if (loads_arrive(ctx.p) && ctx.p.arrival != 0) load_behind(ctx, e.place);
+  return kCpuLoad;
 }
 
 /// Takes the dispatch's hits out of the search.
@@ -160,6 +205,15 @@ MOE_INLINE void shield(Context<Rule>& ctx, uint32_t n) {
     int64_t& rank = ctx.s.rank()[hit ? entries[j].place : ctx.s.nobodys_place()];
     entries[j].saved_rank = rank;
     rank = kNeverVictim;
+  }
+}
+
+/// Hits in the side buffer take their places as loads do.
+template <class Rule>
+inline void load_from_side(Context<Rule>& ctx, const Output& out, uint32_t n) {
+  for (uint32_t j = 0; j < n; ++j) {
+    Entry& e = ctx.s.entries()[j];
+    if (e.from_side != 0) load<Rule, true>(ctx, ctx.layer * ctx.p.num_experts + out.expert[j], e);
   }
 }
 
@@ -186,24 +240,29 @@ template <class Rule>
 MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n) {
   uint32_t* const misses = ctx.s.misses();
   uint32_t num_misses = 0;
+  uint32_t num_absent = 0;  // misses, and hits in the side buffer
   uint64_t access = ctx.s.instance(ctx.instance).accesses;
   for (uint32_t j = 0; j < n; ++j) {
     const bool hit = count_access(ctx, out, j, ++access);
-    out.action[j] = hit ? kHit : kLoad;
+    const bool miss = !hit && is_miss(ctx, ctx.s.entries()[j]);
+    out.action[j] = miss ? kLoad : kHit;
     misses[num_misses] = j;
-    num_misses += !hit;
+    num_misses += miss;
+    num_absent += !hit;
   }
   if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
-  if (num_misses != 0) {
-    if (!is_plain(ctx.p)) choose_actions(ctx, out, 0, n);
+  if (num_absent != 0) {
     if (Rule::kRanked || HidesProtected<Rule>) shield(ctx, n);
+    if (uses_side_buffer(ctx.p)) load_from_side(ctx, out, n);
+    if (!is_plain(ctx.p)) choose_actions(ctx, out, 0, n);
     for (uint32_t i = 0; i < num_misses; ++i) out.action[misses[i]] = handle_miss<Rule, true>(ctx, out, misses[i]);
   }
-  settle(ctx, out, n, num_misses != 0);
+  settle(ctx, out, n, num_absent != 0);
 }
 
 template <class Rule>
 MOE_INLINE void end_exemptions(Context<Rule>& ctx) {
+  if (uses_side_buffer(ctx.p)) forget_aside(ctx);
   if (!has_window(ctx.p)) return;
   const bool any = end_exemption(ctx);
   if constexpr (Rule::kThreshold) {
@@ -216,9 +275,13 @@ template <class Rule>
 MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) {
     const bool hit = count_access(ctx, out, j, ctx.s.instance(ctx.instance).accesses + 1);
-    const uint32_t place = ctx.s.entries()[j].place;
+    Entry& e = ctx.s.entries()[j];
+    const uint32_t place = e.place;
     if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
-    if (!hit) {
+    if (!hit && !is_miss(ctx, e)) {
+      out.action[j] = kHit;
+      load<Rule, false>(ctx, ctx.layer * ctx.p.num_experts + out.expert[j], e);
+    } else if (!hit) {
       if (!is_plain(ctx.p)) choose_actions(ctx, out, j, j + 1);
       out.action[j] = handle_miss<Rule, false>(ctx, out, j);
     } else {
@@ -244,9 +307,11 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
 
 template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
+  if (uses_tiers(p) && State(p, block).header().tiers_started == 0) moe_tiers_start(&p, block);
   uint32_t n = collect(p, State(p, block), in, out);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
+  if (uses_tiers(p)) ctx.s.header().num_moves = ctx.s.header().num_copies = 0;
   if (changes_of(p) != nullptr) install(ctx);
   out.num_dropped = 0;
   n = begin_dispatch(ctx, in, out, n);
@@ -271,7 +336,10 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
   out.num_entries = n;
   out.num_fired = 0;
+  if (uses_tiers(p)) move_between_tiers(ctx, out);
   end_dispatch(ctx, out);
+  out.num_moves = uses_tiers(p) ? ctx.s.header().num_moves : 0;
+  out.num_copies = uses_tiers(p) ? ctx.s.header().num_copies : 0;
   out.num_evicted = ctx.num_evicted;
   return kOk;
 }

@@ -35,6 +35,14 @@ MOE_INLINE uint32_t under(Progress* progress, const Params* theirs, Use use) {
   return done ? 1 : 0;
 }
 
+template <class Use>
+MOE_INLINE void on_tiers(const Frame* frame, uint32_t key, Use use) {
+  const uint32_t layer = key / frame->params->num_experts;
+  if (tier_set_of(*frame->params, layer) == nullptr) return;
+  Tiers tiers(*frame, layer);
+  use(tiers);
+}
+
 }  // namespace
 
 MOE_KERNEL(lru, Lru)
@@ -49,6 +57,60 @@ MOE_KERNEL(lirs, Lirs)
 MOE_KERNEL(w_tinylfu, WTinyLfu)
 MOE_KERNEL(random, Random)
 MOE_KERNEL(least, Least)
+MOE_KERNEL(segmented, Segmented)
+
+extern "C" __attribute__((noinline)) void moe_tell_segment(const Params* p, void* block, QueueEvent event, uint32_t i,
+                                                           uint32_t segment, uint32_t key) {
+  tell_segment(*p, block, event, i, segment, key);
+}
+extern "C" __attribute__((noinline)) uint32_t moe_ask_segment(const Params* p, void* block, uint32_t i,
+                                                              uint32_t segment, uint32_t newcomer) {
+  return ask_segment(*p, block, i, segment, newcomer);
+}
+
+// What a policy without tiers calls nowhere (tier_calls.h).
+#define MOE_OUTSIDE extern "C" __attribute__((noinline))
+MOE_OUTSIDE void moe_tiers_start(const Params* p, void* block) { start_tiers(*p, block); }
+MOE_OUTSIDE void moe_tiers_load(const Frame* f, uint32_t key) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.load(key); });
+}
+MOE_OUTSIDE void moe_tiers_pass(const Frame* f, uint32_t key) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.pass_through(key); });
+}
+MOE_OUTSIDE void moe_tiers_left(const Frame* f, uint32_t key) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.left(key); });
+}
+MOE_OUTSIDE uint32_t moe_tiers_has_lower(const Frame* f, uint32_t key) {
+  uint32_t has = 0;
+  on_tiers(f, key, [&](Tiers& tiers) { has = tiers.has_lower_copy(key); });
+  return has;
+}
+MOE_OUTSIDE uint32_t moe_tiers_holds(const Frame* f, uint32_t tier, uint32_t key) {
+  uint32_t holds = 0;
+  on_tiers(f, key, [&](Tiers& tiers) { holds = tiers.holds(tier, key); });
+  return holds;
+}
+MOE_OUTSIDE uint32_t moe_tiers_asks(const Frame* f, uint32_t site, uint32_t key) {
+  uint32_t answer = 0;
+  on_tiers(f, key, [&](Tiers& tiers) { answer = tiers.asks(site, key); });
+  return answer;
+}
+MOE_OUTSIDE void moe_tiers_put(const Frame* f, uint32_t tier, uint32_t key, uint32_t from) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.put(tier, key, from); });
+}
+MOE_OUTSIDE void moe_tiers_take(const Frame* f, uint32_t tier, uint32_t key) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.take(tier, key); });
+}
+MOE_OUTSIDE void moe_tiers_raise(const Frame* f, uint32_t key, uint32_t place) {
+  on_tiers(f, key, [&](Tiers& tiers) { tiers.raise(key, place); });
+}
+MOE_OUTSIDE void moe_tiers_tell(const Params* p, void* block, const TierSet* set, uint32_t tier, QueueEvent event,
+                                uint32_t key) {
+  tell_tier(*p, block, *set, tier, event, key);
+}
+MOE_OUTSIDE uint32_t moe_tiers_ask(const Params* p, void* block, const TierSet* set, uint32_t tier, uint32_t newcomer) {
+  return ask_tier(*p, block, *set, tier, newcomer);
+}
 
 /// The variant that decides `input`; the code generator emits the choice among their kernels.
 extern "C" uint32_t moe_variant_of(const Changes* changes, const void* state, const Input* input) {

@@ -17,13 +17,17 @@ struct Header {
   uint32_t num_exempt;     ///< residents flagged kExempt
   uint64_t request_epoch;  ///< requests so far, from 1; 0: no dispatch yet
   uint32_t request;
-  uint32_t new_request;  ///< 1: the dispatch in progress begins it
-  uint32_t alternative;  ///< of Changes: which policy is in force
-  uint64_t dispatches;   ///< decided so far; counted where rules change or metrics are read
-  uint32_t variant;      ///< of Changes: that of the last dispatch
-  uint64_t arm_lots;     ///< of `choose`: which arm it explores
-  uint32_t mask;         ///< of Changes: the active rules that change what holds
-  uint32_t strategies;   ///< bit 1 << Strategy for each that was in force before
+  uint32_t new_request;    ///< 1: the dispatch in progress begins it
+  uint32_t alternative;    ///< of Changes: which policy is in force
+  uint64_t dispatches;     ///< decided so far; counted where rules change or metrics are read
+  uint32_t variant;        ///< of Changes: that of the last dispatch
+  uint64_t arm_lots;       ///< of `choose`: which arm it explores
+  uint32_t mask;           ///< of Changes: the active rules that change what holds
+  uint32_t strategies;     ///< bit 1 << Strategy for each that was in force before
+  uint32_t num_arriving;   ///< residents that cannot be hit yet
+  uint32_t tiers_started;  ///< 1: tiers know of the pins
+  uint32_t num_moves;      ///< of the dispatch in progress, as the next
+  uint32_t num_copies;
 };
 
 struct Instance {
@@ -32,6 +36,7 @@ struct Instance {
   uint32_t variant;  ///< whose rules it has installed
   uint32_t capacity;
   uint32_t reserved;
+  uint32_t in_segment[2];  ///< residents of each, under a | b
 };
 
 enum ResidentFlags : uint32_t {
@@ -122,6 +127,7 @@ struct Entry {
   uint32_t was_resident;  ///< 1: when the dispatch began
   uint32_t miss;          ///< MissAction, of a miss
   uint32_t on_host;       ///< 1: balance gives it to the host
+  uint32_t from_side;     ///< 1: a hit in the side buffer
 };
 
 /// Offsets in bytes. With constant Params all of it folds.
@@ -138,6 +144,9 @@ struct Layout {
   size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;              // per_layer
   size_t stamps, entry_of, entries, misses, candidates, sorted, balance_list, history_order;  // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;                          // rules with queues
+  size_t arrives, aside, segments, may_leave;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t tier_order, tier_sizes, tier_queues, tier_links, tier_second_links, tier_marks, tier_use_counts;
+  size_t rungs, start_places;  // by key: of the ladder; scratch
   PredictLayout predict;
   size_t total;
   uint32_t bit_words;  ///< 64-bit words of one layer's expert set
@@ -151,9 +160,11 @@ struct Candidate {
 };
 
 constexpr bool keeps(const Params& p, uint32_t what) { return (p.keeps & what) != 0; }
-/// The rules that this variant or another one has, of the cache or of prefetch's `evict`.
+constexpr bool is_segmented(const Params& p) { return p.eviction == static_cast<uint32_t>(Eviction::segmented); }
+/// The rules that this variant or another one has, of the cache, its segments or of prefetch's `evict`.
 constexpr uint32_t all_rules(const Params& p) {
-  return 1u << p.eviction | p.room.rules | (p.has_prefetch_evict != 0 ? 1u << p.prefetch_evict : 0);
+  return 1u << p.eviction | p.room.rules | (p.has_prefetch_evict != 0 ? 1u << p.prefetch_evict : 0) |
+         (is_segmented(p) ? 1u << p.segments[0] | 1u << p.segments[1] : 0);
 }
 template <class... Rules>
 constexpr bool some_has(const Params& p, Rules... rules) {
@@ -167,6 +178,16 @@ constexpr bool has_recency(const Params& p) {
   return has_ttl(p) && (all_rules(p) & ~(1u << static_cast<uint32_t>(Eviction::lru))) != 0;
 }
 constexpr bool has_window(const Params& p) { return some_has(p, Eviction::freq_threshold); }
+constexpr bool has_tiers(const Params& p) { return p.num_tier_sets != 0; }
+constexpr bool has_tier_queues(const Params& p) {
+  constexpr uint32_t kQueues =
+      (1u << static_cast<uint32_t>(Eviction::random)) - (1u << static_cast<uint32_t>(Eviction::sieve));
+  return (p.tier_evictions & kQueues) != 0;
+}
+/// Of the cache or of tiers.
+constexpr bool draws_lots(const Params& p) {
+  return some_has(p, Eviction::random) || (p.tier_evictions & 1u << static_cast<uint32_t>(Eviction::random)) != 0;
+}
 constexpr bool has_queues(const Params& p) {
   return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu,
                   Eviction::random);
@@ -192,6 +213,15 @@ constexpr bool counts_depth(const Params& p) {
 constexpr bool history_varies(const Params& p) { return has_history(p) && p.room.history_varies != 0; }
 /// Whether metrics of the monitor's window are read.
 constexpr bool has_samples(const Params& p) { return keeps(p, kCountsRates | kCountsPrefetches | kKeepsMeasured); }
+
+/// Of this variant or another one: `arrival`, `side_buffer`.
+constexpr bool has_arrival(const Params& p) { return p.arrival != 0 || p.room.arrival != 0; }
+constexpr bool has_side_buffer(const Params& p) { return p.side_buffer != 0 || p.room.side_buffer != 0; }
+/// Whether the dispatches of each layer are counted.
+constexpr bool counts_dispatches(const Params& p) { return keeps(p, kKeepsIdle) || has_arrival(p); }
+
+/// What rules with queues keep: once, and under a | b for each segment.
+constexpr size_t num_queue_sets(const Params& p) { return some_has(p, Eviction::segmented) ? 2 : 1; }
 
 /// Lists of keys of one instance, and the nodes of all: the keys, then each list's sentinel.
 inline constexpr uint32_t kMaxLists = 4;
@@ -242,7 +272,7 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.request_epoch = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
   at.request_uses = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
   at.rates = take(keys * p.num_rates, sizeof(double));
-  at.layer_dispatches = take(keeps(p, kKeepsIdle) ? layers : 0, sizeof(uint64_t));
+  at.layer_dispatches = take(counts_dispatches(p) ? layers : 0, sizeof(uint64_t));
   at.samples = take(has_samples(p) ? p.monitor_window : 0, sizeof(Sample));
   at.sample_sums = take(has_samples(p) ? 1 : 0, sizeof(SampleSums));
   at.remembered = take(p.num_remembered_values, sizeof(double));
@@ -270,13 +300,28 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.misses = take(p.num_experts + 1, sizeof(uint32_t));
   at.history_order = take(has_history(p) ? p.num_experts : 0, sizeof(int64_t));
   at.candidates = take(p.max_budget(), sizeof(Candidate));
-  at.queues = take(has_queues(p) ? instances : 0, sizeof(QueueState));
-  at.links = take(has_links(p) ? num_list_nodes(p) : 0, sizeof(Link));
-  at.second_links = take(some_has(p, Eviction::lirs) ? num_list_nodes(p) : 0, sizeof(Link));
-  at.marks = take(has_marks(p) ? keys : 0, sizeof(uint8_t));
-  at.use_counts = take(some_has(p, Eviction::w_tinylfu) ? keys : 0, sizeof(uint64_t));
-  at.lots = take(some_has(p, Eviction::random) ? 1 : 0, sizeof(uint64_t));
+  const size_t sets = num_queue_sets(p);
+  at.queues = take(has_queues(p) ? sets * instances : 0, sizeof(QueueState));
+  at.links = take(has_links(p) ? sets * num_list_nodes(p) : 0, sizeof(Link));
+  at.second_links = take(some_has(p, Eviction::lirs) ? sets * num_list_nodes(p) : 0, sizeof(Link));
+  at.marks = take(has_marks(p) ? sets * keys : 0, sizeof(uint8_t));
+  at.use_counts = take(some_has(p, Eviction::w_tinylfu) ? sets * keys : 0, sizeof(uint64_t));
+  at.lots = take(draws_lots(p) ? 1 : 0, sizeof(uint64_t));
   at.bits = take(some_has(p, Eviction::random) ? instances * key_words(p) : 0, sizeof(uint64_t));
+  at.arrives = take(has_arrival(p) ? places : 0, sizeof(uint64_t));
+  at.aside = take(has_side_buffer(p) ? keys : 0, sizeof(uint8_t));
+  at.segments = take(sets == 2 ? keys : 0, sizeof(uint8_t));
+  at.may_leave = take(sets == 2 ? places : 0, sizeof(uint8_t));
+  const size_t queues = has_tier_queues(p) ? p.num_tiers : 0;
+  at.tier_order = take(p.num_tiers * (keys + 1), sizeof(Link));
+  at.tier_sizes = take(p.num_tiers, sizeof(uint32_t));
+  at.tier_queues = take(queues, sizeof(QueueState));
+  at.tier_links = take(queues * (keys + kMaxLists), sizeof(Link));
+  at.tier_second_links = take(queues * (keys + kMaxLists), sizeof(Link));
+  at.tier_marks = take(queues * keys, sizeof(uint8_t));
+  at.tier_use_counts = take(queues * keys, sizeof(uint64_t));
+  at.rungs = take(has_tiers(p) ? keys : 0, sizeof(uint8_t));
+  at.start_places = take(has_tiers(p) ? p.total_capacity() : 0, sizeof(uint32_t));
   at.predict = lay_predictors(p, places, take);
   at.total = end;
   return at;
@@ -354,6 +399,30 @@ class State {
   MOE_INLINE uint64_t* use_counts() const { return at<uint64_t>(at_.use_counts); }
   MOE_INLINE uint64_t& lots() const { return *at<uint64_t>(at_.lots); }
   MOE_INLINE uint64_t* bits(uint32_t i) const { return at<uint64_t>(at_.bits) + size_t{i} * key_words(p_); }
+  MOE_INLINE uint64_t* arrives() const { return at<uint64_t>(at_.arrives); }
+  MOE_INLINE uint8_t* aside() const { return at<uint8_t>(at_.aside); }
+  MOE_INLINE uint8_t* segments() const { return at<uint8_t>(at_.segments); }
+  MOE_INLINE uint8_t* may_leave() const { return at<uint8_t>(at_.may_leave); }  ///< by place: scratch of a | b
+  // Of tiers, those of all sets numbered through.
+  MOE_INLINE Link* tier_order(uint32_t tier) const {
+    return at<Link>(at_.tier_order) + size_t{tier} * (p_.num_keys() + 1);
+  }
+  MOE_INLINE uint32_t& tier_size(uint32_t tier) const { return at<uint32_t>(at_.tier_sizes)[tier]; }
+  MOE_INLINE QueueState& tier_queue(uint32_t tier) const { return at<QueueState>(at_.tier_queues)[tier]; }
+  MOE_INLINE Link* tier_links(uint32_t tier) const {
+    return at<Link>(at_.tier_links) + size_t{tier} * (p_.num_keys() + kMaxLists);
+  }
+  MOE_INLINE Link* tier_second_links(uint32_t tier) const {
+    return at<Link>(at_.tier_second_links) + size_t{tier} * (p_.num_keys() + kMaxLists);
+  }
+  MOE_INLINE uint8_t* tier_marks(uint32_t tier) const {
+    return at<uint8_t>(at_.tier_marks) + size_t{tier} * p_.num_keys();
+  }
+  MOE_INLINE uint64_t* tier_use_counts(uint32_t tier) const {
+    return at<uint64_t>(at_.tier_use_counts) + size_t{tier} * p_.num_keys();
+  }
+  MOE_INLINE uint8_t* rungs() const { return at<uint8_t>(at_.rungs); }
+  MOE_INLINE uint32_t* start_places() const { return at<uint32_t>(at_.start_places); }
   MOE_INLINE double* foretold() const { return at<double>(at_.predict.foretold); }
   MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
@@ -386,6 +455,15 @@ class Ring {
   MOE_INLINE uint32_t end() const { return sentinel_; }
   MOE_INLINE uint32_t head() const { return links_[sentinel_].next; }
   MOE_INLINE uint32_t next(uint32_t place) const { return links_[place].next; }
+  MOE_INLINE uint32_t tail() const { return links_[sentinel_].prev; }
+  MOE_INLINE uint32_t previous(uint32_t place) const { return links_[place].prev; }
+  /// `before`: a place, or end() for the ring's head.
+  MOE_INLINE void insert_after(uint32_t before, uint32_t place) const {
+    const uint32_t after = links_[before].next;
+    links_[place] = {before, after};
+    links_[before].next = place;
+    links_[after].prev = place;
+  }
   MOE_INLINE void clear() const { links_[sentinel_] = {sentinel_, sentinel_}; }
   MOE_INLINE void append(uint32_t place) const {
     const uint32_t tail = links_[sentinel_].prev;

@@ -25,6 +25,8 @@ class OutputArrays {
     if (prefetched_.size() < sizes.prefetched) prefetched_.resize(sizes.prefetched);
     if (fired_.size() < sizes.fired) fired_.resize(sizes.fired);
     if (dropped_.size() < sizes.dropped) dropped_.resize(sizes.dropped);
+    if (moves_.size() < sizes.moves) moves_.resize(sizes.moves);
+    if (copies_.size() < sizes.copies) copies_.resize(sizes.copies);
   }
 
   /// Empty. Borrows the arrays until the next make_room().
@@ -38,11 +40,15 @@ class OutputArrays {
     out.prefetched = prefetched_.data();
     out.fired = fired_.data();
     out.dropped = dropped_.data();
+    out.moves = moves_.data();
+    out.copies = copies_.data();
     return out;
   }
 
  private:
   std::vector<uint32_t> expert_, num_selections_, evicted_, prefetched_, fired_, dropped_;
+  std::vector<TierMove> moves_;
+  std::vector<CopyChoice> copies_;
   std::vector<uint8_t> action_;
   std::vector<float> weight_;
 };

@@ -3,7 +3,8 @@
 #pragma once
 #include "runtime/decision/foreign.h"
 #include "runtime/decision/predict/chain.h"
-#include "runtime/decision/prefetch_evict.h"
+#include "runtime/decision/rules/segmented.h"
+#include "runtime/decision/side_buffer.h"
 
 namespace moe::decision {
 
@@ -43,27 +44,32 @@ struct Refusal {
 /// prefetch refuses it.
 template <class Rule>
 MOE_FOLDED uint32_t make_room(Context<Rule>& ctx, uint32_t i, const Candidate& c, Refusal& refusal) {
-  uint32_t victim = kNone;
+  Vacancy vacancy;
   if constexpr (Rule::kQueue) Rule::miss(ctx, i, c.key);
-  if (ctx.s.instance(i).num_free <= 0) {
-    const auto may_leave = [&](uint32_t place) __attribute__((always_inline)) {
-      const uint32_t key = ctx.s.resident(place).key;
-      return !ctx.selected(key) && predicted(ctx, static_cast<Strategy>(c.strategy), key) < c.predicted;
-    };
-    victim =
-        ctx.rules().has_prefetch_evict != 0 ? find_leaver(ctx, i, may_leave) : find_victim(ctx, i, c.key, may_leave);
-    if (victim == kNone) {
+  const auto may_leave = [&](uint32_t place) __attribute__((always_inline)) {
+    const uint32_t key = ctx.s.resident(place).key;
+    return !ctx.selected(key) && !ctx.is_coming(place) &&
+           predicted(ctx, static_cast<Strategy>(c.strategy), key) < c.predicted;
+  };
+  const bool has_own = ctx.rules().has_prefetch_evict != 0;
+  const auto own = [&](auto may) { return find_leaver(ctx, i, may); };
+  if constexpr (Rule::kSegmented) {
+    if (!Rule::find_vacancy(ctx, i, c.key, may_leave, has_own, own, vacancy)) return kNone;
+  } else if (ctx.s.instance(i).num_free <= 0) {
+    vacancy.leaver = has_own ? own(may_leave) : find_victim(ctx, i, c.key, may_leave);
+    if (vacancy.leaver == kNone) {
       // Queues notice whom they have no place for, one by one.
-      if (!Rule::kQueue && ctx.rules().has_prefetch_evict == 0) refusal = {i, c.predicted};
+      if (!Rule::kQueue && !has_own) refusal = {i, c.predicted};
       return kNone;
     }
   }
+  const uint32_t victim = vacancy.leaver;
   if (ctx.rules().prefetch_admit == kPrefetchNever) return kNone;
   if (ctx.rules().prefetch_admit == kPrefetchWhen) {
     const uint32_t leaver = victim == kNone ? kNone : ctx.s.resident(victim).key;
     if (ctx.ask(kSitePrefetchAdmit, c.key, kNone, leaver) == 0) return kNone;
   }
-  return ctx.place_for_newcomer(i, victim);
+  return make_way(ctx, i, vacancy);
 }
 
 /// True: `c` is resident in instance `i` from now on.
@@ -71,6 +77,7 @@ template <class Rule>
 MOE_FOLDED bool take_in(Context<Rule>& ctx, uint32_t i, const Candidate& c, Refusal& refusal) {
   const uint32_t place = make_room(ctx, i, c, refusal);
   if (place == kNone) return false;
+  if (uses_tiers(ctx.p)) tiers_load(ctx.frame, c.key);
   ctx.occupy(i, place, c.key, ctx.s.instance(i).accesses, c.predicted);
   if (keeps(ctx.p, kKeepsForetold)) ctx.s.foretold()[place] = c.predicted;
   if (has_window(ctx.p)) ctx.exempt(place);
@@ -94,6 +101,13 @@ MOE_FOLDED uint32_t prefetch(Context<Rule>& ctx, const Input& in, const Output& 
     Candidate c = list[j];
     c.strategy = static_cast<uint32_t>(strategy);
     const uint32_t i = ctx.s.instance_of_layer(c.key / ctx.p.num_experts);
+    if (uses_side_buffer(ctx.p)) {
+      if (ctx.s.aside()[c.key] != 0) continue;
+      if (ctx.p.side_buffer != 0) {
+        if (put_aside(ctx, c.key)) out.prefetched[n++] = c.key;
+        continue;
+      }
+    }
     if (refusal.covers(i, c)) continue;
     const Params* const theirs = other_rules(ctx, i);
     const auto other = [&](Progress* progress) { return moe_prefetch_other(progress, theirs, i, &c); };

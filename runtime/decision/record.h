@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is counted when a dispatch begins, of every expert, resident or not; and the order in which it is decided.
 #pragma once
+#include "runtime/decision/arrival.h"
 #include "runtime/decision/drop.h"
 #include "runtime/decision/metrics.h"
 #include "runtime/decision/weight_rate.h"
@@ -34,15 +35,10 @@ MOE_INLINE void note_request(Context<Rule>& ctx, const Input& in) {
 /// A NaN comes last.
 MOE_INLINE bool comes_before(double a, double b) { return a < b || (b != b && a == a); }
 
-/// `order`: entries by rising value, ties as they appear.
+/// Sorts entries by rising order_value, ties as they are.
 template <class Rule>
-inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
+inline void sort_entries(Context<Rule>& ctx, Output& out, uint32_t n) {
   Entry* const entries = ctx.s.entries();
-  const uint32_t base = ctx.layer * ctx.p.num_experts;
-  for (uint32_t j = 0; j < n; ++j) {
-    const uint32_t key = base + out.expert[j];
-    entries[j].order_value = ctx.ask(kSiteOrder, key, ctx.s.place_of(key), kNone);
-  }
   for (uint32_t j = 1; j < n; ++j) {
     const Entry entry = entries[j];
     const uint32_t expert = out.expert[j], selections = out.num_selections[j];
@@ -62,12 +58,34 @@ inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) ctx.s.entry_of()[out.expert[j]] = j;
 }
 
+template <class Rule>
+inline void put_in_order(Context<Rule>& ctx, Output& out, uint32_t n) {
+  Entry* const entries = ctx.s.entries();
+  const uint32_t base = ctx.layer * ctx.p.num_experts;
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t key = base + out.expert[j];
+    entries[j].order_value = ctx.ask(kSiteOrder, key, ctx.s.place_of(key), kNone);
+  }
+  sort_entries(ctx, out, n);
+}
+
+/// Whatever `order` says: hits, then what comes from the side buffer, then misses.
+template <class Rule>
+inline void put_side_after_hits(Context<Rule>& ctx, Output& out, uint32_t n) {
+  for (uint32_t j = 0; j < n; ++j) {
+    const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[j];
+    const double otherwise = ctx.s.aside()[key] != 0 ? 1 : 2;
+    ctx.s.entries()[j].order_value = ctx.place_to_hit(key) != kNone ? 0 : otherwise;
+  }
+  sort_entries(ctx, out, n);
+}
+
 /// Before the first decision of a dispatch that selects `n` experts. Returns how many of them are not left out.
 template <class Rule>
 MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
   const Params& p = ctx.p;
   const uint32_t base = ctx.layer * p.num_experts;
-  if (keeps(p, kKeepsIdle)) ++ctx.s.layer_dispatches()[ctx.layer];
+  if (counts_dispatches(p)) ++ctx.s.layer_dispatches()[ctx.layer];
   if (reads_requests(p)) note_request(ctx, in);
   if (p.num_rates != 0) update_rates(ctx);
   if (p.num_weight_rates != 0) update_weight_rates(ctx, in, out, n);
@@ -75,10 +93,12 @@ MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& 
   if (has_sites(p)) {
     for (uint32_t j = 0; j < n; ++j) {
       ctx.s.entries()[j].position = j;
-      ctx.s.entries()[j].was_resident = ctx.s.place_of(base + out.expert[j]) != kNone;
+      ctx.s.entries()[j].was_resident = ctx.place_to_hit(base + out.expert[j]) != kNone;
     }
   }
   if (p.has_order != 0) put_in_order(ctx, out, n);
+  if (uses_side_buffer(p) && p.side_buffer != 0) put_side_after_hits(ctx, out, n);
+  if (loads_arrive(p)) arrive(ctx);
   if (keeps(p, kKeepsEntropy)) note_routing(ctx, out.expert, n);
   for (uint32_t j = 0; keeps(p, kKeepsIdle | kKeepsRequestUses) && j < n; ++j) {
     const uint32_t key = base + out.expert[j];

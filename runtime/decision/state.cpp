@@ -11,7 +11,9 @@ namespace {
 
 State state_of(const Params& params, const void* block) { return {params, const_cast<void*>(block)}; }
 
-constexpr uint32_t kPreloaded = 1u << 31;  // not of ResidentFlags: it is there from the start, and may leave
+// Not of ResidentFlags: it is there from the start, and may leave; under a | b it comes into the second segment.
+constexpr uint32_t kPreloaded = 1u << 31;
+constexpr uint32_t kIntoSecond = 1u << 30;
 
 /// A resident as it comes into a fresh state: rings and ranks included. The place must be free.
 template <class Rule>
@@ -25,7 +27,14 @@ void settle_in(const Params& p, void* block, const Resident& from, uint32_t inst
   r.uses = from.uses;
   r.flags = flags & kPinned;
   if (keeps(p, kKeepsFreq)) ctx.s.freq()[place] = freq;
-  if constexpr (Rule::kQueue) Rule::insert(ctx, instance, from.key);
+  if constexpr (Rule::kSegmented) {
+    if ((flags & kIntoSecond) != 0)
+      Rule::insert_into(ctx, instance, from.key, 1);
+    else
+      Rule::insert(ctx, instance, from.key);
+  } else if constexpr (Rule::kQueue) {
+    Rule::insert(ctx, instance, from.key);
+  }
   if (flags & kPinned) return;
   ctx.join_rings(instance, place);
   if constexpr (Rule::kThreshold) {
@@ -62,6 +71,8 @@ Result with_rule(const Params& params, Result otherwise, Use use) {
       return use(Random{});
     case Eviction::least:
       return use(Least{});
+    case Eviction::segmented:
+      return use(Segmented{});
     default:
       return otherwise;
   }
@@ -95,6 +106,15 @@ uint32_t by_last_use(const State& s, const Params& p, uint32_t* places) {
     return s.resident(a).load < s.resident(b).load;
   });
   return n;
+}
+
+/// Whether the next of `coming` residents, oldest first, goes to b of a | b: a holds what was used last.
+bool holds_older(const Params& p, void* block, uint32_t i, uint32_t coming) {
+  if (!is_segmented(p)) return false;
+  Output none{};
+  Input in{};
+  const Context<Segmented> ctx(p, block, in, none);
+  return ctx.s.instance(i).in_segment[0] + coming > Segmented::capacity(ctx, i, 0);
 }
 
 double carried_freq(const Params& p, const State& s, uint32_t place) {
@@ -134,12 +154,29 @@ void init_instance(const Params& params, const State& s, uint32_t i) {
   if (has_queues(params)) clear_queues(params, s, i);
 }
 
+/// Empty, but for the lowest, which holds all without keeping a list.
+void init_tiers(const Params& p, const State& s) {
+  const uint32_t keys = p.num_keys();
+  for (uint32_t tier = 0; tier < p.num_tiers; ++tier) {
+    Link* const order = s.tier_order(tier);
+    std::fill_n(order, keys, Link{kNone, kNone});
+    order[keys] = {keys, keys};
+    if (!has_tier_queues(p)) continue;
+    s.tier_queue(tier).hand = keys;
+    for (Link* const links : {s.tier_links(tier), s.tier_second_links(tier)}) {
+      std::fill_n(links, keys, Link{kNone, kNone});
+      for (uint32_t list = keys; list < keys + kMaxLists; ++list) links[list] = {list, list};
+    }
+  }
+}
+
 void init_block(const Params& params, void* block, bool preload) {
   std::memset(block, 0, state_bytes(params));
   const State s = state_of(params, block);
   std::fill_n(&s.place_of(0), params.num_keys(), kNone);
   for (uint32_t i = 0; i < params.num_instances(); ++i) init_instance(params, s, i);
-  if (some_has(params, Eviction::random)) s.lots() = Random::start(params.seed);
+  init_tiers(params, s);
+  if (draws_lots(params)) s.lots() = Random::start(params.seed);
   if (has_learner(params)) Learner(params, s).init();
   if (params.changes != nullptr) s.header().arm_lots = Lots<Stream::arms>::start(params.changes->seed);
   for (uint32_t layer = 0; history_varies(params) && layer < params.num_layers; ++layer) {
@@ -175,11 +212,11 @@ uint32_t adopt_state(const Params& old_params, const void* old_state, const Para
     const Resident& r = from.resident(place);
     if (to.place_of(r.key) != kNone) continue;  // pinned by the new policy
     Instance& instance = to.instance(instance_of(r.key));
-    const bool fits = static_cast<int64_t>(instance.reserved) <= instance.num_free;
-    --instance.reserved;
-    if (fits) {
+    const uint32_t coming = instance.reserved--;
+    if (static_cast<int64_t>(coming) <= instance.num_free) {
       const Params& rules = installed(new_params, to, instance_of(r.key));
-      settle_in(rules, new_state, r, instance_of(r.key), carried_freq(old_params, from, place), 0);
+      const uint32_t flags = holds_older(rules, new_state, instance_of(r.key), coming) ? kIntoSecond : 0;
+      settle_in(rules, new_state, r, instance_of(r.key), carried_freq(old_params, from, place), flags);
     } else {
       left[num_left++] = r.key;
     }
@@ -193,11 +230,35 @@ bool is_resident(const Params& params, const void* state, uint32_t key) {
 
 uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
 
-bool leaves_out(const Params& params) {
-  bool any = params.has_drop != 0;
-  const uint32_t variants = params.changes == nullptr ? 0 : params.changes->num_variants;
-  for (uint32_t i = 0; i < variants; ++i) any |= params.changes->variants[i].has_drop != 0;
-  return any;
+namespace {
+
+const char* beyond_engines_of(const Params& p) {
+  if (p.has_drop != 0) return "drop";
+  if (p.side_buffer != 0) return "side_buffer";
+  if (p.num_tier_sets != 0) return "tiers";
+  for (uint32_t i = 0; i < p.num_arms; ++i) {
+    switch (static_cast<MissAction>(p.arms[i].action)) {
+      case MissAction::degrade:
+        return "degrade";
+      case MissAction::shared:
+        return "shared";
+      case MissAction::skip:
+        return "skip";
+      default:
+        break;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* beyond_engines(const Params& params) {
+  if (params.changes == nullptr) return beyond_engines_of(params);
+  for (uint32_t i = 0; i < params.changes->num_variants; ++i) {
+    if (const char* clause = beyond_engines_of(params.changes->variants[i])) return clause;
+  }
+  return nullptr;
 }
 
 const Params& in_force(const Params& params, const void* state) {
@@ -206,9 +267,13 @@ const Params& in_force(const Params& params, const void* state) {
 }
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
-  if (has_sites(params) || needs_tables(params) || params.changes != nullptr) return kInvalid;
-  return with_rule(params, uint32_t{kInvalid},
-                   [&](auto rule) { return dispatch<decltype(rule)>(params, state, *input, *output); });
+  if (has_sites(params) || needs_tables(params) || is_beyond_static(params)) return kInvalid;
+  return with_rule(params, uint32_t{kInvalid}, [&](auto rule) {
+    if constexpr (decltype(rule)::kSegmented)
+      return uint32_t{kInvalid};
+    else
+      return dispatch<decltype(rule)>(params, state, *input, *output);
+  });
 }
 
 }  // namespace moe::decision

@@ -25,8 +25,9 @@ bool is_resident(const Params& params, const void* state, uint32_t key);
 /// Residents of all instances now. O(1); only between dispatches.
 uint32_t num_resident(const Params& params, const void* state);
 
-/// Whether `drop` may leave out experts under any of the policy's rules.
-bool leaves_out(const Params& params);
+/// What the policy decides under any of its rules that an engine cannot carry out, though a replay can: the clause as
+/// the language writes it; null: nothing.
+const char* beyond_engines(const Params& params);
 
 /// The variant that decided the last dispatch, or `params`. O(1).
 const Params& in_force(const Params& params, const void* state);

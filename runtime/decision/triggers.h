@@ -2,6 +2,7 @@
 // Step 5 of a dispatch: memory pressure, then TTL.
 #pragma once
 #include "runtime/decision/foreign.h"
+#include "runtime/decision/rules/walk.h"
 
 namespace moe::decision {
 
@@ -16,11 +17,12 @@ inline bool relieve_instance(Context<Rule>& ctx, uint32_t i, bool spare_selected
   return true;
 }
 
-/// The dispatching layer's instance first, then the next layers' in turn.
+/// The dispatching layer's instance first, then the next layers' in turn: from `step` on, which moves past those that
+/// have nobody.
 template <class Rule>
-inline bool relieve(Context<Rule>& ctx, bool spare_selected) {
+inline bool relieve(Context<Rule>& ctx, bool spare_selected, uint32_t& step) {
   const uint32_t instances = ctx.p.num_instances();
-  for (uint32_t step = 0; step < instances; ++step) {
+  for (; step < instances; ++step) {
     const uint32_t i = (ctx.instance + step) % instances;
     const Params* const theirs = other_rules(ctx, i);
     const auto other = [&](Progress* progress) { return moe_relieve_other(progress, theirs, i, spare_selected); };
@@ -39,10 +41,25 @@ MOE_INLINE double memory_share(const Context<Rule>& ctx) {
 template <class Rule>
 inline void relieve_pressure(Context<Rule>& ctx) {
   bool spare_selected = ctx.p.protect_selected != 0;
+  uint32_t step = 0;
   while (!(memory_share(ctx) <= ctx.p.memory_headroom)) {
-    if (relieve(ctx, spare_selected)) continue;
+    if (relieve(ctx, spare_selected, step)) continue;
     if (!spare_selected) return;
     spare_selected = false;
+    step = 0;
+  }
+}
+
+/// Under a | b, where moves change what breaks ties.
+template <class Rule>
+inline void expire_by_walk(Context<Rule>& ctx, uint64_t last) {
+  for (;;) {
+    const uint32_t place = find_by_walk(ctx, ctx.instance, Eviction::lru, kNone, [&](uint32_t candidate) {
+      const Resident& r = ctx.s.resident(candidate);
+      return (r.flags & kPinned) == 0 && r.last_use <= last;
+    });
+    if (place == kNone) return;
+    ctx.evict(place);
   }
 }
 
@@ -50,6 +67,7 @@ template <class Rule>
 inline void expire(Context<Rule>& ctx) {
   const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
   if (accesses < ctx.p.ttl) return;
+  if constexpr (Rule::kSegmented) return expire_by_walk(ctx, accesses - ctx.p.ttl);
   const Ring ring = Rule::kTouches ? ctx.order(ctx.instance) : ctx.recency(ctx.instance);
   for (uint32_t place = ring.head(); place != ring.end(); place = ring.head()) {
     if (ctx.s.resident(place).last_use > accesses - ctx.p.ttl) return;

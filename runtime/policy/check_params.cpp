@@ -8,6 +8,7 @@
 
 #include "runtime/decision/predict/layout.h"
 #include "runtime/decision/state.h"
+#include "runtime/policy/checker.h"
 
 namespace moe {
 namespace {
@@ -28,33 +29,6 @@ constexpr uint32_t kMaxRules = 1u << 16;
 constexpr uint32_t kMaxBudget = 1u << 20;
 constexpr uint64_t kMaxStateBytes = uint64_t{1} << 34;
 
-/// Remembers the first field that is out of range.
-class Checker {
- public:
-  void range(uint64_t value, uint64_t low, uint64_t high, const char* name) {
-    if (value >= low && value <= high) return;
-    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in " + std::to_string(low) + ".." +
-          std::to_string(high));
-  }
-  /// NaN is in no range.
-  void above(double value, double low, double high, const char* name) {
-    if (value > low && value <= high) return;
-    found(std::string("`") + name + "` is " + std::to_string(value) + ", not in (" + std::to_string(low) + ", " +
-          std::to_string(high) + "]");
-  }
-  void found(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-  }
-  bool good() const { return problem_.empty(); }
-  Result<void> result() const {
-    if (good()) return {};
-    return Error{Error::Kind::invalid, "the policy's params: " + problem_};
-  }
-
- private:
-  std::string problem_;
-};
-
 void check_shape(const Params& p, Checker& c) {
   c.range(p.num_layers, 1, kMaxLayers, "num_layers");
   c.range(p.num_experts, 1, decision::kMaxExperts, "num_experts");
@@ -64,7 +38,10 @@ void check_shape(const Params& p, Checker& c) {
 }
 
 void check_cache(const Params& p, Checker& c) {
-  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::least), "eviction");
+  c.range(p.eviction, 0, static_cast<uint32_t>(Eviction::segmented), "eviction");
+  if (p.eviction == static_cast<uint32_t>(Eviction::segmented)) {
+    for (const uint32_t rule : p.segments) c.range(rule, 0, static_cast<uint32_t>(Eviction::least), "segments");
+  }
   c.range(p.admit, 0, 2, "admit");
   c.range(p.protect_selected, 0, 1, "protect_selected");
   if (p.eviction == static_cast<uint32_t>(Eviction::lfu)) {
@@ -97,6 +74,7 @@ void check_transfers(const Params& p, Checker& c) {
   c.range(p.has_when, 0, 1, "has_when");
   c.range(p.has_drop, 0, 1, "has_drop");
   c.range(p.balance, 0, 1, "balance");
+  c.range(p.side_buffer, 0, 1, "side_buffer");
   c.range(p.balance_times, 0, 15, "balance_times");
   c.range(p.has_prefetch_evict, 0, 1, "has_prefetch_evict");
   c.range(p.prefetch_evict, 0, static_cast<uint32_t>(Eviction::least), "prefetch_evict");
@@ -111,9 +89,9 @@ void check_transfers(const Params& p, Checker& c) {
   c.range(p.num_arms, 0, kMaxArms, "num_arms");
   if (p.num_arms != 0 && !p.arms) c.found("`arms` is NULL");
   for (uint32_t i = 0; c.good() && i < p.num_arms; ++i) {
-    c.range(p.arms[i].action, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "action of an arm");
+    c.range(p.arms[i].action, 0, static_cast<uint32_t>(decision::MissAction::skip), "action of an arm");
   }
-  c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::cpu_load), "miss");
+  c.range(p.miss, 0, static_cast<uint32_t>(decision::MissAction::skip), "miss");
   c.range(p.cancel_stale, 0, 1, "cancel_stale");
   c.range(p.overlap, 0, 1, "overlap");
   c.range(p.priority_routing, 0, 1, "priority_routing");
@@ -204,7 +182,9 @@ void check_metrics(const Params& p, Checker& c) {
 void check_room(const Params& p, Checker& c) {
   const decision::Room& room = p.room;
   c.range(room.capacity, 0, p.scope_layer ? p.num_experts : p.num_keys(), "room for places");
-  c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::least)) - 1, "rules that have room");
+  c.range(room.rules, 0, (2U << static_cast<uint32_t>(Eviction::segmented)) - 1, "rules that have room");
+  c.range(room.arrival, 0, 1, "room for arrival");
+  c.range(room.side_buffer, 0, 1, "room for a side buffer");
   c.range(room.strategies, 0, (2U << static_cast<uint32_t>(Strategy::most)) - 1, "strategies that have room");
   c.range(room.history_window, 0, kMaxWindow, "room for history_window");
   c.range(room.budget, 0, kMaxBudget, "room for a budget");
@@ -260,6 +240,7 @@ Result<void> check_one(const Params& params) {
   if (checker.good()) check_preload(params, checker);
   check_expressions(params, checker);
   check_metrics(params, checker);
+  check_tiers(params, checker);
   check_predictors(params, checker);
   if (checker.good()) checker.range(decision::state_bytes(params), 0, kMaxStateBytes, "size of the state in bytes");
   return checker.result();

@@ -55,6 +55,9 @@ Result<PolicyRef> policy_from_params(const decision::Params& params, const char*
                                      void* user) {
   if (Result<void> good = check_params(params); !good) return good.error();
   if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
+  if (decision::is_beyond_static(params)) {
+    return Error{Error::Kind::unsupported, "no static kernel has all of the policy: compile it"};
+  }
   Result<Manifest> manifest = parse_manifest(manifest_text, "the policy's manifest");
   if (!manifest) return manifest.error();
   auto policy = std::make_unique<moe_policy>();
@@ -68,6 +71,9 @@ Result<PolicyRef> static_policy(const decision::Params& params, const std::strin
   if (Result<void> good = check_params(params); !good) return good.error();
   if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
   if (params.changes != nullptr) return Error{Error::Kind::unsupported, "the policy's rules change: compile it"};
+  if (decision::is_beyond_static(params)) {
+    return Error{Error::Kind::unsupported, "no static kernel has all of the policy: compile it"};
+  }
   auto policy = std::make_unique<moe_policy>();
   policy->params = params;
   if (params.num_pins != 0) policy->pins.assign(params.pins, params.pins + params.num_pins);

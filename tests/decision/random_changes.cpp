@@ -5,12 +5,32 @@
 
 #include <algorithm>
 
+#include "tests/decision/random_tiers.h"
+
 namespace moe::test {
 namespace {
 
-constexpr const char* kEvictions[] = {"lru",     "lfu", "score", "freq_threshold", "fifo",      "sieve",
-                                      "s3_fifo", "arc", "lirs",  "w_tinylfu",      "random",    "least(freq + score)",
-                                      "lru",     "lfu", "fifo",  "freq_threshold", "least(age)"};
+constexpr const char* kEvictions[] = {"lru",
+                                      "lfu",
+                                      "score",
+                                      "freq_threshold",
+                                      "fifo",
+                                      "sieve",
+                                      "s3_fifo",
+                                      "arc",
+                                      "lirs",
+                                      "w_tinylfu",
+                                      "random",
+                                      "least(freq + score)",
+                                      "lru",
+                                      "lfu",
+                                      "fifo",
+                                      "freq_threshold",
+                                      "least(age)",
+                                      "lru | lfu",
+                                      "fifo | least(uses)",
+                                      "least(recency) | sieve",
+                                      "arc | w_tinylfu"};
 
 /// Draws keys with values, of a policy over a given shape.
 class Changes {
@@ -67,7 +87,9 @@ class Changes {
   }
 
   std::string of_prefetch() {
-    switch (dice_.below(5)) {
+    switch (dice_.below(6)) {
+      case 5:
+        return fmt::format("side_buffer = {}", dice_.chance(0.7));
       case 0:
         return fmt::format("budget = {}", dice_.between(1, 4));
       case 1:
@@ -82,7 +104,9 @@ class Changes {
   }
 
   std::string of_schedule() {
-    switch (dice_.below(4)) {
+    switch (dice_.below(5)) {
+      case 4:
+        return fmt::format("arrival = {}", dice_.below(3));
       case 0:
         return fmt::format("mode = {}", dice_.pick({"gpu_only", "cpu_fallback"}));
       case 1:
@@ -105,7 +129,8 @@ class Changes {
   std::string bands() {
     const uint32_t last = base_.shape.num_layers - 1;
     const uint32_t middle = dice_.below(last + 1);
-    std::string text = fmt::format("  layers 0..{} {{ {} }}\n", middle, blocks(/*of_band=*/true));
+    const std::string tiers = dice_.chance(0.15) ? random_tiers(dice_, base_.shape, 0) : "";
+    std::string text = fmt::format("  layers 0..{} {{ {} {} }}\n", middle, blocks(/*of_band=*/true), tiers);
     if (middle < last && dice_.chance(0.5)) {
       text +=
           fmt::format("  layers {}..{} {{ {} }}\n", dice_.between(middle + 1, last), last, blocks(/*of_band=*/true));
@@ -206,8 +231,9 @@ class Changes {
   bool shares_slots_ = false;
 };
 
-std::string with_members(const ir::BoundPolicy& policy, const std::string& members) {
+std::string with_members(const ir::BoundPolicy& policy, const std::string& members, Dice* of_tiers = nullptr) {
   std::string text = to_source(policy);
+  if (of_tiers != nullptr) text = with_tiers(*of_tiers, policy, text);
   return text.insert(text.rfind('}'), members);
 }
 
@@ -216,7 +242,9 @@ std::string with_members(const ir::BoundPolicy& policy, const std::string& membe
 std::string random_changing_source(Dice& dice, const ir::BoundPolicy& base) {
   Changes changes(dice, base);
   changes.has_other = dice.chance(0.4);
-  std::string text = with_members(base, changes.members());
+  const bool tiered = dice.chance(0.35);
+  const std::string members = dice.chance(tiered ? 0.5 : 1.0) ? changes.members() : "";
+  std::string text = with_members(base, members, tiered ? &dice : nullptr);
   if (!changes.has_other) return text;
   // The other lies in the same caches: its pins are left out, and its scope is the first one's.
   ir::BoundPolicy other = random_policy(dice);

@@ -276,7 +276,9 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
     policy.miss = ir::MissAction::load;
     for (uint32_t i = dice.between(1, 3); i > 0; --i) {
       policy.arms.push_back({});
-      policy.arms.back().action = dice.pick({ir::MissAction::load, ir::MissAction::cpu, ir::MissAction::cpu_load});
+      policy.arms.back().action =
+          dice.pick({ir::MissAction::load, ir::MissAction::cpu, ir::MissAction::cpu_load, ir::MissAction::cpu_load,
+                     ir::MissAction::shared, ir::MissAction::skip, ir::MissAction::degrade});
       if (i > 1 || dice.chance(0.5)) exprs.condition(policy.arms.back().condition, ExprSite::miss);
     }
   }
@@ -290,10 +292,29 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
     if (dice.chance(0.4)) exprs.quantity(policy.cpu_setup, ExprSite::miss);
     if (dice.chance(0.4)) exprs.quantity(policy.load_time, ExprSite::miss);
   }
+  if (dice.chance(0.4)) policy.arrival = dice.pick({1, 1, 2, 5});
+  if (dice.chance(0.2)) {  // much on its way, as llama.cpp does
+    policy.arms.assign(1, {});
+    policy.arms.front().action = ir::MissAction::cpu_load;
+    policy.balance = false;
+    policy.arrival = dice.between(1, 3);
+    policy.eviction = random_eviction(dice);
+  }
   if (dice.chance(0.3)) policy.deadline_ms = dice.pick({1.0, 3.0, 6.0});
   if (dice.chance(0.3)) {
     policy.max_loads = dice.below(4);
     policy.loads_in_order = dice.chance(0.4);
+  }
+}
+
+/// a | b, each any rule with a kernel.
+void add_segments(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
+  policy.eviction = ir::Eviction::segmented;
+  policy.eviction.segments = {random_eviction(dice), random_eviction(dice)};
+  for (ir::EvictionRule& segment : policy.eviction.segments) {
+    if (!dice.chance(0.2)) continue;
+    segment = ir::Eviction::least;
+    exprs.quantity(segment.value, ir::test::ExprSite::expert);
   }
 }
 
@@ -303,7 +324,9 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   using ir::test::ExprSite;
   if (!policy.learn && dice.chance(0.3)) policy.learn = random_learner(dice);
   NativeExpr exprs(dice, policy);
-  if (dice.chance(0.5)) {
+  if (dice.chance(0.3)) {
+    add_segments(dice, exprs, policy);
+  } else if (dice.chance(0.5)) {
     policy.eviction = ir::Eviction::least;
     exprs.quantity(policy.eviction.value, ExprSite::expert);
   }
@@ -328,6 +351,7 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
     if (*policy.prefetch_evict == ir::Eviction::least) exprs.quantity(policy.prefetch_evict->value, ExprSite::expert);
   }
   policy.one_by_one = dice.chance(0.3);
+  policy.side_buffer = dice.chance(0.25);
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
   if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy);

@@ -45,6 +45,48 @@ TEST_CASE("a descriptor linked into the program") {
   moe_policy_destroy(policy);
 }
 
+TEST_CASE("what no plan carries yet is refused when it is attached") {
+  using decision::MissAction;
+  static const decision::Tier tiers[] = {{4, 0, 0, 0}, {8, 1, 1, 0}};
+  static decision::TierSet set{};
+  set.num_tiers = 2;
+  set.tiers = tiers;
+  static const uint32_t set_of_layer[] = {0, 0};
+  static decision::Arm arm{};
+  arm.applies = 1;
+  const auto with_arm = [](decision::Params& p, MissAction action) {
+    p.num_arms = 1;
+    p.arms = &arm;
+    arm.action = static_cast<uint32_t>(action);
+  };
+  const std::pair<const char*, std::function<void(decision::Params&)>> cases[] = {
+      {"drop", [](auto& p) { p.has_drop = 1; }},
+      {"side_buffer", [](auto& p) { p.side_buffer = 1; }},
+      {"degrade", [&](auto& p) { with_arm(p, MissAction::degrade); }},
+      {"shared", [&](auto& p) { with_arm(p, MissAction::shared); }},
+      {"skip", [&](auto& p) { with_arm(p, MissAction::skip); }},
+      {"tiers",
+       [](auto& p) {
+         p.num_tier_sets = 1, p.num_tiers = 2, p.tier_evictions = 1;
+         p.tier_sets = &set, p.tier_set_of_layer = set_of_layer;
+       }},
+  };
+  for (const auto& [clause, change] : cases) {
+    CAPTURE(clause);
+    decision::Params params = g_params;
+    change(params);
+    const decision::Descriptor d{sizeof d, decision::kAbiVersion, R"({"name":"p"})", &params, test_dispatch};
+    moe_policy* policy = nullptr;
+    REQUIRE(moe_policy_from_descriptor(&d, &policy) == MOE_OK);
+    Fixture f(g_params, 64);
+    CHECK(moe_policy_attach(f.get(), policy) == MOE_UNSUPPORTED);
+    const std::string expected =
+        "policy `p` decides by `" + std::string(clause) + "`, which plans do not carry yet: only a replay can run it";
+    CHECK(moe_last_error() == expected);
+    moe_policy_destroy(policy);
+  }
+}
+
 TEST_CASE("damaged descriptors") {
   using decision::Params;
   static const uint32_t unsorted[] = {3, 1};
@@ -65,14 +107,14 @@ TEST_CASE("damaged descriptors") {
       [](auto&, auto& p) { p.capacity = 9; },
       [](auto&, auto& p) { p.scope_layer = 1, p.capacity = 5; },
       [](auto&, auto& p) { p.scope_layer = 2; },
-      [](auto&, auto& p) { p.eviction = 12; },
+      [](auto&, auto& p) { p.eviction = 13; },
       [](auto&, auto& p) { p.admit = 3; },
       [](auto&, auto& p) { p.strategy = 9; },
       [](auto&, auto& p) { p.next_strategies = 1; },
       [](auto&, auto& p) { p.strategy = 3, p.next_strategies = 0x33; },
       [](auto&, auto& p) { p.strategy = 3, p.next_strategies = 0x10; },
       [](auto&, auto& p) { p.strategy = 3, p.next_strategies = 0xF; },
-      [](auto&, auto& p) { p.miss = 3; },
+      [](auto&, auto& p) { p.miss = 6; },
       [](auto&, auto& p) { p.budget = 0xFFFFFFFF; },
       [](auto&, auto& p) { p.eviction = 1, p.decay_interval = 0; },
       [](auto&, auto& p) { p.eviction = 1, p.frequency_decay = NAN; },
@@ -105,6 +147,11 @@ TEST_CASE("damaged descriptors") {
       [](auto&, auto& p) { p.num_preload = 1, p.preload = outside; },
       [](auto&, auto& p) { p.num_preload = 2, p.preload = doubled; },
       [](auto&, auto& p) { p.num_preload = 3, p.preload = crowded, p.scope_layer = 1, p.capacity = 2; },
+      [](auto&, auto& p) { p.side_buffer = 2; },
+      [](auto&, auto& p) { p.eviction = 12, p.segments[1] = 12; },
+      [](auto&, auto& p) { p.num_tier_sets = 1; },
+      [](auto&, auto& p) { p.num_tier_sets = p.num_tiers = 1; },
+      [](auto&, auto& p) { p.num_tiers = 0xFFFFFFFF; },
       [](auto&, auto& p) { p.num_pins = 1; },
       [](auto&, auto& p) { p.num_pins = 0xFFFFFFFF, p.pins = unsorted; },
       [](auto&, auto& p) { p.num_pins = 2, p.pins = unsorted; },

@@ -10,21 +10,43 @@ struct FreqThreshold : RuleDefaults {
 
   template <class Ctx>
   static MOE_INLINE bool reaches(const Ctx& ctx, uint32_t key) {
+    return is_enough(ctx, ctx.s.counts()[key]);
+  }
+
+  /// Of the accesses in the window.
+  template <class Ctx>
+  static MOE_INLINE bool is_enough(const Ctx& ctx, uint32_t count) {
     const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
     const uint64_t length = accesses < ctx.p.freq_window ? accesses : ctx.p.freq_window;
-    return static_cast<double>(ctx.s.counts()[key]) / static_cast<double>(length) >= ctx.p.freq_threshold;
+    return static_cast<double>(count) / static_cast<double>(length) >= ctx.p.freq_threshold;
   }
 
   /// Residents below the threshold leave, smallest share first.
   template <class Ctx>
   static MOE_INLINE void leave_below(Ctx& ctx) {
     if (ctx.s.instance(ctx.instance).accesses == 0) return;
-    for (;;) {
+    while (is_somebody_below(ctx)) {
       const uint32_t place = pick(
           ctx, ctx.instance, [&ctx](uint32_t candidate) { return (ctx.s.resident(candidate).flags & kExempt) == 0; });
       if (place == kNone || reaches(ctx, ctx.s.resident(place).key)) return;
       ctx.evict(place);
     }
+  }
+
+  /// The smallest share decides: a pass without branches, as mostly nobody is below.
+  template <class Ctx>
+  static MOE_INLINE bool is_somebody_below(const Ctx& ctx) {
+    const uint32_t* const counts = ctx.s.counts();
+    const uint32_t first = ctx.s.first_place(ctx.instance);
+    uint32_t least = UINT32_MAX;
+    for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
+      const Resident& r = ctx.s.resident(place);
+      const bool stays = r.key == kNone || (r.flags & (kPinned | kExempt)) != 0;
+      const uint32_t count = counts[r.key == kNone ? 0 : r.key];
+      const uint32_t its = stays ? UINT32_MAX : count;
+      least = its < least ? its : least;
+    }
+    return least != UINT32_MAX && !is_enough(ctx, least);
   }
 
   template <class Ctx, class MayLeave>
@@ -47,7 +69,8 @@ struct FreqThreshold : RuleDefaults {
 
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+    return pick(ctx, ctx.instance,
+                [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place); });
   }
 };
 

@@ -11,16 +11,11 @@ namespace moe::decision {
 
 struct Least : RuleDefaults {
   static constexpr bool kTagged = true;
+  static constexpr bool kRemembersRanks = true;
 
-  /// Ascending as the doubles are; -0 and +0 alike, NaN first.
-  static MOE_INLINE int64_t order_of(double value) {
-    const int64_t bits = std::bit_cast<int64_t>(value + 0.0);
-    const int64_t ascending = bits ^ ((bits >> 63) & INT64_MAX);
-    return value != value ? INT64_MIN : ascending;
-  }
-
+  /// Evaluates E for everybody in instance `i` who may leave.
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_INLINE void rank_all(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     const uint32_t first = ctx.s.first_place(i);
     const auto places = static_cast<uint32_t>(padded_capacity(ctx.p));
     int64_t* const rank = ctx.s.rank() + first;
@@ -31,15 +26,28 @@ struct Least : RuleDefaults {
       const Resident& r = ctx.s.resident(first + j);
       const bool stays = r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(first + j);
       const uint32_t key = r.key == kNone ? 0 : r.key;
-      const int64_t order = order_of(moe_evaluate(&ctx.frame, ctx.p.first_site + kSiteLeast, key, first + j, kNone));
+      const int64_t order =
+          ascending_order(moe_evaluate(&ctx.frame, ctx.p.first_site + kSiteLeast, key, first + j, kNone));
       rank[j] = stays ? kNeverVictim : order;
     }
+  }
+
+  template <class Ctx, class MayLeave>
+  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+    rank_all(ctx, i, may_leave);
     return Ranked::smallest(ctx, i);
   }
 
+  /// The first victim of a dispatch ranks all, and the next ones are searched in the same ranks: what E reads of who is
+  /// not selected does not change until the last miss. Newcomers are selected: the kernel hides their places.
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key); });
+    if (ctx.cursor == kNone || keeps(ctx.p, kLeastVaries)) {
+      rank_all(ctx, ctx.instance,
+               [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place); });
+      ctx.cursor = 0;
+    }
+    return Ranked::smallest(ctx, ctx.instance);
   }
 };
 

@@ -25,7 +25,8 @@ struct OrderRule : RuleDefaults {
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
     const Ring ring = ctx.order(ctx.instance);
     uint32_t place = ctx.cursor == kNone ? ring.head() : ctx.cursor;
-    while (place != ring.end() && ctx.selected(ctx.s.resident(place).key)) place = ring.next(place);
+    const auto stays = [&ctx](uint32_t at) { return ctx.selected(ctx.s.resident(at).key) || ctx.is_coming(at); };
+    while (place != ring.end() && stays(place)) place = ring.next(place);
     if (place == ring.end()) {
       ctx.cursor = place;
       return kNone;

@@ -6,6 +6,13 @@
 
 namespace moe::decision {
 
+/// Ascending as the doubles are; -0 and +0 alike, NaN first.
+MOE_INLINE int64_t ascending_order(double value) {
+  const int64_t bits = std::bit_cast<int64_t>(value + 0.0);
+  const int64_t ascending = bits ^ ((bits >> 63) & INT64_MAX);
+  return value != value ? INT64_MIN : ascending;
+}
+
 struct Ranked : RuleDefaults {
   static constexpr bool kRanked = true;
   static constexpr bool kTagged = true;
@@ -29,12 +36,15 @@ struct Ranked : RuleDefaults {
   /// Protected experts carry kNeverVictim while a dispatch looks for victims.
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    return smallest(ctx, ctx.instance);
+    if (!loads_arrive(ctx.p)) return smallest(ctx, ctx.instance);
+    return pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.is_coming(place); });
   }
 
   template <class Ctx, class MayLeave>
   static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
-    uint32_t best = kNone;
+    uint32_t best = smallest(ctx, i);  // mostly it may
+    if (best == kNone || may_leave(best)) return best;
+    best = kNone;
     const uint32_t first = ctx.s.first_place(i);
     for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
       const int64_t rank = ctx.s.rank()[place];

@@ -13,6 +13,8 @@ struct RuleDefaults {
   static constexpr bool kRanked = false;
   static constexpr bool kTagged = false;
   static constexpr bool kThreshold = false;
+  static constexpr bool kSegmented = false;
+  static constexpr bool kRemembersRanks = false;  ///< of a dispatch, from its first victim on
 
   template <class Ctx>
   static MOE_INLINE void on_access(Ctx&, uint32_t, uint64_t) {}

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// `evict` of prefetch: another rule than the cache's names who gives way to a prefetch. What such a rule goes by is
-// kept of every resident, so a walk over them finds its choice; the orders that queues keep are the cache's alone.
+// Who leaves by a rule without queues, found by a walk over the residents: what such a rule goes by is kept of every
+// resident. For `evict` of prefetch, where another rule than the cache's names who gives way, and for a | b, where each
+// segment has its own.
 #pragma once
 #include "runtime/decision/lots.h"
-#include "runtime/decision/rules/least.h"
+#include "runtime/decision/rules/ranked.h"
 
 namespace moe::decision {
 
-/// Smallest leaves; order-preserving, as the ranks are.
+/// Smallest leaves; order-preserving, as the ranks are. `site`: of least(E).
 template <class Rule>
-MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32_t place) {
+MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32_t site, uint32_t place) {
   const Resident& r = ctx.s.resident(place);
   switch (rule) {
     case Eviction::lru:
@@ -21,7 +22,7 @@ MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32
     case Eviction::freq_threshold:
       return ctx.s.counts()[r.key];
     case Eviction::least:
-      return Least::order_of(ctx.ask(kSitePrefetchEvict, r.key, place, kNone));
+      return ascending_order(moe_evaluate(&ctx.frame, site, r.key, place, kNone));
     default:  // fifo
       return 0;
   }
@@ -33,7 +34,7 @@ inline uint32_t draw_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) 
   const uint32_t keys = ctx.p.num_keys() / ctx.p.num_instances();
   const auto is_candidate = [&](uint32_t key) {
     const uint32_t place = ctx.s.place_of(key);
-    return place != kNone && (ctx.s.resident(place).flags & kPinned) == 0 && may_leave(place);
+    return place != kNone && may_leave(place);
   };
   uint32_t num_candidates = 0;
   for (uint32_t key = i * keys; key < (i + 1) * keys; ++key) num_candidates += is_candidate(key);
@@ -44,23 +45,31 @@ inline uint32_t draw_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) 
   }
 }
 
-/// Who leaves instance `i` for a prefetch under the dispatch's `evict`; kNone: nobody may. Ties: the earlier load.
+/// Who leaves instance `i` by `rule` among those that may; kNone: nobody may. Ties: the earlier load.
 template <class Rule, class MayLeave>
-inline uint32_t find_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) {
-  const Eviction rule = static_cast<Eviction>(ctx.rules().prefetch_evict);
+inline uint32_t find_by_walk(Context<Rule>& ctx, uint32_t i, Eviction rule, uint32_t site, MayLeave may_leave) {
   if (rule == Eviction::random) return draw_leaver(ctx, i, may_leave);
   const uint32_t first = ctx.s.first_place(i);
   uint32_t best = kNone;
   int64_t least = 0;
   for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
     const Resident& r = ctx.s.resident(place);
-    if (r.key == kNone || (r.flags & kPinned) != 0 || !may_leave(place)) continue;
-    const int64_t order = leaving_order(ctx, rule, place);
+    if (r.key == kNone || !may_leave(place)) continue;
+    const int64_t order = leaving_order(ctx, rule, site, place);
     if (best != kNone && (order > least || (order == least && r.load > ctx.s.resident(best).load))) continue;
     best = place;
     least = order;
   }
   return best;
+}
+
+/// Who leaves instance `i` for a prefetch under the dispatch's `evict`, if an unpinned one may.
+template <class Rule, class MayLeave>
+inline uint32_t find_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) {
+  const Params& rules = ctx.rules();
+  const auto rule = static_cast<Eviction>(rules.prefetch_evict);
+  return find_by_walk(ctx, i, rule, rules.first_site + kSitePrefetchEvict,
+                      [&](uint32_t place) { return (ctx.s.resident(place).flags & kPinned) == 0 && may_leave(place); });
 }
 
 }  // namespace moe::decision
