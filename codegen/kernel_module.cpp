@@ -34,6 +34,11 @@ Result<void> read_kernels(Unit& unit) {
 }
 
 Result<void> materialize_reachable(Unit& unit) {
+  // Kernels name them in many places; where no policy has tiers every call folds away, and need not be followed.
+  for (llvm::Function& function : *unit.module) {
+    const bool of_tiers = function.getName().starts_with("moe_tiers_");
+    if (of_tiers && unit.program.tier_sets.empty() && function.isMaterializable()) function.deleteBody();
+  }
   std::vector<llvm::Function*> pending;
   for (llvm::Function& function : *unit.module) {
     if (!function.isDeclaration() && !function.isMaterializable()) pending.push_back(&function);

@@ -13,7 +13,7 @@ struct Least : RuleDefaults {
   static constexpr bool kTagged = true;
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     const uint32_t first = ctx.s.first_place(i);
     const auto places = static_cast<uint32_t>(padded_capacity(ctx.p));
     int64_t* const rank = ctx.s.rank() + first;

@@ -41,7 +41,7 @@ struct Ranked : RuleDefaults {
   }
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     uint32_t best = kNone;
     const uint32_t first = ctx.s.first_place(i);
     for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
