@@ -36,6 +36,13 @@ Result<void> read_kernels(Unit& unit) {
 }
 
 Result<void> materialize_reachable(Unit& unit) {
+  // Kernels name them in many places. Without tiers every call in a dispatch folds away, and need not be followed; what
+  // is done to instances under other rules reads its constants at run time.
+  const bool calls_tiers = !unit.program.tier_sets.empty() || unit.program.params.front().room.rules_differ != 0;
+  for (llvm::Function& function : *unit.module) {
+    const bool of_tiers = function.getName().starts_with("moe_tiers_");
+    if (of_tiers && !calls_tiers && function.isMaterializable()) function.deleteBody();
+  }
   std::vector<llvm::Function*> pending;
   for (llvm::Function& function : *unit.module) {
     if (!function.isDeclaration() && !function.isMaterializable()) pending.push_back(&function);

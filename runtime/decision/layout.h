@@ -160,42 +160,48 @@ struct Candidate {
 };
 
 constexpr bool keeps(const Params& p, uint32_t what) { return (p.keeps & what) != 0; }
-constexpr bool is_segmented(const Params& p) { return p.eviction == static_cast<uint32_t>(Eviction::segmented); }
+MOE_INLINE constexpr bool is_segmented(const Params& p) {
+  return p.eviction == static_cast<uint32_t>(Eviction::segmented);
+}
 /// The rules that this variant or another one has, of the cache, its segments or of prefetch's `evict`.
-constexpr uint32_t all_rules(const Params& p) {
+MOE_INLINE constexpr uint32_t all_rules(const Params& p) {
   return 1u << p.eviction | p.room.rules | (p.has_prefetch_evict != 0 ? 1u << p.prefetch_evict : 0) |
          (is_segmented(p) ? 1u << p.segments[0] | 1u << p.segments[1] : 0);
 }
 template <class... Rules>
-constexpr bool some_has(const Params& p, Rules... rules) {
+MOE_INLINE constexpr bool some_has(const Params& p, Rules... rules) {
   return (all_rules(p) & ((1u << static_cast<uint32_t>(rules)) | ...)) != 0;
 }
-constexpr bool has_rank(const Params& p) { return some_has(p, Eviction::lfu, Eviction::score, Eviction::least); }
-constexpr bool has_order(const Params& p) { return some_has(p, Eviction::lru, Eviction::fifo); }
-constexpr bool has_ttl(const Params& p) { return p.ttl != 0 || p.room.ttl != 0; }
+MOE_INLINE constexpr bool has_rank(const Params& p) {
+  return some_has(p, Eviction::lfu, Eviction::score, Eviction::least);
+}
+MOE_INLINE constexpr bool has_order(const Params& p) { return some_has(p, Eviction::lru, Eviction::fifo); }
+MOE_INLINE constexpr bool has_ttl(const Params& p) { return p.ttl != 0 || p.room.ttl != 0; }
 /// lru's own order is that of last use.
-constexpr bool has_recency(const Params& p) {
+MOE_INLINE constexpr bool has_recency(const Params& p) {
   return has_ttl(p) && (all_rules(p) & ~(1u << static_cast<uint32_t>(Eviction::lru))) != 0;
 }
-constexpr bool has_window(const Params& p) { return some_has(p, Eviction::freq_threshold); }
-constexpr bool has_tiers(const Params& p) { return p.num_tier_sets != 0; }
-constexpr bool has_tier_queues(const Params& p) {
+MOE_INLINE constexpr bool has_window(const Params& p) { return some_has(p, Eviction::freq_threshold); }
+MOE_INLINE constexpr bool has_tiers(const Params& p) { return p.num_tier_sets != 0; }
+MOE_INLINE constexpr bool has_tier_queues(const Params& p) {
   constexpr uint32_t kQueues =
       (1u << static_cast<uint32_t>(Eviction::random)) - (1u << static_cast<uint32_t>(Eviction::sieve));
   return (p.tier_evictions & kQueues) != 0;
 }
 /// Of the cache or of tiers.
-constexpr bool draws_lots(const Params& p) {
+MOE_INLINE constexpr bool draws_lots(const Params& p) {
   return some_has(p, Eviction::random) || (p.tier_evictions & 1u << static_cast<uint32_t>(Eviction::random)) != 0;
 }
-constexpr bool has_queues(const Params& p) {
+MOE_INLINE constexpr bool has_queues(const Params& p) {
   return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu,
                   Eviction::random);
 }
-constexpr bool has_links(const Params& p) {
+MOE_INLINE constexpr bool has_links(const Params& p) {
   return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc, Eviction::lirs, Eviction::w_tinylfu);
 }
-constexpr bool has_marks(const Params& p) { return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc); }
+MOE_INLINE constexpr bool has_marks(const Params& p) {
+  return some_has(p, Eviction::sieve, Eviction::s3_fifo, Eviction::arc);
+}
 constexpr uint32_t max_history_window(const Params& p) {
   return p.history_window > p.room.history_window ? p.history_window : p.room.history_window;
 }
@@ -215,10 +221,10 @@ constexpr bool history_varies(const Params& p) { return has_history(p) && p.room
 constexpr bool has_samples(const Params& p) { return keeps(p, kCountsRates | kCountsPrefetches | kKeepsMeasured); }
 
 /// Of this variant or another one: `arrival`, `side_buffer`.
-constexpr bool has_arrival(const Params& p) { return p.arrival != 0 || p.room.arrival != 0; }
-constexpr bool has_side_buffer(const Params& p) { return p.side_buffer != 0 || p.room.side_buffer != 0; }
+MOE_INLINE constexpr bool has_arrival(const Params& p) { return p.arrival != 0 || p.room.arrival != 0; }
+MOE_INLINE constexpr bool has_side_buffer(const Params& p) { return p.side_buffer != 0 || p.room.side_buffer != 0; }
 /// Whether the dispatches of each layer are counted.
-constexpr bool counts_dispatches(const Params& p) { return keeps(p, kKeepsIdle) || has_arrival(p); }
+MOE_INLINE constexpr bool counts_dispatches(const Params& p) { return keeps(p, kKeepsIdle) || has_arrival(p); }
 
 /// What rules with queues keep: once, and under a | b for each segment.
 constexpr size_t num_queue_sets(const Params& p) { return some_has(p, Eviction::segmented) ? 2 : 1; }

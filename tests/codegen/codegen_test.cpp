@@ -72,6 +72,7 @@ TEST_CASE("the constants fold into the kernel") {
     CHECK(count(llvm, "load [^\n]*@params") == 0);  // read at compile time, not at run time
     CHECK(count(llvm, "\ndefine ") >= 1);
     CHECK(count(llvm, "call [^\n]*@moe_kernel_") == 0);  // inlined
+    CHECK(count(llvm, "call [^\n]*@_Z") == 0);  // and all that it is made of: constants are not followed into calls
   }
 }
 

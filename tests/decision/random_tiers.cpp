@@ -62,9 +62,11 @@ std::string random_tiers(Dice& dice, const ir::ModelShape& shape, uint32_t capac
     names.emplace_back(name);
     text += fmt::format("    tier {} {{ {} }}\n", name, keys);
   };
-  if (dice.chance(0.5)) add("low", "location = gpu dtype = int4 " + some_capacity(dice, experts));
+  const bool has_low = dice.chance(0.6);
+  if (has_low) add("low", "location = gpu dtype = int4 " + some_capacity(dice, experts));
   if (dice.chance(0.7)) add("slow", "location = host " + some_capacity(dice, experts));
   add("cold", dice.chance(0.6) ? "location = disk" : "location = host");
+  if (has_low && dice.chance(0.7)) text += "    promote cold -> low when tokens > 0\n";  // for `degrade`
   text += moves(dice, names);
   if (dice.chance(0.4)) text += ladder(dice);
   if (dice.chance(0.6)) text += "    inclusive = false\n";

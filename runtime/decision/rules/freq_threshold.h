@@ -50,7 +50,7 @@ struct FreqThreshold : RuleDefaults {
   }
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     const uint32_t* counts = ctx.s.counts();
     uint32_t best = kNone;
     const uint32_t first = ctx.s.first_place(i);

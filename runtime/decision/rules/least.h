@@ -33,7 +33,7 @@ struct Least : RuleDefaults {
   }
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     rank_all(ctx, i, may_leave);
     return Ranked::smallest(ctx, i);
   }

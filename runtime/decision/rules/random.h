@@ -19,7 +19,7 @@ struct Random : QueueRule {
   static MOE_INLINE void hit(Ctx&, uint32_t, uint32_t) {}
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t victim(Ctx& ctx, uint32_t i, uint32_t, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t victim(Ctx& ctx, uint32_t i, uint32_t, MayLeave may_leave) {
     uint32_t num_candidates = 0;
     each_member(ctx, i, [&](uint32_t key) {
       num_candidates += may_leave(key);
@@ -32,7 +32,7 @@ struct Random : QueueRule {
 
   /// The victim among all whose bits are set.
   template <class Ctx>
-  static inline uint32_t anyone(Ctx& ctx, uint32_t i) {
+  static MOE_FOLDED uint32_t anyone(Ctx& ctx, uint32_t i) {
     const uint64_t* const words = ctx.s.bits(i);
     uint32_t num_candidates = 0;
     for (uint32_t w = 0; w < key_words(ctx.p); ++w) num_candidates += static_cast<uint32_t>(std::popcount(words[w]));

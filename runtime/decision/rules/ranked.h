@@ -41,7 +41,7 @@ struct Ranked : RuleDefaults {
   }
 
   template <class Ctx, class MayLeave>
-  static inline uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
+  static MOE_FOLDED uint32_t pick(Ctx& ctx, uint32_t i, MayLeave may_leave) {
     uint32_t best = smallest(ctx, i);  // mostly it may
     if (best == kNone || may_leave(best)) return best;
     best = kNone;
