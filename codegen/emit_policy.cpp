@@ -77,6 +77,8 @@ class DispatchEmitter {
                                         llvm::GlobalValue::InternalLinkage, name, module_);
     }
     function->addFnAttr(llvm::Attribute::NoUnwind);
+    // LLVM prefers half of AVX-512, for processors that slow down for all of it; a search for a victim is its loop.
+    function->addFnAttr("prefer-vector-width", "512");
     for (unsigned i = 0; i < names.size(); ++i) function->getArg(i)->setName(names[i]);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
     return function;
