@@ -245,7 +245,7 @@ class ConstantEmitter {
         .u32(p.num_tiers)
         .u32(p.num_tier_rules)
         .u32(p.tier_evictions)
-        .u32(p.reserved)
+        .u32(p.num_steady)
         .add(tiers_.sets)
         .add(tiers_.set_of_layer)
         .add(remembered_)

@@ -28,6 +28,7 @@ class ExprEmitter {
     for (const SiteExpr& site : program_.sites) {
       if (!variant || site.variant == *variant) sites.push_back(site);
     }
+    sites.insert(sites.end(), program_.steady.begin(), program_.steady.end());
     llvm::Function* function =
         define(name, {ptr(), i32(), i32(), i32(), i32()}, {"frame", "site", "key", "place", "victim"});
     key_ = function->getArg(2);
@@ -65,7 +66,7 @@ class ExprEmitter {
       auto* block = llvm::BasicBlock::Create(context, "site", function);
       choice->addCase(builder_.getInt32(site.site), block);
       builder_.SetInsertPoint(block);
-      builder_.CreateRet(emit(*site.expr));
+      builder_.CreateRet(emit(site));
     }
   }
 
@@ -74,9 +75,41 @@ class ExprEmitter {
   llvm::Type* ptr() { return builder_.getPtrTy(); }
   llvm::Value* number(double value) { return llvm::ConstantFP::get(f64(), value); }
 
-  llvm::Value* emit(const ir::Expr& expr) {
+  /// Where the value of a node is kept; none: it is worked out.
+  std::optional<uint32_t> kept_at(const SiteExpr& site, size_t node) const {
+    if (site.kind != decision::kSiteLeast || site.root) return std::nullopt;
+    const auto& steady = program_.steady;
+    const auto found = std::find_if(steady.begin(), steady.end(), [&](const SiteExpr& s) { return s.root == node; });
+    if (found == steady.end()) return std::nullopt;
+    return static_cast<uint32_t>(found - steady.begin());
+  }
+
+  /// The nodes that the root of `site` needs.
+  std::vector<bool> needed_for(const SiteExpr& site, size_t root) const {
+    std::vector<bool> needed(root + 1);
+    needed[root] = true;
+    for (size_t i = root + 1; i-- > 0;) {
+      if (!needed[i] || kept_at(site, i)) continue;
+      const ir::ExprNode& node = site.expr->nodes[i];
+      for (size_t j = 0; j < ir::num_operands(node.op); ++j) needed[node.operand[j]] = true;
+    }
+    return needed;
+  }
+
+  llvm::Value* emit(const SiteExpr& site) {
+    const size_t root = site.root.value_or(static_cast<uint32_t>(site.expr->nodes.size() - 1));
+    const std::vector<bool> needed = needed_for(site, root);
     std::vector<llvm::Value*> values;
-    for (const ir::ExprNode& node : expr.nodes) {
+    for (size_t at = 0; at <= root; ++at) {
+      const ir::ExprNode& node = site.expr->nodes[at];
+      if (!needed[at]) {
+        values.push_back(nullptr);
+        continue;
+      }
+      if (const std::optional<uint32_t> kept = kept_at(site, at)) {
+        values.push_back(call("moe_value_steady", {frame_, key_, builder_.getInt32(*kept)}));
+        continue;
+      }
       const auto operand = [&](size_t i) { return values[node.operand[i]]; };
       switch (node.op) {
         case ExprOp::constant:

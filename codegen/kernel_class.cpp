@@ -79,6 +79,7 @@ std::vector<KnownField> plain(Strategy strategy) {
                                      MOE_KNOWN(admit, decision::kAdmitAlways),
                                      MOE_KNOWN(keeps, 0),
                                      MOE_KNOWN(num_rates, 0),
+                                     MOE_KNOWN(num_steady, 0),
                                  };
 }
 

@@ -5,6 +5,7 @@
 
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
+#include "codegen/steady.h"
 #include "ir/predictor.h"
 #include "runtime/decision/layout.h"
 
@@ -253,6 +254,23 @@ Program::Program(const ir::BoundPolicy& bound) : policy(bound), variants(variant
   }
   add_rules();
   finish();
+  keep_steady_parts();
+}
+
+// Where no rules change: of several variants each would keep parts of its own, in every dispatch.
+void Program::keep_steady_parts() {
+  if (has_changes || !tier_exprs.empty()) return;
+  decision::Params& p = params.front();
+  const auto least =
+      std::find_if(sites.begin(), sites.end(), [](const SiteExpr& site) { return site.kind == decision::kSiteLeast; });
+  if (least == sites.end()) return;
+  for (const uint32_t root : steady_nodes(*least->expr)) {
+    if (p.num_steady == decision::kMaxSteady) return;
+    SiteExpr part = *least;
+    part.site = decision::first_steady_site(p) + p.num_steady++;
+    part.root = root;
+    steady.push_back(part);
+  }
 }
 
 void Program::add_rules() {

@@ -17,7 +17,8 @@ struct SiteExpr {
   uint32_t variant = 0;
   uint32_t kind = 0;  ///< decision::Site, of a variant's
   const ir::Expr* expr = nullptr;
-  bool of_expert = true;  ///< false: of the cache as a whole
+  bool of_expert = true;              ///< false: of the cache as a whole
+  std::optional<uint32_t> root = {};  ///< of the subtree; none: all of it
 };
 
 /// A block of `tiers`, with its tables.
@@ -40,6 +41,7 @@ struct Program {
   Variants variants;
   bool has_changes = false;                        ///< false: one variant, and no rules
   std::vector<SiteExpr> sites;                     ///< of all variants
+  std::vector<SiteExpr> steady;                    ///< parts of least(E) that are kept (steady.h)
   std::vector<SiteExpr> conditions;                ///< of the rules, then the rewards of the choices
   std::vector<uint32_t> rates;                     ///< time constants of use_rate that some site reads
   std::vector<decision::WeightRate> weight_rates;  ///< likewise of weight_rate
@@ -67,6 +69,7 @@ struct Program {
   void add_tiers();
   void add_tier_set(const ir::TiersRule& rule, uint32_t num_layers);
   void share_tiers(decision::Params& p) const;
+  void keep_steady_parts();
   void share_slots();
   void finish();
 };

@@ -246,7 +246,7 @@ struct Params {
   uint32_t num_tiers;       ///< of all sets
   uint32_t num_tier_rules;  ///< most of a set
   uint32_t tier_evictions;  ///< bit 1 << Eviction for each that tiers below the first go by
-  uint32_t reserved;
+  uint32_t num_steady;  ///< parts of least(E) that are kept by key, because only their layer's dispatches change them
   const TierSet* tier_sets;           ///< [num_tier_sets]
   const uint32_t* tier_set_of_layer;  ///< [num_layers] kNone: no tiers there
   const Remembered* remembered;       ///< [num_remembered]

@@ -99,6 +99,10 @@ constexpr const Changes* changes_of([[maybe_unused]] const Params& p) {
 #endif
 }
 
+inline constexpr uint32_t kMaxSteady = 3;
+/// The kept parts of least(E), as expressions: they follow the arms.
+constexpr uint32_t first_steady_site(const Params& p) { return kFirstArm + p.num_arms; }
+
 constexpr bool has_sites(const Params& p) {
   return p.eviction == static_cast<uint32_t>(Eviction::least) || p.admit == kAdmitWhen ||
          p.prefetch_admit == kPrefetchWhen || p.has_when != 0 || p.has_order != 0 ||

@@ -78,14 +78,15 @@ constexpr bool handles_together(const Params& p) { return p.protect_selected != 
 template <class Rule>
 MOE_INLINE uint32_t victim_in_turn(Context<Rule>& ctx) {
   if (ctx.p.protect_selected != 0) {  // one_by_one
-    return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) {
+    return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) __attribute__((always_inline)) {
       return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place);
     });
   }
   if constexpr (Rule::kRanked) {
     if (!loads_arrive(ctx.p)) return Rule::smallest(ctx, ctx.instance);
   }
-  return Rule::pick(ctx, ctx.instance, [&ctx](uint32_t place) { return !ctx.is_coming(place); });
+  return Rule::pick(ctx, ctx.instance,
+                    [&ctx](uint32_t place) __attribute__((always_inline)) { return !ctx.is_coming(place); });
 }
 
 template <class Rule, bool Together>
@@ -98,7 +99,7 @@ MOE_INLINE uint32_t victim_of_demand(Context<Rule>& ctx, [[maybe_unused]] uint32
   }
   if constexpr (Rule::kQueue) {
     const bool spares = ctx.p.protect_selected != 0;
-    return find_victim(ctx, ctx.instance, newcomer, [&](uint32_t place) {
+    return find_victim(ctx, ctx.instance, newcomer, [&](uint32_t place) __attribute__((always_inline)) {
       return !(spares && ctx.selected(ctx.s.resident(place).key)) && !ctx.is_coming(place);
     });
   } else if constexpr (Together) {

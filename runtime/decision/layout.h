@@ -28,6 +28,7 @@ struct Header {
   uint32_t tiers_started;  ///< 1: tiers know of the pins
   uint32_t num_moves;      ///< of the dispatch in progress, as the next
   uint32_t num_copies;
+  uint32_t steady_known;  ///< 1: the kept parts of least(E) are, of all keys
 };
 
 struct Instance {
@@ -135,8 +136,8 @@ struct Layout {
   size_t instances, place_of, residents, order, recency, rank, tag, free_places;
   size_t ring, counts;                                                                 // freq_threshold
   size_t history_bits, history_counts, history_last, history_length, history_counted;  // predictors
-  size_t freq, loaded_at;                                                       // what expressions read: by place
-  size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates;  // by key
+  size_t freq, loaded_at;  // what expressions read: by place
+  size_t last_access, seen, last_dispatch, request_epoch, request_uses, rates, steady;  // by key
   size_t layer_dispatches;
   size_t samples, sample_sums, remembered;                                                    // metrics
   size_t entropy_bits, entropy_counts, entropy_total, entropy_length;                         // likewise, by layer
@@ -278,6 +279,7 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.request_epoch = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
   at.request_uses = take(keeps(p, kKeepsRequestUses) ? keys : 0, sizeof(uint64_t));
   at.rates = take(keys * p.num_rates, sizeof(double));
+  at.steady = take(keys * p.num_steady, sizeof(double));
   at.layer_dispatches = take(counts_dispatches(p) ? layers : 0, sizeof(uint64_t));
   at.samples = take(has_samples(p) ? p.monitor_window : 0, sizeof(Sample));
   at.sample_sums = take(has_samples(p) ? 1 : 0, sizeof(SampleSums));
@@ -364,6 +366,7 @@ class State {
   MOE_INLINE uint64_t* request_epoch() const { return at<uint64_t>(at_.request_epoch); }
   MOE_INLINE uint64_t* request_uses() const { return at<uint64_t>(at_.request_uses); }
   MOE_INLINE double* rate(uint32_t i) const { return at<double>(at_.rates) + size_t{i} * p_.num_keys(); }
+  MOE_INLINE double* steady(uint32_t i) const { return at<double>(at_.steady) + size_t{i} * p_.num_keys(); }
   MOE_INLINE uint64_t* layer_dispatches() const { return at<uint64_t>(at_.layer_dispatches); }
   MOE_INLINE Sample* samples() const { return at<Sample>(at_.samples); }
   MOE_INLINE SampleSums& sample_sums() const { return *at<SampleSums>(at_.sample_sums); }

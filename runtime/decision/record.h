@@ -80,6 +80,31 @@ inline void put_side_after_hits(Context<Rule>& ctx, Output& out, uint32_t n) {
   sort_entries(ctx, out, n);
 }
 
+/// One kept part of least(E), of `count` keys from `first` on. The part is a constant: so is the site, and what is
+/// asked there.
+template <uint32_t Part, class Rule>
+MOE_INLINE void update_part(Context<Rule>& ctx, uint32_t first, uint32_t count) {
+  if (Part >= ctx.p.num_steady) return;
+  double* const values = ctx.s.steady(Part) + first;
+#ifdef __clang__  // they are not among what they are made of
+#pragma clang loop vectorize(assume_safety)
+#endif
+  for (uint32_t j = 0; j < count; ++j) values[j] = ctx.ask(first_steady_site(ctx.p) + Part, first + j, kNone, kNone);
+}
+
+/// Of the layer's experts; the first time, of all.
+template <class Rule>
+MOE_INLINE void update_steady(Context<Rule>& ctx) {
+  uint32_t& known = ctx.s.header().steady_known;
+  const uint32_t first = known != 0 ? ctx.layer * ctx.p.num_experts : 0;
+  const uint32_t count = known != 0 ? ctx.p.num_experts : ctx.p.num_keys();
+  known = 1;
+  static_assert(kMaxSteady == 3);
+  update_part<0>(ctx, first, count);
+  update_part<1>(ctx, first, count);
+  update_part<2>(ctx, first, count);
+}
+
 /// Before the first decision of a dispatch that selects `n` experts. Returns how many of them are not left out.
 template <class Rule>
 MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
@@ -109,6 +134,7 @@ MOE_INLINE uint32_t begin_dispatch(Context<Rule>& ctx, const Input& in, Output& 
     uses = ctx.s.request_epoch()[key] == request ? uses + 1 : 1;
     ctx.s.request_epoch()[key] = request;
   }
+  if (p.num_steady != 0) update_steady(ctx);
   return n;
 }
 

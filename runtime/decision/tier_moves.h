@@ -10,7 +10,7 @@ template <class Rule>
 inline void promote_to_first(Context<Rule>& ctx, Output& out, uint32_t key, double weight) {
   const uint32_t i = ctx.instance;
   Vacancy vacancy;
-  const auto may_leave = [&ctx](uint32_t place) {
+  const auto may_leave = [&ctx](uint32_t place) __attribute__((always_inline)) {
     const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
     return !is_protected && !ctx.is_coming(place);
   };

@@ -10,8 +10,9 @@ namespace moe::decision {
 /// not yet.
 template <class Rule>
 inline bool relieve_instance(Context<Rule>& ctx, uint32_t i, bool spare_selected) {
-  const uint32_t victim = find_victim(
-      ctx, i, kNone, [&](uint32_t place) { return !spare_selected || !ctx.selected(ctx.s.resident(place).key); });
+  const uint32_t victim = find_victim(ctx, i, kNone, [&](uint32_t place) __attribute__((always_inline)) {
+    return !spare_selected || !ctx.selected(ctx.s.resident(place).key);
+  });
   if (victim == kNone) return false;
   ctx.evict(victim);
   return true;

@@ -130,6 +130,10 @@ extern "C" double moe_victim_use_rate(const Frame* f, uint32_t victim, uint32_t 
   return victim == kNone ? 0 : state_of(*f).rate(rate)[victim];
 }
 
+extern "C" double moe_value_steady(const Frame* f, uint32_t key, uint32_t part) {
+  return state_of(*f).steady(part)[key];
+}
+
 extern "C" double moe_value_weight_rate(const Frame* f, uint32_t key, uint32_t rate) {
   return weight_rate(state_of(*f), *f->params, rate)[key];
 }

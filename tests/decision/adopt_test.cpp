@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "bench/static_kernels.h"
+#include "bench/static_params.h"
 #include "ir/pcg32.h"
 #include "ir/queue_rule.h"
 #include "runtime/decision/output_arrays.h"
@@ -21,12 +21,7 @@ using namespace moe::decision;
 
 /// One layer of 8 experts, top-1.
 Params small_params(Eviction eviction, uint32_t capacity) {
-  Params p = moe::bench::bench_params(eviction);
-  p.num_layers = 1;
-  p.num_experts = 8;
-  p.top_k = 1;
-  p.capacity = capacity;
-  return p;
+  return moe::bench::default_params({1, 8, 1}, eviction, capacity);
 }
 
 /// A policy's state, and single dispatches of it.

@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "bench/static_kernels.h"
+#include "bench/static_params.h"
 #include "ir/predictor.h"
 #include "runtime/decision/output_arrays.h"
 #include "runtime/decision/predict/layout.h"
@@ -69,12 +69,7 @@ class Kernel {
 };
 
 Params params_of(const Shape& shape, Strategy strategy) {
-  Params p = bench::bench_params(decision::Eviction::lru);
-  p.num_layers = shape.layers;
-  p.num_experts = shape.experts;
-  p.top_k = shape.top_k;
-  p.scope_layer = 0;
-  p.capacity = 2;
+  Params p = bench::default_params({shape.layers, shape.experts, shape.top_k}, decision::Eviction::lru, 2);
   p.budget = 1;
   p.strategy = static_cast<uint32_t>(strategy);
   p.lookahead = 2;

@@ -12,6 +12,7 @@
 #include "ir/interpreter.h"
 #include "replay/explain.h"
 #include "replay/native_state.h"
+#include "runtime/decision/output_arrays.h"
 #include "runtime/decision/state.h"
 
 namespace moe::replay {
@@ -214,9 +215,7 @@ std::vector<uint64_t> a_state(const decision::Params& p) {
   const size_t size = decision::state_bytes(p);
   const std::unique_ptr<void, Free> block(std::aligned_alloc(64, size));
   decision::init_state(p, block.get());
-  std::vector<uint32_t> expert(8), selections(8), evicted(64), prefetched(8), dropped(8);
-  std::vector<uint8_t> action(8);
-  std::vector<float> weight(8);
+  decision::OutputArrays arrays(decision::output_sizes(p, 1, 0));
   for (int32_t i = 0; i < 20; ++i) {
     const int32_t ids[] = {i % 8, (i * 3 + 1) % 8 == i % 8 ? (i + 1) % 8 : (i * 3 + 1) % 8};
     decision::Input in{};
@@ -225,20 +224,7 @@ std::vector<uint64_t> a_state(const decision::Params& p) {
     in.top_k = kTopK;
     in.ids = ids;
     in.phase = 1;
-    decision::Output out{0,
-                         0,
-                         0,
-                         0,
-                         0,
-                         0,
-                         expert.data(),
-                         action.data(),
-                         selections.data(),
-                         weight.data(),
-                         evicted.data(),
-                         prefetched.data(),
-                         nullptr,
-                         dropped.data()};
+    decision::Output out = arrays.output();
     REQUIRE(decision::static_dispatch(p, block.get(), &in, &out) == decision::kOk);
   }
   std::vector<uint64_t> words(size / 8);
