@@ -91,8 +91,9 @@ Result<void> check_native(const Program& program) {
 
 bool has_static_kernel(const ir::BoundPolicy& policy) {
   const Program program(policy);
-  return beyond_kernels(program).empty() && !decision::has_sites(program.params.front()) &&
-         !decision::is_beyond_static(program.params.front());
+  const decision::Params& params = program.params.front();  // without its tables, so that `changes` is null
+  return beyond_kernels(program).empty() && !program.has_changes && !decision::has_sites(params) &&
+         !decision::is_beyond_static(params);
 }
 
 }  // namespace moe::codegen

@@ -209,9 +209,13 @@ void check_preload(const Params& p, Checker& c) {
   if (keys.back() >= p.num_keys()) return c.found("a key of `preload` is out of range");
   if (std::adjacent_find(keys.begin(), keys.end()) != keys.end()) return c.found("`preload` repeats a key, or a pin");
   if (!p.scope_layer) return;
+  const decision::PerLayer* const shared = p.changes != nullptr ? p.changes->per_layer : nullptr;
+  const uint32_t* const slots = shared != nullptr ? shared->at_start : nullptr;
   std::vector<uint32_t> held(p.num_layers);
   for (const uint32_t key : keys) {
-    if (++held[key / p.num_experts] > p.capacity) return c.found("more `pins` and `preload` than `capacity`");
+    const uint32_t layer = key / p.num_experts;
+    if (++held[layer] > (slots != nullptr ? slots[layer] : p.capacity))
+      return c.found("more `pins` and `preload` than `capacity`");
   }
 }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is said of a native policy's state is what its code takes.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <fmt/format.h>
+
+#include <array>
+
 #include "runtime/decision/state.h"
 #include "tests/compiler/standard_policies.h"
 
@@ -41,10 +45,10 @@ TEST_CASE("predictors: the tables that the documentation says they have") {
   const std::string cache = "policy p { cache { capacity = 25%  eviction = lru } ";
   CHECK(size_of(bound(cache + "}", kShape)).predictors == 0);
   // Of each layer a bit for each expert and dispatch of the window; of each expert a count and its last use; and what
-  // each layer has seen, in whole lines of 64 bytes.
+  // each layer has seen, in whole lines of 64 bytes. And while it names candidates a number for each expert of a layer.
   const size_t history =
       size_of(bound(cache + "prefetch { strategy = history  history_window = 40 } }", kShape)).predictors;
-  CHECK(history == 6 * 40 * 8 + kKeys * (4 + 8) + 64);
+  CHECK(history == 6 * 40 * 8 + kKeys * (4 + 8) + 64 + 64 * 8);
   // The last 1000 requests, and this one, in binary64, are nearly all of it.
   const size_t sequence = size_of(bound(cache + "prefetch { strategy = sequence  store = 1000 } }", kShape)).predictors;
   CHECK(sequence > 1001 * kKeys * 8);
@@ -52,7 +56,13 @@ TEST_CASE("predictors: the tables that the documentation says they have") {
 }
 
 TEST_CASE("a policy without native code has no such size") {
-  const auto policy = bound("policy p { cache { capacity = 25%  eviction = lfu | lru } }", {6, 64, 2, 0});
+  std::string text = "policy p { cache { capacity = 25%  eviction = lru } adapt {";  // 2^7 combinations of rules
+  for (int i = 1; i <= 7; ++i) {
+    text += fmt::format(" when batch > {} {{ {} }} revert", i * 10,
+                        std::array{"eviction = lfu", "ttl = 90", "admit = never", "protect_selected = false",
+                                   "budget = 2", "capacity = 12", "max_loads = 2"}[static_cast<size_t>(i) - 1]);
+  }
+  const auto policy = bound(text + " } prefetch { strategy = history } }", {6, 64, 2, 0});
   const Result<codegen::StateSize> size = codegen::state_size(policy);
   REQUIRE_FALSE(size.ok());
   CHECK(size.error().kind == Error::Kind::unsupported);
