@@ -11,6 +11,8 @@
 #include <regex>
 
 #include "codegen/compiler.h"
+#include "codegen/kernel_class.h"
+#include "codegen/program.h"
 #include "replay/kernel_engine.h"
 #include "tests/decision/random_policy.h"
 
@@ -64,6 +66,29 @@ std::vector<std::optional<ir::Decision>> decide_all(replay::KernelEngine& engine
 }
 
 }  // namespace
+
+TEST_CASE("policies find the kernels of their class, and take the whole ones where they have none") {
+  const auto class_of = [](const ir::BoundPolicy& policy) {
+    const codegen::Program program(policy);
+    return codegen::class_of(program.params, program.has_changes);
+  };
+  const size_t whole = codegen::kernel_bitcode(nullptr).size();
+  ir::BoundPolicy bare = small_policy(ir::Eviction::lru);
+  ir::BoundPolicy plain = bare;
+  plain.ttl = 50;
+  ir::BoundPolicy in_turn = bare;
+  in_turn.protect_selected = false;
+  REQUIRE(class_of(bare) != nullptr);
+  REQUIRE(class_of(plain) != nullptr);
+  CHECK(class_of(bare) != class_of(plain));
+  CHECK(class_of(in_turn) == nullptr);
+  CHECK(codegen::kernel_bitcode(class_of(bare)).size() < whole / 10);
+  CHECK(codegen::kernel_bitcode(class_of(bare)).size() < codegen::kernel_bitcode(class_of(plain)).size());
+  for (const codegen::KernelClass& each : codegen::kernel_classes()) {
+    CHECK(codegen::kernel_bitcode(&each).size() < whole / 2);
+    CHECK(codegen::kernel_bitcode(&each).substr(0, 2) == "BC");
+  }
+}
 
 TEST_CASE("the constants fold into the kernel") {
   for (ir::Eviction rule : kRules) {
