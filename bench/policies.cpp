@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "bench/falling_profile.h"
 #include "compiler/driver.h"
 #include "compiler/file_imports.h"
 
@@ -34,20 +35,6 @@ Result<std::string> read_text(const std::string& path) {
 
 namespace {
 
-/// For policies that start from the experts used most: lower ids were.
-std::shared_ptr<const ir::Profile> profile_of(const ir::ModelShape& shape) {
-  auto profile = std::make_shared<ir::Profile>();
-  profile->num_layers = shape.num_layers;
-  profile->num_experts = shape.num_experts;
-  profile->top_k = shape.top_k;
-  const double sum = 0.5 * shape.num_experts * (shape.num_experts + 1);
-  std::vector<double> shares;
-  for (uint32_t e = 0; e < shape.num_experts; ++e) shares.push_back((shape.num_experts - e) / sum);
-  profile->frequency.assign(shape.num_layers, shares);
-  profile->affinity.assign(shape.num_layers, std::vector<std::map<uint32_t, double>>(shape.num_experts));
-  return profile;
-}
-
 /// Whatever an import names is relative to the file, whose profile too.
 Result<ir::BoundPolicy> bind_text(const ir::SourceFile& source, const ir::ModelShape& shape, bool layer_blind,
                                   const std::vector<std::string>& settings) {
@@ -56,7 +43,7 @@ Result<ir::BoundPolicy> bind_text(const ir::SourceFile& source, const ir::ModelS
   if (!layer_blind) {
     compiler::Target target;
     target.shape = shape;
-    target.bind.profile = profile_of(shape);
+    target.bind.profile = falling_profile(shape);
     for (const std::string& setting : settings) target.settings.push_back(*compiler::parse_setting(setting));
     bound = compiler::compile_to_bound(source, target, diagnostics);
   } else if (auto module = compiler::compile_to_module(source, {}, diagnostics)) {

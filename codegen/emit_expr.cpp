@@ -28,7 +28,10 @@ class ExprEmitter {
     for (const SiteExpr& site : program_.sites) {
       if (!variant || site.variant == *variant) sites.push_back(site);
     }
-    sites.insert(sites.end(), program_.steady.begin(), program_.steady.end());
+    const uint32_t first_steady = decision::first_steady_site(program_.params.front());
+    for (uint32_t i = 0; i < program_.steady_parts.size(); ++i) {
+      sites.push_back({first_steady + i, 0, first_steady + i, &program_.steady_parts[i], true});
+    }
     llvm::Function* function =
         define(name, {ptr(), i32(), i32(), i32(), i32()}, {"frame", "site", "key", "place", "victim"});
     key_ = function->getArg(2);
@@ -77,30 +80,29 @@ class ExprEmitter {
 
   /// Where the value of a node is kept; none: it is worked out.
   std::optional<uint32_t> kept_at(const SiteExpr& site, size_t node) const {
-    if (site.kind != decision::kSiteLeast || site.root) return std::nullopt;
-    const auto& steady = program_.steady;
-    const auto found = std::find_if(steady.begin(), steady.end(), [&](const SiteExpr& s) { return s.root == node; });
-    if (found == steady.end()) return std::nullopt;
-    return static_cast<uint32_t>(found - steady.begin());
+    if (site.kind != decision::kSiteLeast) return std::nullopt;
+    const auto& roots = program_.steady_roots;
+    const auto found = std::find(roots.begin(), roots.end(), node);
+    if (found == roots.end()) return std::nullopt;
+    return static_cast<uint32_t>(found - roots.begin());
   }
 
-  /// The nodes that the root of `site` needs.
-  std::vector<bool> needed_for(const SiteExpr& site, size_t root) const {
-    std::vector<bool> needed(root + 1);
-    needed[root] = true;
-    for (size_t i = root + 1; i-- > 0;) {
+  /// All nodes but those below one whose value is kept.
+  std::vector<bool> needed_for(const SiteExpr& site) const {
+    const std::vector<ir::ExprNode>& nodes = site.expr->nodes;
+    std::vector<bool> needed(nodes.size());
+    needed.back() = true;
+    for (size_t i = nodes.size(); i-- > 0;) {
       if (!needed[i] || kept_at(site, i)) continue;
-      const ir::ExprNode& node = site.expr->nodes[i];
-      for (size_t j = 0; j < ir::num_operands(node.op); ++j) needed[node.operand[j]] = true;
+      for (size_t j = 0; j < ir::num_operands(nodes[i].op); ++j) needed[nodes[i].operand[j]] = true;
     }
     return needed;
   }
 
   llvm::Value* emit(const SiteExpr& site) {
-    const size_t root = site.root.value_or(static_cast<uint32_t>(site.expr->nodes.size() - 1));
-    const std::vector<bool> needed = needed_for(site, root);
+    const std::vector<bool> needed = needed_for(site);
     std::vector<llvm::Value*> values;
-    for (size_t at = 0; at <= root; ++at) {
+    for (size_t at = 0; at < needed.size(); ++at) {
       const ir::ExprNode& node = site.expr->nodes[at];
       if (!needed[at]) {
         values.push_back(nullptr);

@@ -6,6 +6,7 @@
 #include "codegen/compiler.h"
 #include "codegen/sites.h"
 #include "codegen/steady.h"
+#include "ir/expr_parts.h"
 #include "ir/predictor.h"
 #include "runtime/decision/layout.h"
 
@@ -264,13 +265,10 @@ void Program::keep_steady_parts() {
   const auto least =
       std::find_if(sites.begin(), sites.end(), [](const SiteExpr& site) { return site.kind == decision::kSiteLeast; });
   if (least == sites.end()) return;
-  for (const uint32_t root : steady_nodes(*least->expr)) {
-    if (p.num_steady == decision::kMaxSteady) return;
-    SiteExpr part = *least;
-    part.site = decision::first_steady_site(p) + p.num_steady++;
-    part.root = root;
-    steady.push_back(part);
-  }
+  steady_roots = steady_nodes(*least->expr);
+  if (steady_roots.size() > decision::kMaxSteady) steady_roots.resize(decision::kMaxSteady);
+  for (const uint32_t root : steady_roots) steady_parts.push_back(ir::subtree(*least->expr, root));
+  p.num_steady = static_cast<uint32_t>(steady_roots.size());
 }
 
 void Program::add_rules() {

@@ -17,8 +17,7 @@ struct SiteExpr {
   uint32_t variant = 0;
   uint32_t kind = 0;  ///< decision::Site, of a variant's
   const ir::Expr* expr = nullptr;
-  bool of_expert = true;              ///< false: of the cache as a whole
-  std::optional<uint32_t> root = {};  ///< of the subtree; none: all of it
+  bool of_expert = true;  ///< false: of the cache as a whole
 };
 
 /// A block of `tiers`, with its tables.
@@ -41,7 +40,8 @@ struct Program {
   Variants variants;
   bool has_changes = false;                        ///< false: one variant, and no rules
   std::vector<SiteExpr> sites;                     ///< of all variants
-  std::vector<SiteExpr> steady;                    ///< parts of least(E) that are kept (steady.h)
+  std::vector<uint32_t> steady_roots;              ///< in least(E), of its parts that are kept (steady.h)
+  std::vector<ir::Expr> steady_parts;              ///< those parts
   std::vector<SiteExpr> conditions;                ///< of the rules, then the rewards of the choices
   std::vector<uint32_t> rates;                     ///< time constants of use_rate that some site reads
   std::vector<decision::WeightRate> weight_rates;  ///< likewise of weight_rate

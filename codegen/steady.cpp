@@ -34,10 +34,7 @@ bool is_steady_leaf(const ir::ExprNode& node) {
   }
 }
 
-bool is_leaf(ExprOp op) {
-  return op == ExprOp::constant || op == ExprOp::variable || op == ExprOp::use_rate || op == ExprOp::weight_rate ||
-         op == ExprOp::avg_over || op == ExprOp::max_over || op == ExprOp::trend;
-}
+bool is_leaf(ExprOp op) { return ir::num_operands(op) == 0; }
 
 }  // namespace
 

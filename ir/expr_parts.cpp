@@ -4,9 +4,6 @@
 #include <algorithm>
 
 namespace moe::ir {
-namespace {
-
-/// The tree below node `root`, its nodes in their old order.
 Expr subtree(const Expr& expr, uint32_t root) {
   std::vector<char> belongs(expr.nodes.size(), 0);
   belongs[root] = 1;
@@ -25,6 +22,8 @@ Expr subtree(const Expr& expr, uint32_t root) {
   }
   return part;
 }
+
+namespace {
 
 Expr negated(Expr expr) {
   ExprNode node;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/falling_profile.h"
 #include "codegen/native.h"
 #include "compiler/driver.h"
 
@@ -20,21 +21,6 @@ struct StandardPolicy {
   std::string name;  ///< of its file
   ir::BoundPolicy bound;
 };
-
-/// Lower ids are used more often.
-inline std::shared_ptr<const ir::Profile> falling_profile(const ir::ModelShape& shape) {
-  auto profile = std::make_shared<ir::Profile>();
-  profile->num_layers = shape.num_layers;
-  profile->num_experts = shape.num_experts;
-  profile->top_k = shape.top_k;
-  const double sum = 0.5 * shape.num_experts * (shape.num_experts + 1);
-  std::vector<double> shares;
-  for (uint32_t e = 0; e < shape.num_experts; ++e) shares.push_back((shape.num_experts - e) / sum);
-  profile->frequency.assign(shape.num_layers, shares);
-  profile->affinity.resize(shape.num_layers);
-  for (auto& layer : profile->affinity) layer.resize(shape.num_experts);
-  return profile;
-}
 
 /// Those of stdlib-policies/ that have native code, by name. Most have: docs/language.md names the parts that have
 /// none.
@@ -49,7 +35,7 @@ inline std::vector<StandardPolicy> native_standard_policies(const ir::ModelShape
     ir::Diagnostics diagnostics;
     compiler::Target target;
     target.shape = shape;
-    target.bind.profile = falling_profile(shape);
+    target.bind.profile = bench::falling_profile(shape);
     auto bound = compiler::compile_to_bound(ir::SourceFile(entry.path().string(), text.str()), target, diagnostics);
     CAPTURE(entry.path());
     REQUIRE(bound.has_value());
