@@ -81,12 +81,14 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
     status = decide(args, output);
   }
   if (status) {
+    parts_.copies.end_dispatch();
     parts_.plans.unclaim(*plan);
     return status;
   }
   num_dropped_ = 0;  // the kernel has seen them
 
   Counts counts;
+  prefetch_copies(args.layer, output);
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
   const uint32_t leaving = count_leaving(*plan);
@@ -95,6 +97,7 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   queue_loads();
   if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
+  parts_.copies.end_dispatch();
   group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
   out.fired = output.fired;
@@ -105,6 +108,16 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
     out.num_signals = static_cast<uint32_t>(signals.size());
   }
   return MOE_OK;
+}
+
+/// Misses of the cache overlap when all are asked for at once.
+void Dispatcher::prefetch_copies(uint32_t layer, const decision::Output& output) const {
+  const auto prefetch = [this](uint32_t key) {
+    if (resident_[key] != kNone) parts_.copies.prefetch(resident_[key]);
+  };
+  const uint32_t first_key = layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) prefetch(first_key + output.expert[i]);
+  for (uint32_t i = 0; i < output.num_evicted; ++i) prefetch(output.evicted[i]);
 }
 
 /// The entries, with hits held: what leaves the cache in this dispatch stays where this plan says it is.
@@ -213,15 +226,15 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
 
 void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
   resident_[key] = copy;
-  parts_.traffic.resident.fetch_add(1, std::memory_order_relaxed);
+  count_resident(1);
 }
 
 void Dispatcher::end_residency(uint32_t key) {
   parts_.counters.take_prefetched(key);
   if (resident_[key] == kNone) return;
-  parts_.copies.drop(resident_[key]);
+  parts_.copies.evict(resident_[key]);
   resident_[key] = kNone;
-  parts_.traffic.resident.fetch_sub(1, std::memory_order_relaxed);
+  count_resident(-1);
 }
 
 }  // namespace moe::core

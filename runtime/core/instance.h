@@ -18,6 +18,7 @@ class Instance {
       : policy_(std::move(policy)),
         sizes_(decision::output_sizes(policy_->params, max_tokens, policy_->params.total_capacity())),
         state_(allocator, decision::state_bytes(policy_->params)),
+        places_(decision::places(policy_->params, state_.data())),
         expert_(allocator, sizes_.entries),
         action_(allocator, sizes_.entries),
         num_selections_(allocator, sizes_.entries),
@@ -72,7 +73,7 @@ class Instance {
     }
     return {signals_.data(), n};
   }
-  bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
+  bool resident(uint32_t key) const { return places_[key] != decision::kNone; }
 
   Instance* next_retired = nullptr;
   uint32_t log_serial = 0;  ///< the policy's in the decision log
@@ -98,6 +99,7 @@ class Instance {
   PolicyRef policy_;
   decision::OutputSizes sizes_;
   Block state_;
+  const uint32_t* places_;  ///< in the state, by key
   Array<uint32_t> expert_;
   Array<uint8_t> action_;
   Array<uint32_t> num_selections_;

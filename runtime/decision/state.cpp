@@ -224,11 +224,7 @@ uint32_t adopt_state(const Params& old_params, const void* old_state, const Para
   return num_left;
 }
 
-bool is_resident(const Params& params, const void* state, uint32_t key) {
-  return state_of(params, state).place_of(key) != kNone;
-}
-
-uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
+const uint32_t* places(const Params& params, const void* state) { return &state_of(params, state).place_of(0); }
 
 namespace {
 
