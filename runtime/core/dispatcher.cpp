@@ -97,11 +97,14 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   queue_loads();
   if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
+  for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
   parts_.copies.end_dispatch();
-  group_selections(args, *plan);
+  counts[metrics::kApproximated] += group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
   out.fired = output.fired;
   out.num_fired = output.num_fired;
+  out.dropped = output.dropped;
+  out.num_dropped = output.num_dropped;
   if (output.num_fired != 0) {
     const std::span<const char* const> signals = current_->signals(output);
     out.signals = signals.data();
@@ -140,6 +143,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
     counts[metrics::kLoads] += action == decision::kLoad;
     counts[metrics::kStreams] += action == decision::kStream;
     counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
+    if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
     if (action == decision::kHit) take_hit(plan, i, first_key + expert, counts);
   }
   counts[metrics::kDispatches] = 1;
@@ -196,13 +200,19 @@ void Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   num_left_ = 0;
 }
 
-/// Counting sort: start_plan has noted where each entry's selections begin.
-void Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
+/// Counting sort: start_plan has noted where each entry's selections begin. Returns how many were dropped.
+uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
   const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
+  uint32_t num_dropped = 0;
   for (uint32_t i = 0; i < num_selections; ++i) {
     const uint32_t entry = entry_of_[static_cast<uint32_t>(args.ids[i])];
-    plan.selections[next_selection_[entry]++] = i;
+    if (entry == kNone) {
+      ++num_dropped;
+    } else {
+      plan.selections[next_selection_[entry]++] = i;
+    }
   }
+  return num_dropped;
 }
 
 void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& counts, moe_plan& out) {

@@ -43,6 +43,9 @@ struct Dimensions {
   }
 };
 
+/// A miss that needs no weights: the shared expert stands in, or nobody.
+constexpr bool is_left_out(uint32_t action) { return action == decision::kShared || action == decision::kSkip; }
+
 /// Owned by the dispatching thread, apart from swap and reclaim.
 ///
 /// Cost  dispatch: no allocation, no lock, no system call, no exception.
@@ -92,7 +95,7 @@ class Dispatcher {
   void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
   void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
   void end_residencies(Plan& plan, const decision::Output& output);
-  void group_selections(const moe_dispatch_args& args, Plan& plan);
+  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
 
   // place.cpp

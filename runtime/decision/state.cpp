@@ -229,20 +229,10 @@ const uint32_t* places(const Params& params, const void* state) { return &state_
 namespace {
 
 const char* beyond_engines_of(const Params& p) {
-  if (p.has_drop != 0) return "drop";
   if (p.side_buffer != 0) return "side_buffer";
   if (p.num_tier_sets != 0) return "tiers";
   for (uint32_t i = 0; i < p.num_arms; ++i) {
-    switch (static_cast<MissAction>(p.arms[i].action)) {
-      case MissAction::degrade:
-        return "degrade";
-      case MissAction::shared:
-        return "shared";
-      case MissAction::skip:
-        return "skip";
-      default:
-        break;
-    }
+    if (p.arms[i].action == static_cast<uint32_t>(MissAction::degrade)) return "degrade";
   }
   return nullptr;
 }
