@@ -162,7 +162,7 @@ void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span
 }
 
 std::vector<uint32_t> KernelEngine::take_over(const KernelEngine& old) {
-  std::vector<uint32_t> left(old.params_.total_capacity());
+  std::vector<uint32_t> left(decision::num_resident(old.params_, old.state()));
   left.resize(decision::adopt_state(old.params_, old.state(), params_, state_.get(), left.data()));
   return left;
 }

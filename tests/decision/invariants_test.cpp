@@ -53,6 +53,7 @@ class Run {
       REQUIRE(violation(i % 2).what == Invariant::none);
     }
   }
+  const ir::BoundPolicy& policy() const { return *policy_; }
   const decision::Params& params() const { return engine_->params(); }
   void* block() const { return const_cast<void*>(engine_->state()); }
   State state() const { return {params(), block()}; }
@@ -180,6 +181,16 @@ TEST_CASE("what per_layer gives") {
     s.num_ghosts(1) = 1;
     s.ghosts(1)[0] = 3;
   });
+}
+
+TEST_CASE("a layer keeps slots for its pins, which never leave") {
+  const std::string members = cache("capacity = 4 eviction = lru pin = [1:2, 1:3, 1:4]") +
+                              "per_layer { allocation = utility total_budget = 8 min_capacity = 1 max_capacity = 7 "
+                              "rebalance_interval = 3 }";
+  const Run run(members);  // after each dispatch: no more residents than slots
+  CHECK(ir::limits_of(run.policy()).min_capacity == 3);
+  CHECK(run.state().instance(1).capacity >= 3);
+  CHECK(run.state().instance(0).capacity + run.state().instance(1).capacity == 8);
 }
 
 TEST_CASE("rings") {
