@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/state.h"
 
 namespace moe::replay {
@@ -55,7 +56,12 @@ Result<KernelEngine> KernelEngine::create(const decision::Params& params, Dispat
 }
 
 Result<KernelEngine> KernelEngine::create(const decision::Descriptor& descriptor) {
-  return create(*descriptor.params, descriptor.dispatch);
+  const decision::Params* const params = descriptor.params;
+  const decision::DispatchFn dispatch = descriptor.dispatch;
+  if (!decision::kChecksInvariants) return create(*params, dispatch);
+  return create(*params, [params, dispatch](void* state, const decision::Input* input, decision::Output* output) {
+    return decision::checked(*params, state, *input, dispatch(state, input, output));
+  });
 }
 
 Result<KernelEngine> KernelEngine::create_static(const decision::Params& params) {
@@ -153,6 +159,12 @@ void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span
     hint.probabilities.push_back(probabilities[i]);
   }
   hints_[layer] = std::move(hint);
+}
+
+std::vector<uint32_t> KernelEngine::take_over(const KernelEngine& old) {
+  std::vector<uint32_t> left(decision::num_resident(old.params_, old.state()));
+  left.resize(decision::adopt_state(old.params_, old.state(), params_, state_.get(), left.data()));
+  return left;
 }
 
 std::vector<uint32_t> KernelEngine::resident() const {

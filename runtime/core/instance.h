@@ -5,6 +5,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/decision/abi.h"
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/state.h"
 #include "runtime/policy.h"
 
@@ -62,8 +63,8 @@ class Instance {
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
-    return code != nullptr ? code(state(), &input, &output)
-                           : decision::static_dispatch(params(), state(), &input, &output);
+    if (code == nullptr) return decision::static_dispatch(params(), state(), &input, &output);
+    return decision::checked(params(), state(), input, code(state(), &input, &output));
   }
   /// What the rules that fired signal, in order; valid until the next call.
   std::span<const char* const> signals(const decision::Output& output) const {

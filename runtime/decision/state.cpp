@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/kernel.h"
 
 namespace moe::decision {
@@ -254,12 +255,13 @@ const Params& in_force(const Params& params, const void* state) {
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
   if (has_sites(params) || needs_tables(params) || is_beyond_static(params)) return kInvalid;
-  return with_rule(params, uint32_t{kInvalid}, [&](auto rule) {
+  const uint32_t status = with_rule(params, uint32_t{kInvalid}, [&](auto rule) {
     if constexpr (decltype(rule)::kSegmented)
       return uint32_t{kInvalid};
     else
       return dispatch<decltype(rule)>(params, state, *input, *output);
   });
+  return checked(params, state, *input, status);
 }
 
 }  // namespace moe::decision
