@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/disk/chunk.h"
 
+#include <cassert>
+
 namespace moe::disk {
 namespace {
 
@@ -36,7 +38,7 @@ bool Chunk::needs_staging() const {
   return false;
 }
 
-void Chunk::lay_out(int32_t buffer, std::byte* memory) {
+void Chunk::lay_out(int32_t buffer, std::span<std::byte> memory) {
   buffer_ = buffer;
   start_ = segments_[0].staged ? round_down(segments_[0].offset) : segments_[0].offset;
   uint64_t at = start_;  // the file's bytes before it have their place
@@ -48,11 +50,12 @@ void Chunk::lay_out(int32_t buffer, std::byte* memory) {
     }
     const uint64_t run = at;
     for (; i < num_segments_ && segments_[i].staged; ++i) {
-      segments_[i].staged_at = memory + (segments_[i].offset - run);
+      segments_[i].staged_at = memory.data() + (segments_[i].offset - run);
       at = round_up(segments_[i].offset + segments_[i].length);
     }
-    push(memory, at - run);
-    memory += at - run;
+    assert(at - run <= memory.size() && "a staging buffer holds the staged runs of its chunk");
+    push(memory.data(), at - run);
+    memory = memory.subspan(at - run);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "runtime/disk/files.h"
 #include "runtime/disk/io.h"
@@ -30,7 +31,7 @@ struct Segment {
 /// Invariant  in an aligned chunk (for O_DIRECT) every iovec's address and length and the file offset are multiples of
 ///            kBlock: bytes that cannot go straight to their destination share staged runs that are rounded out to
 ///            whole blocks. Another chunk has no staged segment.
-/// Memory     a staging buffer of the chunk's bytes plus 2 * kBlock holds all its staged runs.
+/// Memory     a staging buffer of size_bytes() + 2 * kBlock holds all its staged runs.
 class Chunk {
  public:
   static constexpr uint32_t kMostSegments = 32;
@@ -42,8 +43,8 @@ class Chunk {
   /// Whether an extent that begins there continues the run.
   bool continues_at(uint64_t offset) const { return offset == end() || (aligned_ && offset == round_up(end())); }
   bool needs_staging() const;
-  /// `buffer`: of the staging pool, -1 for none.
-  void lay_out(int32_t buffer, std::byte* memory);
+  /// `buffer`: of the staging pool, -1 for none; `memory`: that buffer.
+  void lay_out(int32_t buffer, std::span<std::byte> memory);
 
   /// The read of what is missing.
   Read read(uint32_t tag, int fd) const;
@@ -55,6 +56,7 @@ class Chunk {
 
   uint32_t file() const { return file_; }
   uint64_t end() const { return segments_[num_segments_ - 1].offset + segments_[num_segments_ - 1].length; }
+  /// From the first byte to the last, padding between neighbours included.
   uint64_t size_bytes() const { return end() - segments_[0].offset; }
   int32_t buffer() const { return buffer_; }
   Segment* segments() { return segments_; }

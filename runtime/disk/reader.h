@@ -49,7 +49,7 @@ struct Options {
 /// What the reader did so far. Relaxed: numbers, not signals.
 struct Counters {
   std::atomic<uint64_t> reads{0};         ///< chunks
-  std::atomic<uint64_t> bytes{0};         ///< of them, without the rounding to blocks; those read again count again
+  std::atomic<uint64_t> bytes{0};         ///< of them, from first to last; what is read again counts again
   std::atomic<uint64_t> coalesced{0};     ///< requests that shared a chunk with the one before them
   std::atomic<uint64_t> deduplicated{0};  ///< requests that another one's read served
   std::atomic<uint64_t> short_reads{0};

@@ -38,6 +38,7 @@ void DiskReader::issue(Clock::time_point now) {
       return;
     }
     if (!may_start(records_[best], now)) {
+      pace_.idle();
       if (records_[best].cls == Class::prefetch && pace_.prefetch_at() > now) issue_again_at_ = pace_.prefetch_at();
       return;
     }
@@ -85,7 +86,7 @@ bool DiskReader::start_chunk(uint32_t best, Clock::time_point now) {
   const bool staged = chunk.needs_staging();
   const int32_t buffer = staged ? staging_.take() : -1;
   if (staged && buffer < 0) return false;
-  chunk.lay_out(buffer, staged ? staging_.data(buffer) : nullptr);
+  chunk.lay_out(buffer, staged ? staging_.memory(buffer) : std::span<std::byte>{});
   for (uint32_t s = 0; s < chunk.num_segments(); ++s) {
     Record& record = records_[chunk.segments()[s].record];
     if (record.issued == 0 && s != 0) counters_.coalesced.fetch_add(1, std::memory_order_relaxed);
@@ -104,20 +105,23 @@ bool DiskReader::start_chunk(uint32_t best, Clock::time_point now) {
   return true;
 }
 
-/// The next bytes of `best`, and of those that follow them in the file.
+/// The next bytes of `best`, and of those that follow them in the file. Padding between them counts: it is read, and
+/// takes room in a staging buffer.
 void DiskReader::plan(Chunk& chunk, uint32_t best) const {
   const Class cls = records_[best].cls;
-  uint64_t room = limit(cls);
+  const uint64_t begin = records_[best].request.offset + records_[best].issued;
+  const uint64_t most = limit(cls);
   chunk.begin(records_[best].request.file, files_.direct(records_[best].request.file));
   for (uint32_t i = best; i != kNone; i = neighbour(chunk, cls)) {
     const Record& record = records_[i];
     const uint64_t from = record.request.offset + record.issued;
     const uint64_t left = record.request.length - record.issued;
+    if (from - begin + kBlock > most) return;
+    const uint64_t room = most - (from - begin);
     // A chunk that ends within an extent ends with a block, so that no block is read twice.
     const uint64_t bytes = left <= room ? left : round_down(from + room) - from;
     chunk.add(i, from, bytes, static_cast<std::byte*>(record.request.destination) + record.issued);
-    room -= bytes;
-    if (record.alone || bytes < left || room < kBlock || !chunk.has_room()) return;
+    if (record.alone || bytes < left || !chunk.has_room()) return;
   }
 }
 

@@ -38,7 +38,7 @@ int32_t StagingPool::take() {
 
 std::vector<iovec> StagingPool::buffers() const {
   std::vector<iovec> all;
-  for (uint32_t i = 0; i < num_buffers_; ++i) all.push_back({data(static_cast<int32_t>(i)), buffer_bytes_});
+  for (uint32_t i = 0; i < num_buffers_; ++i) all.push_back({memory(static_cast<int32_t>(i)).data(), buffer_bytes_});
   return all;
 }
 

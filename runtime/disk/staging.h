@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "runtime/base/memory.h"
@@ -27,7 +28,9 @@ class StagingPool {
   /// -1: all are in use.
   int32_t take();
   void give_back(int32_t buffer) { free_.push_back(buffer); }
-  std::byte* data(int32_t buffer) const { return memory_ + static_cast<size_t>(buffer) * buffer_bytes_; }
+  std::span<std::byte> memory(int32_t buffer) const {
+    return {memory_ + static_cast<size_t>(buffer) * buffer_bytes_, buffer_bytes_};
+  }
   std::vector<iovec> buffers() const;
 
  private:

@@ -91,6 +91,25 @@ TEST_CASE("padding up to a block does not part neighbours") {
   CHECK((a.guards_are_whole() && b.guards_are_whole() && c.guards_are_whole()));
 }
 
+TEST_CASE("many small neighbours with padding: more than a chunk's worth of blocks") {
+  const TestFile file(kSize, 14);
+  EVERY_VARIANT(variant) {
+    const auto reader = open_reader({file.path()}, options_for(variant));
+    std::vector<Destination> destinations;
+    for (uint64_t i = 0; i < 200; ++i) destinations.emplace_back(100 + i * 19, i % 2);
+    for (uint64_t i = 0; i < 200; ++i) {
+      REQUIRE(reader->submit(request_for(i * 4096, 100 + i * 19, destinations[i], i)) != kNoRequest);
+    }
+    for (const auto& [i, done] : finish(*reader, 200)) {
+      CHECK(done.status == Status::ok);
+      CHECK(destinations[i].holds(file, i * 4096));
+      CHECK(destinations[i].guards_are_whole());
+    }
+    // 64 KiB at a time; without O_DIRECT padding would need memory of its own, so there they stay apart.
+    CHECK(reader->counters().reads == (reader->direct(0) ? 13 : 200));
+  }
+}
+
 TEST_CASE("an extent asked for twice is read once") {
   const TestFile file(kSize, 4);
   EVERY_VARIANT(variant) {
