@@ -27,7 +27,9 @@ Result<void> check(const Options& options) {
     return refuse("chunk_bytes is not a multiple of 4096 from 64 KiB to 1 GiB");
   }
   if (!(options.prefetch_share > 0 && options.prefetch_share <= 1)) return refuse("prefetch_share is not in (0, 1]");
-  if (options.stall_limit <= Clock::duration::zero()) return refuse("stall_limit is not positive");
+  if (options.stall_limit <= Clock::duration::zero() || options.stall_limit > std::chrono::hours(24)) {
+    return refuse("stall_limit is not above 0 and at most a day");
+  }
   return {};
 }
 

@@ -36,6 +36,7 @@ void RequestTable::order(RequestId id, std::atomic<uint64_t> Record::* word, uin
 }
 
 void RequestTable::promote(RequestId id, Class cls, uint16_t priority) {
+  if (cls > Class::prefetch) return;
   const uint64_t urgency = uint64_t{2 - static_cast<uint32_t>(cls)} << 16 | priority;
   order(id, &Record::urgency, (id & kUpperHalf) | urgency);
 }

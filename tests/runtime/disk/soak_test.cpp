@@ -110,7 +110,7 @@ class Round {
   }
 
   bool ask(uint64_t cookie);
-  void disturb();
+  void disturb(uint64_t seed);
   void take(Clock::time_point until);
   void judge(const Completion& completion);
 
@@ -151,8 +151,8 @@ bool Round::ask(uint64_t cookie) {
 }
 
 /// Another thread's orders about requests that may have ended already.
-void Round::disturb() {
-  Random random(random_.below(1 << 30));
+void Round::disturb(uint64_t seed) {
+  Random random(seed);
   while (!over_.load()) {
     const RequestId id = recent_[random.below(8)].load();
     if (random.chance(50)) reader_->promote(id, static_cast<Class>(random.below(3)), 1);
@@ -215,7 +215,7 @@ void Round::take(Clock::time_point until) {
 }
 
 void Round::run() {
-  std::thread other([this] { disturb(); });
+  std::thread other([this, seed = random_.below(1 << 30)] { disturb(seed); });
   constexpr size_t kRequests = 150;
   while (asked_.size() < kRequests) {
     const uint64_t burst = 1 + random_.below(num_requests_);
