@@ -30,23 +30,10 @@ const char* code_word(Format format) {
   }
 }
 
-/// quanto holds bfloat16 weights in groups of 128 by the middle of a group's range, which moves the shift a little.
-bool held_by_middle(const Options& options, moe_dtype dtype) {
-  return options.format == Format::qint4 && dtype == MOE_BF16 && options.group == 128;
-}
-
 std::vector<uint8_t> numbers(moe_dtype dtype, const std::vector<float>& values) {
   std::vector<uint8_t> bytes(values.size() * precision::size_of(dtype));
   for (size_t i = 0; i < values.size(); ++i) precision::store(dtype, bytes.data(), i, values[i]);
   return bytes;
-}
-
-std::vector<uint8_t> shift_bytes(const Quantized& quantized) {
-  std::vector<float> shift = quantized.shift;
-  if (held_by_middle(quantized.options, quantized.dtype)) {
-    for (size_t k = 0; k < shift.size(); ++k) shift[k] = precision::tinygemm_shift(quantized.scale[k], shift[k]);
-  }
-  return numbers(quantized.dtype, shift);
 }
 
 std::vector<uint8_t> nibbles(const std::vector<uint8_t>& codes) {
@@ -196,6 +183,15 @@ std::vector<TensorSpec> packed_specs(const std::string& module, const Options& o
   return specs;
 }
 
+Quantized as_saved(Quantized quantized) {
+  const Options& options = quantized.options;
+  if (options.format != Format::qint4 || quantized.dtype != MOE_BF16 || options.group != 128) return quantized;
+  for (size_t k = 0; k < quantized.shift.size(); ++k) {
+    quantized.shift[k] = precision::tinygemm_shift(quantized.scale[k], quantized.shift[k]);
+  }
+  return quantized;
+}
+
 std::vector<std::vector<uint8_t>> packed_bytes(const Quantized& quantized) {
   const Format format = quantized.options.format;
   const std::vector<uint8_t> scale = numbers(quantized.dtype, quantized.scale);
@@ -204,7 +200,7 @@ std::vector<std::vector<uint8_t>> packed_bytes(const Quantized& quantized) {
   if (!precision::info(format).affine) return {quantized.codes, scale, one, one};
   return {precision::pack(quantized.codes.data(), quantized.code_rows(), quantized.code_cols(),
                           precision::info(format).bits),
-          scale, shift_bytes(quantized), one, one};
+          scale, numbers(quantized.dtype, quantized.shift), one, one};
 }
 
 Result<Quantized> read_packed(const std::vector<Tensor>& tensors, const std::string& module, Format format,

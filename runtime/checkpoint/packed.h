@@ -25,6 +25,10 @@ namespace moe::checkpoint {
 std::vector<store::TensorSpec> packed_specs(const std::string& module, const precision::Options& options,
                                             moe_dtype dtype, uint64_t rows, uint64_t cols);
 
+/// With the shifts that a file holds: quanto keeps bfloat16 weights in qint4 with groups of 128 by the middle of a
+/// group's range, which moves them by a few hundredths of a scale at most. Other weights are as they were.
+precision::Quantized as_saved(precision::Quantized quantized);
+
 /// The bytes of each of those tensors, in the same order.
 std::vector<std::vector<uint8_t>> packed_bytes(const precision::Quantized& quantized);
 

@@ -144,6 +144,7 @@ class Conversion {
     const precision::Options options = options_for(tensor);
     Result<Quantized> quantized = precision::quantize({tensor.dtype, rows, cols, tensor.data}, options);
     if (!quantized) return quantized.error();
+    quantized = as_saved(std::move(*quantized));
     measure(tensor, precision::dequantize(*quantized));
     report_.num_zero_rows += quantized->num_zero_scales;
     ++report_.num_modules;
