@@ -57,6 +57,7 @@ Result<ModelFiles> open_shards(const std::filesystem::path& dir, const std::stri
     const std::string path = (dir / shard).string();
     Result<std::vector<Tensor>> tensors = add_file(path, model);
     if (!tensors) return tensors.error();
+    model.file_names.push_back(shard);
     for (const std::string& name : names) {
       const auto found = std::lower_bound(tensors->begin(), tensors->end(), name,
                                           [](const Tensor& t, const std::string& wanted) { return t.name < wanted; });
@@ -84,6 +85,7 @@ Result<ModelFiles> open_model_files(const std::string& dir) {
     Result<std::vector<Tensor>> tensors = add_file(single, model);
     if (!tensors) return tensors.error();
     model.tensors = std::move(*tensors);
+    model.file_names.push_back("model.safetensors");
     return model;
   }
   if (std::filesystem::exists(index, ignored)) return open_shards(folder, index);

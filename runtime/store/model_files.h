@@ -11,7 +11,8 @@ namespace moe::store {
 
 struct ModelFiles {
   std::vector<MappedFile> files;
-  std::vector<Tensor> tensors;  ///< ascending by name; their data lies in `files`
+  std::vector<std::string> file_names;  ///< of `files`, in the same order
+  std::vector<Tensor> tensors;          ///< ascending by name; their data lies in `files`
 };
 
 /// Maps the folder's files. Tensors that a shard has and the index does not name are left out.
