@@ -4,7 +4,7 @@
 namespace moe::store {
 namespace {
 
-// Far above any model of today; keeps a small file from asking for much memory.
+// Far above any model of today. With a byte at least in each slice, no small file can ask for much memory.
 constexpr uint64_t kMaxSlices = 1 << 21;
 
 /// Where the PART of a fused tensor's name begins; npos: it is none.
@@ -27,7 +27,8 @@ Result<std::vector<Tensor>> cut_fused(const std::vector<Tensor>& tensors, const 
     const size_t part = fused_part(tensor);
     if (part == std::string::npos) continue;
     const uint64_t count = tensor.shape[0];
-    if (count == 0 || count > kMaxSlices - slices.size() || tensor.size_bytes % count != 0) {
+    const bool whole = count > 0 && tensor.size_bytes >= count && tensor.size_bytes % count == 0;
+    if (!whole || count > kMaxSlices - slices.size()) {
       return Error{Error::Kind::format, model + ": tensor `" + tensor.name + "`: " + std::to_string(tensor.size_bytes) +
                                             " bytes of " + std::to_string(count) + " experts cannot be cut apart"};
     }
