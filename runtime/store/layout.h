@@ -35,10 +35,12 @@ struct Experts {
   ExpertLayout layout;
   uint32_t num_layers = 0;
   uint32_t num_experts = 0;
-  std::vector<const Tensor*> sources;  ///< [num_layers * num_experts][parts]; point into the tensors given
+  std::vector<const Tensor*> sources;  ///< [num_layers * num_experts][parts]; into the tensors given, or `slices`
+  std::vector<Tensor> slices;          ///< of tensors that hold a part of all experts
 };
 
-/// Finds the tensors named `...layers.L. ... .experts.E.PART`. MoE layers are numbered in order of L.
+/// Finds the tensors named `...layers.L. ... .experts.E.PART`, and those of fused.h. MoE layers are numbered in order
+/// of L.
 /// Errors: format: no expert at all, an expert or a part missing or twice, experts of different shape or dtype.
 Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model);
 
