@@ -53,7 +53,7 @@ class Cache {
   std::vector<uint32_t> residents() const {
     std::vector<uint32_t> keys;
     for (uint32_t key = 0; key < params_.num_keys(); ++key) {
-      if (is_resident(params_, block_.data(), key)) keys.push_back(key);
+      if (places(params_, block_.data())[key] != kNone) keys.push_back(key);
     }
     CHECK(keys.size() == num_resident(params_, block_.data()));
     return keys;
