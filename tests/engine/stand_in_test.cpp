@@ -118,8 +118,8 @@ TEST_CASE("the shared expert stands in as Project_Chronos' soft gate has it") {
     Layer layer(golden.data["state"], golden.num_experts, 2, text);
     Matrix y = layer.run(golden.x, golden.routing, &golden.stand_in);
     engine::add(y, golden.stand_in);
-    const float difference = largest_difference(y.values, matrix_of(golden.data[expected][0]).values);
-    CHECK((difference < 1e-5f) == equal);
+    const double difference = largest_difference(y.values, matrix_of(golden.data[expected][0]).values);
+    CHECK((difference < 1e-5) == equal);
   };
   check(policy_with(golden.available, "shared"), "y_masked", true);
   check(policy_with(golden.available, "shared"), "y_full", false);
@@ -152,11 +152,11 @@ TEST_CASE("skipped and dropped experts add nothing, and the other weights stay")
   };
   const std::string only_first = "policy p { cache { capacity = 1  pin = [0] }  schedule { approximate = true  ";
   const std::vector<float> first = {0.75f * silu, 0.75f * silu};
-  CHECK(largest_difference(result(only_first + "on miss { else -> skip } } }", &stand_in), first) < 1e-6f);
-  CHECK(largest_difference(result(only_first + "drop = when(weight < 0.5) } }", &stand_in), first) < 1e-6f);
-  CHECK(largest_difference(result(only_first + "on miss { else -> shared } } }", nullptr), first) < 1e-6f);
+  CHECK(largest_difference(result(only_first + "on miss { else -> skip } } }", &stand_in), first) < 1e-6);
+  CHECK(largest_difference(result(only_first + "drop = when(weight < 0.5) } }", &stand_in), first) < 1e-6);
+  CHECK(largest_difference(result(only_first + "on miss { else -> shared } } }", nullptr), first) < 1e-6);
   const std::vector<float> replaced = {first[0] + 2.5f, first[1] + 5.0f};
-  CHECK(largest_difference(result(only_first + "on miss { else -> shared } } }", &stand_in), replaced) < 1e-5f);
+  CHECK(largest_difference(result(only_first + "on miss { else -> shared } } }", &stand_in), replaced) < 1e-5);
 }
 
 }  // namespace
