@@ -48,7 +48,7 @@ Result<store::FileMark> for_each_piece(const std::string& path, const std::strin
 Error write_error(const std::string& path, int code) {
   std::string message = "cannot write `" + path + "`: " + std::strerror(code);
   if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
-    message += "; make room and run the same command again, which goes on from here";
+    message += "; make room and run the same command again";
   }
   return {Error::Kind::io, message};
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/pack/pack.h"
+
+#include <fmt/format.h>
+
+#include "tools/moec.h"
+#include "tools/pack_order.h"
+#include "tools/progress.h"
+
+namespace moe::tools {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string out;
+  std::vector<std::string> precisions;
+  OrderOptions order;
+  std::string cluster_bytes;
+};
+
+/// Native is always there; nothing else has an encoder yet.
+Result<void> check_precisions(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (name == "native") continue;
+    return Error{Error::Kind::invalid,
+                 "`--precision " + name + "`: there is no encoder of that name; `native` is what there is"};
+  }
+  return {};
+}
+
+int run(const Options& options) {
+  if (const Result<void> known = check_precisions(options.precisions); !known) return report(known.error());
+  OrderOptions order = options.order;
+  if (!options.cluster_bytes.empty()) {
+    order.cluster_bytes = parse_size(options.cluster_bytes);
+    if (!order.cluster_bytes) {
+      return report({Error::Kind::invalid,
+                     "`--cluster-bytes " + options.cluster_bytes + "` is not a size; write for example 64MiB"});
+    }
+  }
+  const Result<pack::Source> source = pack::open_source(options.model);
+  if (!source) return report(source.error());
+  pack::PackOptions how;
+  if (!order.trace.empty()) {
+    if (const Result<void> ordered = order_by_trace(*source, order, how); !ordered) return report(ordered.error());
+  }
+  ProgressBar bar("packing");
+  how.progress = [&](uint64_t done, uint64_t total) { bar.show(done, total); };
+  const Result<pack::PackReport> packed = pack::pack(*source, options.out, how);
+  if (!packed) return report(packed.error());
+  fmt::print("{}: {} extents, {} bytes{}\n", options.out, packed->num_extents, packed->bytes,
+             packed->was_there  ? ", was there and is undamaged"
+             : packed->kept > 0 ? fmt::format(", {} of them written by an earlier run", packed->kept)
+                                : "");
+  return kFine;
+}
+
+}  // namespace
+
+void register_pack(CLI::App& app, const Common&, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("pack", "write a model as a store made for streaming experts");
+  command->add_option("MODEL_DIR", options->model, "a Hugging Face model folder, or a Chronos expert cache")
+      ->required();
+  command
+      ->add_option("-o,--out", options->out, "the store to write, a folder; run again after an interruption to go on")
+      ->type_name("STORE")
+      ->required();
+  command->add_option("--precision", options->precisions, "a copy of every expert at this precision (may be repeated)")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--trace", options->order.trace, "put experts side by side that this routing trace needs together")
+      ->type_name("T");
+  command
+      ->add_option("--cluster-bytes", options->cluster_bytes,
+                   "experts that are put together: at most so many bytes; 64MiB")
+      ->type_name("SIZE");
+  command->add_option("--seed", options->order.seed, "of the clustering")->capture_default_str();
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace moe::tools
