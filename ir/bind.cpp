@@ -321,7 +321,13 @@ AllocationLimits limits_of(const BoundPolicy& policy) {
   AllocationLimits limits;
   limits.total = policy.total_budget;
   limits.max_capacity = std::min(policy.per_layer->max_capacity.value, policy.shape.num_experts);
-  limits.min_capacity = std::min(policy.per_layer->min_capacity.value, limits.max_capacity);
+  // Pins never leave: a layer with fewer slots than pins would hold what others have slots for.
+  std::vector<uint32_t> pinned(policy.shape.num_layers);
+  uint32_t most_pinned = 0;
+  for (const uint32_t key : policy.pins) most_pinned = std::max(most_pinned, ++pinned[key / policy.shape.num_experts]);
+  const auto share = static_cast<uint32_t>(std::min<uint64_t>(limits.total / policy.shape.num_layers, UINT32_MAX));
+  const uint32_t least = std::max(policy.per_layer->min_capacity.value, std::min(most_pinned, share));
+  limits.min_capacity = std::min(least, limits.max_capacity);
   return limits;
 }
 

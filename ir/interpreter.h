@@ -67,6 +67,11 @@ class Interpreter {
   /// is decided as if all before it had been.
   void restore(const Snapshot& snapshot);
 
+  /// Goes on, before its first dispatch, with the residents of `old`, which ran another policy of the same shape
+  /// (docs/semantics.md, "Swap"). Returns the keys that found no place, the least recently used first. Neither policy
+  /// may have tiers: what those hold is not carried over.
+  std::vector<uint32_t> take_over(const Interpreter& old);
+
   /// Keys of all residents, ascending.
   std::vector<uint32_t> resident() const;
   /// Slots of the instance of `layer` now.

@@ -173,13 +173,12 @@ bool Interpreter::try_load(const ExpertDecision& expert, uint64_t access_number,
   const BoundRules& rules = *context.rules;
   const uint32_t key = key_of(context.layer, expert.expert);
   context.cause = Cause::demand;
+  if (instance.order[0]) instance.order[0]->miss(key);
   if (rules.admit == Admit::never) return refused(key, Refusal::admit_never, {}, context);
   const bool by_share = rules.eviction == Eviction::freq_threshold;
   if (by_share && !(share(instance, key) >= rules.freq_threshold)) {
     return refused(key, Refusal::below_threshold, {}, context);
   }
-  if (instance.order[0]) instance.order[0]->miss(key);
-
   const Place place = find_place(instance, key, nullptr, unprotected(instance, context), context);
   if (!place.found) return refused(key, Refusal::no_place, place, context);
   if (!admits(rules.admit, instance, key, place, context)) return refused(key, Refusal::not_admitted, place, context);

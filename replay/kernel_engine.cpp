@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/state.h"
 
 namespace moe::replay {
@@ -55,7 +56,12 @@ Result<KernelEngine> KernelEngine::create(const decision::Params& params, Dispat
 }
 
 Result<KernelEngine> KernelEngine::create(const decision::Descriptor& descriptor) {
-  return create(*descriptor.params, descriptor.dispatch);
+  const decision::Params* const params = descriptor.params;
+  const decision::DispatchFn dispatch = descriptor.dispatch;
+  if (!decision::kChecksInvariants) return create(*params, dispatch);
+  return create(*params, [params, dispatch](void* state, const decision::Input* input, decision::Output* output) {
+    return decision::checked(*params, state, *input, dispatch(state, input, output));
+  });
 }
 
 Result<KernelEngine> KernelEngine::create_static(const decision::Params& params) {
@@ -155,10 +161,17 @@ void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span
   hints_[layer] = std::move(hint);
 }
 
+std::vector<uint32_t> KernelEngine::take_over(const KernelEngine& old) {
+  std::vector<uint32_t> left(old.resident().size());
+  left.resize(decision::adopt_state(old.params_, old.state(), params_, state_.get(), left.data()));
+  return left;
+}
+
 std::vector<uint32_t> KernelEngine::resident() const {
   std::vector<uint32_t> keys;
+  const uint32_t* places = decision::places(params_, state_.get());
   for (uint32_t key = 0; key < params_.num_keys(); ++key) {
-    if (decision::is_resident(params_, state_.get(), key)) keys.push_back(key);
+    if (places[key] != decision::kNone) keys.push_back(key);
   }
   return keys;
 }

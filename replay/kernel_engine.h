@@ -32,6 +32,14 @@ class KernelEngine final : public DecisionEngine {
 
   std::vector<uint32_t> resident() const;
 
+  /// Goes on, before its first dispatch, with the residents of `old`, whose policy has the same shape: see
+  /// decision::adopt_state. Returns the keys that found no place.
+  std::vector<uint32_t> take_over(const KernelEngine& old);
+
+  /// For who looks at what the kernel keeps (runtime/decision/check/invariants.h). Borrowed.
+  const decision::Params& params() const { return params_; }
+  const void* state() const { return state_.get(); }
+
  private:
   struct FreeBlock {
     void operator()(void* block) const;

@@ -31,6 +31,7 @@ void register_compile(CLI::App& app, const Common& common, int& exit_code);
 void register_lsp(CLI::App& app, const Common& common, int& exit_code);
 void register_replay(CLI::App& app, const Common& common, int& exit_code);
 void register_fmt(CLI::App& app, const Common& common, int& exit_code);
+void register_quantize(CLI::App& app, const Common& common, int& exit_code);
 void register_explain(CLI::App& app, const Common& common, int& exit_code);
 void register_pack(CLI::App& app, const Common& common, int& exit_code);
 void register_unpack(CLI::App& app, const Common& common, int& exit_code);

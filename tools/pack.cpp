@@ -44,9 +44,11 @@ int run(const Options& options) {
   if (!order.trace.empty()) {
     if (const Result<void> ordered = order_by_trace(*source, order, how); !ordered) return report(ordered.error());
   }
-  ProgressBar bar("packing");
-  how.progress = [&](uint64_t done, uint64_t total) { bar.show(done, total); };
-  const Result<pack::PackReport> packed = pack::pack(*source, options.out, how);
+  const Result<pack::PackReport> packed = [&] {
+    ProgressBar bar("packing");
+    how.progress = [&bar](uint64_t done, uint64_t total) { bar.show(done, total); };
+    return pack::pack(*source, options.out, how);
+  }();
   if (!packed) return report(packed.error());
   fmt::print("{}: {} extents, {} bytes{}\n", options.out, packed->num_extents, packed->bytes,
              packed->was_there  ? ", was there and is undamaged"

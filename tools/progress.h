@@ -13,6 +13,9 @@ class ProgressBar {
   explicit ProgressBar(std::string what);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  /// `done` of `total` bytes; cheap enough for every step.
   void show(uint64_t done, uint64_t total);
 
  private:

@@ -14,10 +14,12 @@ struct Options {
 };
 
 int run(const Options& options) {
-  pack::UnpackOptions how;
-  ProgressBar bar("unpacking");
-  how.progress = [&](uint64_t done, uint64_t total) { bar.show(done, total); };
-  const Result<void> done = pack::unpack(options.store, options.out, how);
+  const Result<void> done = [&] {
+    ProgressBar bar("unpacking");
+    pack::UnpackOptions how;
+    how.progress = [&bar](uint64_t bytes, uint64_t total) { bar.show(bytes, total); };
+    return pack::unpack(options.store, options.out, how);
+  }();
   return done ? static_cast<int>(kFine) : report(done.error());
 }
 

@@ -21,6 +21,10 @@ constexpr uint64_t kMaxVocab = 1 << 24;
 constexpr uint64_t kMaxPositions = 1 << 24;
 constexpr size_t kMaxFileBytes = 1 << 20;
 
+// What MixtralConfig puts in the place of keys that a config.json leaves out.
+constexpr double kMixtralTheta = 1e6;
+constexpr uint32_t kMixtralKvHeads = 8;
+
 uint32_t size(const JsonObject& json, const char* key, uint64_t max) {
   return static_cast<uint32_t>(json.integer(key, 1, max));
 }
@@ -33,53 +37,74 @@ Architecture read_architecture(const JsonObject& json) {
   const std::string name = names[0].get<std::string>();
   if (name == "Qwen2MoeForCausalLM") return Architecture::qwen2_moe;
   if (name == "OlmoeForCausalLM") return Architecture::olmoe;
+  if (name == "MixtralForCausalLM") return Architecture::mixtral;
   throw data_error(
-      fmt::format("{}: architecture `{}` is not supported; this engine runs Qwen2MoeForCausalLM and OlmoeForCausalLM",
+      fmt::format("{}: architecture `{}` is not supported; this engine runs MixtralForCausalLM, OlmoeForCausalLM and "
+                  "Qwen2MoeForCausalLM",
                   json.where(), name));
 }
 
 // What would change the result in a way this engine does not compute.
-void refuse_unsupported(const JsonObject& json) {
-  if (json.string_or("hidden_act", "silu") != "silu") {
-    throw data_error(json.where() + ": `hidden_act` must be silu");
+void refuse_unsupported(const JsonObject& json, Architecture architecture) {
+  const bool mixtral = architecture == Architecture::mixtral;
+  const std::string act = json.string_or("hidden_act", "silu");
+  if (act != "silu" && act != "swish") {  // two names of one function
+    throw data_error(fmt::format("{}: `hidden_act` is `{}`; only silu is supported", json.where(), act));
   }
-  if (json.boolean_or("use_sliding_window", false)) {
-    throw data_error(json.where() + ": sliding window attention is not supported");
+  // Mixtral has a window if `sliding_window` is a number, the others if this key says so.
+  if (!mixtral && json.boolean_or("use_sliding_window", false)) {
+    throw data_error(json.where() + ": `use_sliding_window` is true; sliding window attention is not supported");
+  }
+  if (mixtral && json.boolean_or("attention_bias", false)) {
+    throw data_error(json.where() + ": `attention_bias` is true; Mixtral's attention has no biases");
   }
   if (json.has("layer_types")) {
     for (const nlohmann::json& type : json.at("layer_types")) {
-      if (type != "full_attention") throw data_error(json.where() + ": `layer_types` must all be full_attention");
+      if (type != "full_attention") {
+        throw data_error(fmt::format("{}: `layer_types` has {}; all must be full_attention", json.where(),
+                                     type.dump(-1, ' ', true).substr(0, 40)));
+      }
     }
   }
+  if (json.has("partial_rotary_factor")) json.number("partial_rotary_factor", 1, 1);
   if (json.has("quantization_config")) {
-    throw data_error(json.where() + ": quantized checkpoints are not supported; use the F32, F16 or BF16 one");
+    const JsonObject quantization = json.object("quantization_config");
+    throw data_error(
+        fmt::format("{}: `quantization_config` has `quant_method` `{}`; quantized checkpoints are not supported, use "
+                    "the F32, F16 or BF16 one",
+                    json.where(), quantization.string_or("quant_method", "")));
   }
 }
 
 // transformers 4 writes `rope_theta` and `rope_scaling`, transformers 5 puts both into `rope_parameters`.
-double read_rope_theta(const JsonObject& json) {
+double read_rope_theta(const JsonObject& json, Architecture architecture) {
   const bool v5 = json.has("rope_parameters");
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     if (!json.has(key)) continue;
     const JsonObject rope = json.object(key);
-    rope.allow_only({"rope_theta", "rope_type", "type", "partial_rotary_factor"});
     for (const char* type : {"rope_type", "type"}) {
       const std::string name = rope.string_or(type, "default");
       if (name != "default") {
-        throw data_error(fmt::format("{}: rope type `{}` is not supported", rope.where(), name));
+        throw data_error(fmt::format("{}: `{}` is `{}`; only default is supported", rope.where(), type, name));
       }
     }
+    rope.allow_only({"rope_theta", "rope_type", "type", "partial_rotary_factor"});
     if (rope.has("partial_rotary_factor")) rope.number("partial_rotary_factor", 1, 1);
   }
   constexpr double kMaxTheta = 1e12;
-  return v5 && json.object("rope_parameters").has("rope_theta")
-             ? json.object("rope_parameters").number("rope_theta", 1, kMaxTheta)
-             : json.number("rope_theta", 1, kMaxTheta);
+  if (v5 && json.object("rope_parameters").has("rope_theta")) {
+    return json.object("rope_parameters").number("rope_theta", 1, kMaxTheta);
+  }
+  if (architecture == Architecture::mixtral && !json.has("rope_theta")) return kMixtralTheta;
+  return json.number("rope_theta", 1, kMaxTheta);
 }
 
 void read_attention(const JsonObject& json, Config& config) {
   config.num_heads = size(json, "num_attention_heads", kMaxHeads);
   config.num_kv_heads = static_cast<uint32_t>(json.integer_or("num_key_value_heads", config.num_heads, 1, kMaxHeads));
+  const bool mixtral = config.architecture == Architecture::mixtral;
+  // Absent is not null: MixtralConfig then has its own number.
+  if (mixtral && !json.mentions("num_key_value_heads")) config.num_kv_heads = kMixtralKvHeads;
   if (config.num_heads % config.num_kv_heads != 0) {
     throw data_error(fmt::format("{}: `num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
                                  json.where(), config.num_heads, config.num_kv_heads));
@@ -97,7 +122,11 @@ void read_attention(const JsonObject& json, Config& config) {
         fmt::format("{}: {} heads of {} are not supported; a head's size must be even, all together at most {}",
                     json.where(), config.num_heads, config.head_dim, kMaxWidth));
   }
-  config.rope_theta = read_rope_theta(json);
+  config.rope_theta = read_rope_theta(json, config.architecture);
+  if (mixtral) {
+    if (json.has("sliding_window")) config.window = size(json, "sliding_window", kMaxPositions);
+    return;
+  }
   const bool olmoe = config.architecture == Architecture::olmoe;
   config.output_bias = olmoe && json.boolean_or("attention_bias", false);
   config.qkv_bias = olmoe ? config.output_bias : json.boolean_or("qkv_bias", true);
@@ -122,11 +151,15 @@ void read_dense_layers(const JsonObject& json, Config& config) {
 }
 
 void read_experts(const JsonObject& json, Config& config) {
-  config.num_experts = static_cast<uint32_t>(json.integer("num_experts", 1, kMaxExperts));
+  const bool mixtral = config.architecture == Architecture::mixtral;
+  const char* key = mixtral && !json.has("num_experts") ? "num_local_experts" : "num_experts";
+  config.num_experts = static_cast<uint32_t>(json.integer(key, 1, kMaxExperts));
+  if (mixtral && json.has("num_local_experts"))
+    json.integer("num_local_experts", config.num_experts, config.num_experts);
   config.top_k = static_cast<uint32_t>(json.integer("num_experts_per_tok", 1, config.num_experts));
-  config.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
+  config.norm_topk_prob = mixtral || json.boolean_or("norm_topk_prob", false);
   config.is_moe.assign(config.num_layers, true);
-  if (config.architecture == Architecture::olmoe) {
+  if (mixtral || config.architecture == Architecture::olmoe) {
     config.expert_width = size(json, "intermediate_size", kMaxWidth);
     return;
   }
@@ -159,7 +192,7 @@ Config parse_config(std::string_view text, const std::string& where) {
   const JsonObject json(object, where);
   Config config;
   config.architecture = read_architecture(json);
-  refuse_unsupported(json);
+  refuse_unsupported(json, config.architecture);
   config.vocab_size = size(json, "vocab_size", kMaxVocab);
   config.max_positions = size(json, "max_position_embeddings", kMaxPositions);
   config.hidden_size = size(json, "hidden_size", kMaxWidth);

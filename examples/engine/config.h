@@ -10,7 +10,7 @@
 
 namespace engine {
 
-enum class Architecture { qwen2_moe, olmoe };
+enum class Architecture { qwen2_moe, olmoe, mixtral };
 
 /// What config.json says about a model, checked: every size is in a range that cannot overflow, every combination is
 /// one that this engine computes. The dtype is not here: each tensor states its own.
@@ -27,12 +27,13 @@ struct Config {
   double rope_theta = 0;
   bool qkv_bias = false;
   bool output_bias = false;
-  std::optional<float> clip_qkv;  ///< q, k and v are clamped to +-clip_qkv
+  std::optional<float> clip_qkv;   ///< q, k and v are clamped to +-clip_qkv
+  std::optional<uint32_t> window;  ///< a token sees itself and the window - 1 before it; nullopt: all before it
   float rms_norm_eps = 0;
 
   uint32_t num_experts = 0;
   uint32_t top_k = 0;            ///< 1..num_experts
-  uint32_t expert_width = 0;     ///< rows of an expert's gate_proj
+  uint32_t expert_width = 0;     ///< rows of an expert's gate matrix
   uint32_t shared_width = 0;     ///< the shared expert's; 0: there is none
   uint32_t dense_width = 0;      ///< of the layers that have no experts; 0: all have
   bool norm_topk_prob = false;   ///< the chosen experts' weights are scaled to sum to 1

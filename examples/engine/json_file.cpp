@@ -72,6 +72,8 @@ bool JsonObject::has(const char* key) const {
   return member != object_.end() && !member->is_null();
 }
 
+bool JsonObject::mentions(const char* key) const { return object_.contains(key); }
+
 const nlohmann::json& JsonObject::at(const char* key) const {
   if (!has(key)) throw data_error(fmt::format("{}: `{}` is missing", where_, key));
   return object_.at(key);

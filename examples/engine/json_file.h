@@ -25,6 +25,8 @@ class JsonObject {
   JsonObject(const nlohmann::json& object, std::string where);
 
   bool has(const char* key) const;
+  /// Also of a member that is null.
+  bool mentions(const char* key) const;
   /// Errors: data (absent). The reference lives as long as the object.
   const nlohmann::json& at(const char* key) const;
   JsonObject object(const char* key) const;

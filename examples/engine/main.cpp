@@ -83,9 +83,17 @@ void reopen(Engine& engine, const std::string& file) {
   }
 }
 
+/// Nothing when the prompt is ids and the model has no tokenizer.json: then there are ids only.
+std::optional<Tokenizer> open_tokenizer(const Options& options) {
+  const std::filesystem::path path = options.model_dir / "tokenizer.json";
+  std::error_code failure;
+  if (!options.prompt && !std::filesystem::exists(path, failure)) return std::nullopt;
+  return Tokenizer::from_file(path);
+}
+
 Report run(const Options& options) {
   const Config config = read_config(options.model_dir);
-  const Tokenizer tokenizer = Tokenizer::from_file(options.model_dir / "tokenizer.json");
+  const std::optional<Tokenizer> tokenizer = open_tokenizer(options);
   Engine engine = open_engine(options, config, options.engine);
 
   std::optional<FileWatch> watch;
@@ -95,14 +103,14 @@ Report run(const Options& options) {
     fmt::print(stderr, "moec-run: watching {}\n", file);
   }
   Report report;
-  report.prompt_ids = options.prompt ? tokenizer.encode(*options.prompt) : options.prompt_ids;
+  report.prompt_ids = options.prompt ? tokenizer->encode(*options.prompt) : options.prompt_ids;
   LogitsRecord record;
   report.generation = generate(engine.model(), report.prompt_ids, options.generate, [&](std::span<const float> logits) {
     if (options.check) record.add(logits);
   });
   watch.reset();
   if (!options.log_file.empty()) engine.write_decision_log(options.log_file);
-  report.text = tokenizer.decode(report.generation.token_ids);
+  if (tokenizer) report.text = tokenizer->decode(report.generation.token_ids);
   report.policy = engine.policy_name();
   report.backend = "host";
   report.stats = engine.stats();

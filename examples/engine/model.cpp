@@ -89,7 +89,8 @@ Matrix Model::attention(const Layer& layer, const Matrix& x, const RopeTable& ro
   rotate(k, config_.num_kv_heads, rope);
   append_rows(cache.keys, k);
   append_rows(cache.values, v);
-  const Matrix context = attend(q, cache.keys, cache.values, config_.num_heads, config_.num_kv_heads);
+  const AttentionShape shape{config_.num_heads, config_.num_kv_heads, config_.window.value_or(UINT32_MAX)};
+  const Matrix context = attend(q, cache.keys, cache.values, shape);
   return linear(context, layer.o.weight, layer.o.bias);
 }
 

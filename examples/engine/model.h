@@ -30,7 +30,7 @@ struct Probe {
   std::vector<std::vector<float>> router_logits;  ///< [num_moe_layers]
 };
 
-/// A Qwen2-MoE or OLMoE transformer: dense weights here, experts in the runtime.
+/// A Mixtral, Qwen2-MoE or OLMoE transformer: dense weights here, experts in the runtime.
 /// Threads: one at a time, as the runtime wants it.
 class Model {
  public:

@@ -124,19 +124,21 @@ void rotate(Matrix& x, size_t num_heads, const RopeTable& table) {
   }
 }
 
-Matrix attend(const Matrix& q, const Matrix& keys, const Matrix& values, size_t num_heads, size_t num_kv_heads) {
+Matrix attend(const Matrix& q, const Matrix& keys, const Matrix& values, const AttentionShape& shape) {
   const size_t n = q.rows, length = keys.rows;
-  const size_t head_dim = q.cols / num_heads;
+  const size_t head_dim = q.cols / shape.num_heads;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   Matrix scores(n, length);
   Matrix result(n, q.cols);
-  for (size_t h = 0; h < num_heads; ++h) {
-    const size_t kv = h / (num_heads / num_kv_heads);
+  for (size_t h = 0; h < shape.num_heads; ++h) {
+    const size_t kv = h / (shape.num_heads / shape.num_kv_heads);
     view(scores).noalias() = head(q, h, head_dim) * head(keys, kv, head_dim).transpose() * scale;
     for (size_t r = 0; r < n; ++r) {
-      const size_t visible = length - n + r + 1;  // a token sees itself and what came before
-      softmax(scores.row(r), visible);
-      std::fill(scores.row(r) + visible, scores.row(r) + length, 0.0F);
+      const size_t end = length - n + r + 1;  // a token sees itself and what came before
+      const size_t begin = end - std::min(end, shape.window);
+      std::fill(scores.row(r), scores.row(r) + begin, 0.0F);
+      softmax(scores.row(r) + begin, end - begin);
+      std::fill(scores.row(r) + end, scores.row(r) + length, 0.0F);
     }
     head(result, h, head_dim).noalias() = view(std::as_const(scores)) * head(values, kv, head_dim);
   }

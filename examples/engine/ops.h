@@ -53,7 +53,12 @@ RopeTable make_rope_table(size_t first_position, size_t n, size_t head_dim, doub
 void rotate(Matrix& x, size_t num_heads, const RopeTable& table);
 
 /// Causal attention of `q` [n, num_heads * head_dim] over all of `keys` and `values` [length, num_kv_heads * head_dim],
-/// whose last n rows are the queries' own tokens. Query head h reads key head h / (num_heads / num_kv_heads).
-Matrix attend(const Matrix& q, const Matrix& keys, const Matrix& values, size_t num_heads, size_t num_kv_heads);
+/// whose last n rows are the queries' own tokens. Query head h reads key head h / (num_heads / num_kv_heads). A token
+/// sees `window` tokens, itself included (>= 1).
+struct AttentionShape {
+  size_t num_heads, num_kv_heads;
+  size_t window = SIZE_MAX;
+};
+Matrix attend(const Matrix& q, const Matrix& keys, const Matrix& values, const AttentionShape& shape);
 
 }  // namespace engine

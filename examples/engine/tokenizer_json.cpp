@@ -8,7 +8,7 @@
 #include "examples/engine/error.h"
 #include "examples/engine/json_file.h"
 #include "examples/engine/tokenizer.h"
-#include "examples/engine/unicode.h"
+#include "examples/engine/tokenizer_parts.h"
 
 namespace engine {
 namespace {
@@ -17,14 +17,7 @@ constexpr size_t kMaxFileBytes = 64 << 20;
 constexpr uint64_t kMaxTokenId = (1 << 21) - 1;
 constexpr size_t kMaxAddedTokens = 1 << 16;
 
-// What ByteLevel splits by when it is asked to use its own expression: GPT-2's.
-constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
-using Vocabulary = std::unordered_map<std::string, int32_t>;
-
-Error unsupported(const JsonObject& part, const std::string& type) {
-  return data_error(fmt::format("{}: type `{}` is not supported", part.where(), type));
-}
+constexpr size_t kMaxAddedTokenBytes = 1024;  // every place of a text may have to be compared with one
 
 Vocabulary read_vocabulary(const JsonObject& model) {
   const JsonObject object = model.object("vocab");
@@ -50,42 +43,50 @@ std::pair<std::string, std::string> read_merge(const nlohmann::json& merge, cons
   throw data_error(where + " must be \"left right\" or [\"left\", \"right\"]");
 }
 
-Bpe read_bpe(const JsonObject& model, const Vocabulary& vocabulary) {
-  if (model.string_or("type", "BPE") != "BPE") throw unsupported(model, model.string("type"));
+// Requires a `type` that is BPE.
+Bpe::Options read_options(const JsonObject& model) {
   model.allow_only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                     "byte_fallback", "ignore_merges", "vocab", "merges"});
-  // unk_token and fuse_unk can say anything: with all 256 bytes in the vocabulary nothing is unknown.
-  if (model.has("dropout")) throw data_error(model.where() + ": `dropout` is not supported");
+  // A dropout makes training texts vary; 0 is none.
+  if (model.has("dropout") && model.at("dropout") != 0.0) {
+    throw data_error(model.where() + ": `dropout` is not supported");
+  }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!model.string_or(key, "").empty())
       throw data_error(fmt::format("{}: `{}` is not supported", model.where(), key));
   }
-  for (const char* key : {"byte_fallback", "ignore_merges"}) {
-    if (model.boolean_or(key, false)) throw data_error(fmt::format("{}: `{}` is not supported", model.where(), key));
-  }
+  Bpe::Options options;
+  if (model.has("unk_token")) options.unk_token = model.string("unk_token");
+  options.fuse_unk = model.boolean_or("fuse_unk", false);
+  options.byte_fallback = model.boolean_or("byte_fallback", false);
+  options.ignore_merges = model.boolean_or("ignore_merges", false);
+  return options;
+}
 
-  std::array<int32_t, 256> byte_ids;
-  for (size_t byte = 0; byte < byte_ids.size(); ++byte) {
-    const auto found = vocabulary.find(byte_characters()[byte]);
-    if (found == vocabulary.end()) {
-      throw data_error(fmt::format("{}: `vocab` has no token for byte 0x{:02x}; only byte-level BPE is supported",
-                                   model.where(), byte));
-    }
-    byte_ids[byte] = found->second;
-  }
-  Bpe bpe(byte_ids);
+void read_merges(const JsonObject& model, Bpe& bpe) {
   size_t index = 0;
   for (const nlohmann::json& merge : model.at("merges")) {
     const std::string where = fmt::format("{}: merge {}", model.where(), index++);
     const auto [left, right] = read_merge(merge, where);
     const auto id = [&](const std::string& token) {
-      const auto found = vocabulary.find(token);
-      if (found == vocabulary.end()) throw data_error(fmt::format("{}: `{}` is not in `vocab`", where, token));
-      return found->second;
+      const auto found = bpe.find(token);
+      if (!found) throw data_error(fmt::format("{}: `{}` is not in `vocab`", where, token));
+      return *found;
     };
     bpe.add_merge(id(left), id(right), id(left + right));
   }
-  return bpe;
+}
+
+// With all bytes in the vocabulary nothing is unknown, and unk_token and fuse_unk can say anything.
+void check_byte_level(const JsonObject& model, const Bpe& bpe) {
+  for (size_t byte = 0; byte < 256; ++byte) {
+    if (bpe.find(byte_characters()[byte])) continue;
+    throw data_error(
+        fmt::format("{}: `vocab` has no token for byte 0x{:02x}, which ByteLevel needs", model.where(), byte));
+  }
+  if (model.boolean_or("byte_fallback", false)) {
+    throw data_error(model.where() + ": `byte_fallback` has no meaning after ByteLevel");
+  }
 }
 
 }  // namespace
@@ -100,23 +101,16 @@ class TokenizerReader {
       if (json.has(key)) throw data_error(fmt::format("{}: `{}` is not supported", json.where(), key));
     }
     const JsonObject model = json.object("model");
-    const Vocabulary vocabulary = read_vocabulary(model);
-    TokenizerReader reader(read_bpe(model, vocabulary));
+    if (model.string_or("type", "BPE") != "BPE") throw unsupported(model, model.string("type"));
+    Vocabulary vocabulary = read_vocabulary(model);
+    TokenizerReader reader(Bpe(vocabulary, read_options(model)));
+    read_merges(model, reader.result_.bpe_);
     reader.name_tokens(vocabulary, model.where());
-    if (json.has("normalizer")) {
-      each_part(json.object("normalizer"), "normalizers", [&](const auto& part) { reader.read_normalizer(part); });
-    }
-    each_part(json.object("pre_tokenizer"), "pretokenizers",
-              [&](const auto& part) { reader.read_pre_tokenizer(part); });
-    if (!reader.byte_level_) {
-      throw data_error(json.where() + ": `pre_tokenizer` has no ByteLevel; only byte-level BPE is supported");
-    }
+    reader.read_steps(json);
     if (json.has("post_processor")) {
       each_part(json.object("post_processor"), "processors",
                 [&](const auto& part) { reader.read_post_processor(part); });
     }
-    const JsonObject decoder = json.object("decoder");
-    if (decoder.string("type") != "ByteLevel") throw unsupported(decoder, decoder.string("type"));
     if (json.has("added_tokens")) reader.read_added_tokens(json);
     return std::move(reader.result_);
   }
@@ -140,47 +134,23 @@ class TokenizerReader {
     }
   }
 
-  // Calls `read` on a part, or on each part of a Sequence. A Sequence inside a Sequence is refused: real files have
-  // none, and hostile ones could nest them without end.
-  template <class Read>
-  static void each_part(const JsonObject& part, const char* items_key, Read read) {
-    if (part.string("type") != "Sequence") return read(part);
-    part.allow_only({"type", items_key});
-    for (const nlohmann::json& item : part.at(items_key)) {
-      const JsonObject inner(item, part.where());
-      if (inner.string("type") == "Sequence") throw unsupported(inner, "Sequence in a Sequence");
-      read(inner);
+  void read_steps(const JsonObject& json) {
+    if (json.has("normalizer")) result_.normalizer_ = read_normalizer(json.object("normalizer"));
+    bool byte_level = false, decodes_byte_level = false;
+    if (json.has("pre_tokenizer")) {
+      PreTokenizerPart part = read_pre_tokenizer(json.object("pre_tokenizer"));
+      result_.pre_tokenizer_ = std::move(part.steps);
+      byte_level = part.byte_level;
     }
-  }
-
-  void read_normalizer(const JsonObject& part) {
-    part.allow_only({"type"});
-    if (part.string("type") != "NFC") throw unsupported(part, part.string("type"));
-    result_.nfc_ = true;
-  }
-
-  void read_pre_tokenizer(const JsonObject& part) {
-    const std::string type = part.string("type");
-    if (byte_level_) throw data_error(part.where() + ": nothing may follow ByteLevel");
-    if (type == "Split") {
-      part.allow_only({"type", "pattern", "behavior", "invert"});
-      const JsonObject pattern = part.object("pattern");
-      pattern.allow_only({"Regex"});
-      if (part.string("behavior") != "Isolated" || part.boolean_or("invert", false)) {
-        throw data_error(part.where() + ": Split is supported with behavior Isolated and invert false only");
-      }
-      result_.splits_.emplace_back(pattern.string("Regex"), pattern.where());
-    } else if (type == "ByteLevel") {
-      // trim_offsets is about offsets, which this class does not report.
-      part.allow_only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-      if (part.boolean_or("add_prefix_space", true)) {
-        throw data_error(part.where() + ": `add_prefix_space` is not supported");
-      }
-      if (part.boolean_or("use_regex", true)) result_.splits_.emplace_back(kGpt2Pattern, part.where());
-      byte_level_ = true;
-    } else {
-      throw unsupported(part, type);
+    if (json.has("decoder")) {
+      DecoderPart part = read_decoder(json.object("decoder"));
+      result_.decoder_ = std::move(part.steps);
+      decodes_byte_level = part.byte_level;
     }
+    if (byte_level != decodes_byte_level) {
+      throw data_error(json.where() + ": `pre_tokenizer` and `decoder` must both have ByteLevel, or neither");
+    }
+    if (byte_level) check_byte_level(json.object("model"), result_.bpe_);
   }
 
   // ByteLevel only trims offsets. TemplateProcessing puts special tokens around the text.
@@ -219,6 +189,7 @@ class TokenizerReader {
   void read_added_tokens(const JsonObject& json) {
     const nlohmann::json& items = json.at("added_tokens");
     if (items.size() > kMaxAddedTokens) throw data_error(json.where() + ": too many `added_tokens`");
+    std::vector<AddedToken> raw, normalized;
     for (const nlohmann::json& item : items) {
       const JsonObject part(item, json.where() + ": an added token");
       part.allow_only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
@@ -228,18 +199,24 @@ class TokenizerReader {
       token.special = part.boolean_or("special", false);
       token.normalized = part.boolean_or("normalized", !token.special);
       if (token.content.empty()) throw data_error(part.where() + ": `content` is empty");
+      if (token.content.size() > kMaxAddedTokenBytes) {
+        throw data_error(fmt::format("{}: `content` is longer than {} bytes", part.where(), kMaxAddedTokenBytes));
+      }
       for (const char* key : {"single_word", "lstrip", "rstrip"}) {
         if (part.boolean_or(key, false)) throw data_error(fmt::format("{}: `{}` is not supported", part.where(), key));
       }
+      // As the text has it: the decoder undoes what the normalizer did.
+      if (token.normalized) token.content = result_.normalizer_.apply(token.content);
       name_token(token.id, token.content);
       result_.special_[static_cast<size_t>(token.id)] = token.special;
-      if (token.normalized && result_.nfc_) token.content = normalize_nfc(token.content);
-      (token.normalized ? result_.normalized_tokens_ : result_.raw_tokens_).add(token);
+      if (token.content.empty()) continue;  // nothing of it is left to be found
+      (token.normalized ? normalized : raw).push_back(std::move(token));
     }
+    result_.raw_tokens_ = AddedTokenMatcher(std::move(raw));
+    result_.normalized_tokens_ = AddedTokenMatcher(std::move(normalized));
   }
 
   Tokenizer result_;
-  bool byte_level_ = false;
 };
 
 Tokenizer Tokenizer::from_json(std::string_view text, const std::string& where) {

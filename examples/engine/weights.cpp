@@ -4,7 +4,8 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <array>
+#include <algorithm>
+#include <string_view>
 
 #include "examples/engine/convert.h"
 #include "examples/engine/error.h"
@@ -31,6 +32,11 @@ class TensorReader {
     std::vector<float> result(size);
     widen(tensor.dtype, tensor.data, size, result.data());
     return result;
+  }
+
+  bool has(const std::string& name) const {
+    auto tensor = sized<moe_tensor_view>();
+    return moe_store_tensor(runtime_, name.c_str(), &tensor) == MOE_OK;
   }
 
   Linear linear(const std::string& name, size_t rows, size_t cols, bool has_bias) const {
@@ -84,12 +90,56 @@ Layer read_layer(const TensorReader& reader, const Config& config, uint32_t inde
     layer.dense = reader.mlp(prefix + "mlp", config.dense_width, hidden);
     return layer;
   }
-  layer.router = reader.matrix(prefix + "mlp.gate.weight", config.num_experts, hidden);
+  // Mixtral's block had a name of its own before transformers 5, and has it in files still.
+  const bool own_name = config.architecture == Architecture::mixtral && !reader.has(prefix + "mlp.gate.weight");
+  const std::string block = prefix + (own_name ? "block_sparse_moe" : "mlp");
+  layer.router = reader.matrix(block + ".gate.weight", config.num_experts, hidden);
   if (config.shared_width > 0) {
     layer.shared = reader.mlp(prefix + "mlp.shared_expert", config.shared_width, hidden);
     layer.shared_gate = reader.matrix(prefix + "mlp.shared_expert_gate.weight", 1, hidden).values;
   }
   return layer;
+}
+
+// A part that an expert must have, and where it goes: into one matrix, or its halves into two.
+struct ExpectedPart {
+  std::string name;
+  uint64_t rows, cols;
+  ExpertLayout::Part* target;
+  ExpertLayout::Part* second_half = nullptr;
+};
+
+// In the order of the store: alphabetical.
+std::vector<ExpectedPart> expected_parts(const Config& config, bool fused, ExpertLayout& layout) {
+  const uint64_t hidden = config.hidden_size, width = config.expert_width;
+  if (fused) {  // transformers 5 keeps gate and up in one tensor, gate first
+    return {{"down_proj", hidden, width, &layout.down}, {"gate_up_proj", 2 * width, hidden, &layout.gate, &layout.up}};
+  }
+  if (config.architecture == Architecture::mixtral) {
+    return {{"w1.weight", width, hidden, &layout.gate},
+            {"w2.weight", hidden, width, &layout.down},
+            {"w3.weight", width, hidden, &layout.up}};
+  }
+  return {{"down_proj.weight", hidden, width, &layout.down},
+          {"gate_proj.weight", width, hidden, &layout.gate},
+          {"up_proj.weight", width, hidden, &layout.up}};
+}
+
+std::vector<moe_expert_part> store_parts(moe_runtime* runtime) {
+  std::vector<moe_expert_part> parts;
+  auto part = sized<moe_expert_part>();
+  for (uint32_t index = 0; moe_store_part(runtime, index, &part) == MOE_OK; ++index) parts.push_back(part);
+  return parts;
+}
+
+void check_part(const moe_expert_part& part, const ExpectedPart& want, const std::string& where) {
+  if (part.rank != 2 || part.shape[0] != want.rows || part.shape[1] != want.cols) {
+    throw data_error(fmt::format("{}: the experts' `{}` has shape [{}]; config.json makes it [{}, {}]", where,
+                                 part.name, fmt::join(part.shape, part.shape + part.rank, ", "), want.rows, want.cols));
+  }
+  if (dtype_bytes(part.dtype) == 0) {
+    throw data_error(fmt::format("{}: the experts' `{}` is neither F32, F16 nor BF16", where, part.name));
+  }
 }
 
 }  // namespace
@@ -109,38 +159,29 @@ Weights read_weights(moe_runtime* runtime, const Config& config, const std::stri
 }
 
 ExpertLayout read_expert_layout(moe_runtime* runtime, const Config& config, const std::string& where) {
-  const uint64_t hidden = config.hidden_size, width = config.expert_width;
+  const std::vector<moe_expert_part> parts = store_parts(runtime);
+  const bool fused = std::any_of(parts.begin(), parts.end(), [](const moe_expert_part& part) {
+    return std::string_view(part.name) == "gate_up_proj";
+  });
   ExpertLayout layout;
-  struct Expected {
-    std::string name;
-    uint64_t rows, cols;
-    ExpertLayout::Part* part;
-  };
-  // In the order of the store: alphabetical.
-  const std::array<Expected, 3> expected = {{{"down_proj.weight", hidden, width, &layout.down},
-                                             {"gate_proj.weight", width, hidden, &layout.gate},
-                                             {"up_proj.weight", width, hidden, &layout.up}}};
-  uint32_t index = 0;
-  auto part = sized<moe_expert_part>();
-  for (; moe_store_part(runtime, index, &part) == MOE_OK; ++index) {
-    if (index >= expected.size() || part.name != expected[index].name) {
+  const std::vector<ExpectedPart> expected = expected_parts(config, fused, layout);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const moe_expert_part& part = parts[i];
+    if (i >= expected.size() || part.name != expected[i].name) {
       throw data_error(fmt::format("{}: an expert's part `{}` is not supported", where, part.name));
     }
-    const Expected& want = expected[index];
-    if (part.rank != 2 || part.shape[0] != want.rows || part.shape[1] != want.cols) {
-      throw data_error(fmt::format("{}: the experts' `{}` has shape [{}]; config.json makes it [{}, {}]", where,
-                                   part.name, fmt::join(part.shape, part.shape + part.rank, ", "), want.rows,
-                                   want.cols));
+    const ExpectedPart& want = expected[i];
+    check_part(part, want, where);
+    const uint64_t rows = want.second_half ? want.rows / 2 : want.rows;
+    *want.target = {part.dtype, rows, want.cols, part.offset};
+    if (want.second_half) {
+      *want.second_half = {part.dtype, rows, want.cols, part.offset + rows * want.cols * dtype_bytes(part.dtype)};
     }
-    if (dtype_bytes(part.dtype) == 0) {
-      throw data_error(fmt::format("{}: the experts' `{}` is neither F32, F16 nor BF16", where, part.name));
-    }
-    *want.part = {part.dtype, want.rows, want.cols, part.offset};
     layout.weight_bytes += part.size_bytes;
     layout.slot_bytes = part.offset + part.size_bytes;
   }
-  if (index < expected.size()) {
-    throw data_error(fmt::format("{}: the experts have no `{}`", where, expected[index].name));
+  if (parts.size() < expected.size()) {
+    throw data_error(fmt::format("{}: the experts have no `{}`", where, expected[parts.size()].name));
   }
   return layout;
 }

@@ -41,6 +41,7 @@ moe_stats_t collect(const moe_runtime& runtime) {
     out.fast_tier_bytes = engine->slot_bytes() * engine->dimensions().num_slots;
   }
   out.window_hit_rate = counters.rates().hit_rate;
+  out.approximated = counters.total(metrics::kApproximated);
   return out;
 }
 

@@ -13,7 +13,7 @@ namespace moe {
 ///
 /// Cost     set, clear, test: one atomic operation; claim: one more per 64 numbers looked at. No allocation, no lock.
 /// Threads  any. What a thread wrote before set(i) is seen by the thread whose claim() returns i, or whose for_each
-///          visits i.
+///          or drain visits i.
 class AtomicBitset {
  public:
   static constexpr uint32_t kNone = 0xFFFFFFFFu;
@@ -25,10 +25,7 @@ class AtomicBitset {
     for (uint32_t i = 0; i < size; ++i) words_[i / 64].fetch_or(bit(i), std::memory_order_relaxed);
   }
 
-  void set(uint32_t i) {
-    words_[i / 64].fetch_or(bit(i), std::memory_order_acq_rel);
-    hint_.store(i / 64, std::memory_order_relaxed);
-  }
+  void set(uint32_t i) { words_[i / 64].fetch_or(bit(i), std::memory_order_acq_rel); }
   /// Whether `i` was in the set.
   bool clear(uint32_t i) { return words_[i / 64].fetch_and(~bit(i), std::memory_order_acq_rel) & bit(i); }
   bool test(uint32_t i) const { return words_[i / 64].load(std::memory_order_acquire) & bit(i); }
@@ -50,6 +47,18 @@ class AtomicBitset {
     return kNone;
   }
 
+  /// Takes all numbers out of the set and calls f(i) for each, ascending. One atomic operation per 64 numbers of which
+  /// there is one.
+  template <class F>
+  void drain(F&& f) {
+    for (uint32_t w = 0; w < num_words_; ++w) {
+      if (words_[w].load(std::memory_order_relaxed) == 0) continue;
+      for (uint64_t word = words_[w].exchange(0, std::memory_order_acq_rel); word; word &= word - 1) {
+        f(w * 64 + static_cast<uint32_t>(std::countr_zero(word)));
+      }
+    }
+  }
+
   /// Calls f(i) for the numbers in the set, ascending; one that comes or goes meanwhile may be missed or visited.
   template <class F>
   void for_each(F&& f) const {
@@ -65,7 +74,7 @@ class AtomicBitset {
 
   Array<std::atomic<uint64_t>> words_;
   uint32_t num_words_;
-  std::atomic<uint32_t> hint_{0};  ///< a word that probably has a number; always < num_words_
+  std::atomic<uint32_t> hint_{0};  ///< the word of the last claim; always < num_words_
 };
 
 }  // namespace moe

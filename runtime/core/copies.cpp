@@ -1,60 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/copies.h"
 
+#include <algorithm>
+
 namespace moe::core {
-namespace {
-
-constexpr uint32_t kGenerationStep = 1u << 8;
-
-}  // namespace
 
 CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator)
     : num_slots_(num_slots),
       copies_(allocator, num_copies),
-      free_copies_(allocator, num_copies, true),
       free_slots_(allocator, num_slots, true),
-      demand_(allocator, num_copies, false),
-      background_(allocator, num_copies, false),
-      prefetch_(allocator, num_copies, false),
       deferred_(allocator, num_copies, false),
       failed_(allocator, num_copies, false),
-      num_free_(num_copies) {}
+      queues_(num_copies, allocator),
+      free_copies_(allocator, num_copies),
+      promoted_(allocator, num_copies),
+      spare_slots_(allocator, num_slots) {}
 
-uint32_t CopyTable::claim(uint32_t key, uint32_t holders) {
-  const uint32_t id = free_copies_.claim();
-  if (id == kNone) return kNone;
-  num_free_.fetch_sub(1, std::memory_order_relaxed);
-  Copy& copy = copies_[id];
-  copy.key = key;
-  copy.slot = kNone;
-  copy.holders.store(holders, std::memory_order_relaxed);
-  // Only its claimer moves a free copy on, so load and store do.
-  const uint32_t generation = copy.state.load(std::memory_order_relaxed) + kGenerationStep;
-  copy.state.store(with_phase(generation, Phase::claimed), std::memory_order_relaxed);
-  return id;
-}
-
-bool CopyTable::take_slot(uint32_t id) {
-  // Those that wait were first, and only fill_deferred keeps their order.
-  if (any_deferred()) return false;
-  copies_[id].slot = free_slots_.claim();
-  return copies_[id].slot != kNone;
-}
-
-void CopyTable::queue(uint32_t id, Queue queue) {
-  Copy& copy = copies_[id];
-  copy.order.store(next_order_.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
-  const uint32_t state = with_phase(copy.state.load(std::memory_order_relaxed), Phase::queued);
-  copy.state.store(state, std::memory_order_release);
-  queue_of(queue).set(id);
+void CopyTable::end_dispatch() {
+  queues_.publish();
+  while (num_spare_slots_ != 0) free_slots_.set(spare_slots_[--num_spare_slots_]);
 }
 
 void CopyTable::defer(uint32_t id) {
-  Copy& copy = copies_[id];
-  copy.order.store(next_order_.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
+  copies_[id].order.store(num_deferrals_++, std::memory_order_relaxed);
   num_deferred_.fetch_add(1, std::memory_order_relaxed);
-  const uint32_t state = with_phase(copy.state.load(std::memory_order_relaxed), Phase::deferred);
-  copy.state.store(state, std::memory_order_release);
+  show(id, Phase::deferred);
   deferred_.set(id);
 }
 
@@ -65,7 +35,8 @@ bool CopyTable::move(uint32_t id, uint32_t& state, Phase to) {
 
 void CopyTable::drop(uint32_t id) {
   Copy& copy = copies_[id];
-  if (copy.holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const uint32_t given_up = copy.given_up.fetch_add(1, std::memory_order_acq_rel) + 1;
+  if (given_up != copy.holds.load(std::memory_order_relaxed)) return;
   uint32_t state = copy.state.load(std::memory_order_acquire);
   for (;;) {
     const Phase phase = phase_of(state);
@@ -83,44 +54,32 @@ void CopyTable::recycle(uint32_t id, Phase last) {
     deferred_.clear(id);
     num_deferred_.fetch_sub(1, std::memory_order_release);
   }
-  if (last == Phase::queued) leave_queues(id);
   if (last == Phase::failed) failed_.clear(id);
   if (copy.slot != kNone) free_slots_.set(copy.slot);
   const uint32_t state = copy.state.load(std::memory_order_relaxed);
   copy.state.store(with_phase(state, Phase::free), std::memory_order_release);
-  free_copies_.set(id);
-  num_free_.fetch_add(1, std::memory_order_release);
+  free_copies_.give_back(id);
 }
 
 void CopyTable::promote(uint32_t id) {
-  if (phase(id) != Phase::queued || demand_.test(id)) return;
-  demand_.set(id);
-  // The transfer thread may have taken it in between and cleared the bit before it was set. It clears no bit of a copy
-  // that it did not take, so this thread does.
-  if (phase(id) == Phase::queued) {
-    background_.clear(id);
-    prefetch_.clear(id);
-  } else {
-    demand_.clear(id);
-  }
+  if (phase(id) != Phase::queued || promoted_[id]) return;
+  promoted_[id] = 1;
+  queues_.add(Queue::demand, {id, queued_state(id)});
 }
 
-bool CopyTable::cancel(uint32_t id, uint32_t state) {
-  if (!move(id, state, Phase::cancelled)) return false;
-  leave_queues(id);
-  return true;
-}
+bool CopyTable::cancel(uint32_t id, uint32_t state) { return move(id, state, Phase::cancelled); }
 
 void CopyTable::retry(uint32_t id) {
   failed_.clear(id);
+  promoted_[id] = 1;  // if it was queued before, as a prefetch
   queue(id, Queue::demand);
 }
 
-uint32_t CopyTable::first_of(const AtomicBitset& queue, Phase wanted) const {
+uint32_t CopyTable::first_deferred() const {
   uint32_t first = kNone;
   uint64_t first_order = UINT64_MAX;
-  queue.for_each([&](uint32_t id) {
-    if (phase(id) != wanted) return;
+  deferred_.for_each([&](uint32_t id) {
+    if (phase(id) != Phase::deferred) return;
     const uint64_t order = copies_[id].order.load(std::memory_order_relaxed);
     if (order < first_order) {
       first = id;
@@ -133,7 +92,7 @@ uint32_t CopyTable::first_of(const AtomicBitset& queue, Phase wanted) const {
 bool CopyTable::fill_deferred() {
   bool any = false;
   while (any_deferred()) {
-    const uint32_t id = first_of(deferred_, Phase::deferred);
+    const uint32_t id = first_deferred();
     if (id == kNone) break;  // the dispatching thread is just adding it
     const uint32_t slot = free_slots_.claim();
     if (slot == kNone) break;
@@ -146,13 +105,11 @@ bool CopyTable::fill_deferred() {
     deferred_.clear(id);
     num_deferred_.fetch_sub(1, std::memory_order_release);
     copy.slot = slot;
-    copy.order.store(next_order_.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
-    demand_.set(id);  // before the phase: once queued, the copy may be gone at any moment
     state = with_phase(state, Phase::filling);
     if (move(id, state, Phase::queued)) {
+      queues_.add_late(Queue::demand, id);  // it may be gone by now: then this says nothing
       any = true;
     } else {
-      demand_.clear(id);
       recycle(id, Phase::orphan);
     }
   }
@@ -171,17 +128,20 @@ void CopyTable::end_orphan(uint32_t id) {
   copies_[id].state.notify_all();
 }
 
-bool CopyTable::start(uint32_t id) {
-  uint32_t state = copies_[id].state.load(std::memory_order_acquire);
-  if (phase_of(state) != Phase::queued || !move(id, state, Phase::moving)) return false;
-  leave_queues(id);
-  return true;
+void CopyTable::collect() {
+  const auto queued = [this](uint32_t id) {
+    const uint32_t now = state(id);
+    return phase_of(now) == Phase::queued ? now : 0;
+  };
+  queues_.collect(queued, [this](Waiting waiting) { return is_queued(waiting); });
 }
 
-void CopyTable::leave_queues(uint32_t id) {
-  demand_.clear(id);
-  background_.clear(id);
-  prefetch_.clear(id);
+bool CopyTable::has_queued(Queue queue) {
+  return queues_.first(queue, [this](Waiting waiting) { return is_queued(waiting); }).copy != kNone;
+}
+
+uint32_t CopyTable::start(Queue queue) {
+  return queues_.take(queue, [this](Waiting waiting) { return move(waiting.copy, waiting.state, Phase::moving); });
 }
 
 void CopyTable::issue(uint32_t id) {
@@ -203,11 +163,9 @@ bool CopyTable::finish(uint32_t id, bool good) {
 }
 
 uint32_t CopyTable::num_queued() const {
-  uint32_t count = 0;
-  demand_.for_each([&](uint32_t) { ++count; });
-  background_.for_each([&](uint32_t) { ++count; });
-  prefetch_.for_each([&](uint32_t) { ++count; });
-  return count;
+  return static_cast<uint32_t>(std::count_if(copies_.begin(), copies_.end(), [](const Copy& copy) {
+    return phase_of(copy.state.load(std::memory_order_relaxed)) == Phase::queued;
+  }));
 }
 
 }  // namespace moe::core

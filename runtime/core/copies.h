@@ -7,6 +7,8 @@
 
 #include "runtime/base/atomic_bitset.h"
 #include "runtime/base/memory.h"
+#include "runtime/core/free_list.h"
+#include "runtime/core/queues.h"
 
 namespace moe::core {
 
@@ -34,28 +36,30 @@ enum class Phase : uint32_t {
   orphan,     ///< at work, and nobody wants it
 };
 
-/// Which queue a transfer waits in. The first goes before the second before the third, each in order.
-enum class Queue : uint32_t { demand, background, prefetch };
-
 /// One expert in one slot (or without one yet). Held by residency and by the entries of unreleased plans; the slot is
 /// in use exactly as long as the copy lives. So an eviction only ends one hold, and what a plan names stays where it
 /// is.
 ///
+/// The holds are counted apart from those that were given up, so that the dispatching thread, which alone gives holds
+/// to plans, pays no read-modify-write for one. Who gives one up has seen that and all earlier ones, and residency's
+/// was the first: as long as that lasts, `given_up` stays below what anybody sees in `holds`.
+///
 /// Ownership of the plain fields: the thread that claimed the copy until it is queued or deferred; from then whoever
 /// moved `state` to a working phase. Others read them after an acquire of `state` that saw a slot.
-struct Copy {
-  std::atomic<uint32_t> state;  ///< generation << 8 | Phase; waiting threads sleep on it
-  std::atomic<uint32_t> holders;
-  std::atomic<uint64_t> order;  ///< smaller goes first
+struct alignas(32) Copy {          // half a cache line, never parts of two
+  std::atomic<uint32_t> state;     ///< generation << 8 | Phase; waiting threads sleep on it
+  std::atomic<uint32_t> holds;     ///< the dispatching thread counts up
+  std::atomic<uint32_t> given_up;  ///< any thread counts up; equal to `holds`: nobody holds it
   uint32_t key;
-  uint32_t slot;  ///< kNone before it has one
+  uint32_t slot;                ///< kNone before it has one
+  std::atomic<uint64_t> order;  ///< of deferred copies: smaller goes first
 };
 
 /// The table of copies, the pool of slots and the queues, all of fixed size.
 ///
 /// Cost     a few atomic operations each; no allocation, no lock, no system call except the wake-ups in finish.
-/// Threads  claim, queue, defer, promote, cancel and retry: the dispatching thread. fill_deferred and
-///          end_orphan: under the plans' lock. next, start, issue and finish: the transfer thread. hold and drop: any.
+/// Threads  claim to hold, and evict to retry: the dispatching thread. fill_deferred and end_orphan: under the plans'
+///          lock. collect to finish: the transfer thread. borrow and drop: any.
 class CopyTable {
  public:
   CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator);
@@ -63,16 +67,29 @@ class CopyTable {
   /// A new copy of `key` with that many holders, without a slot; kNone when the table is full.
   uint32_t claim(uint32_t key, uint32_t holders);
   /// Whether `count` claims in a row cannot fail.
-  bool has_room(uint32_t count) const { return num_free_.load(std::memory_order_acquire) >= count; }
+  bool has_room(uint32_t count) { return free_copies_.has(count); }
   /// Gives a claimed copy a free slot, unless others wait for one or there is none.
   bool take_slot(uint32_t copy);
-  /// Queues the transfer of a copy with a slot.
+  /// Queues the transfer of a copy with a slot. The transfer thread sees it at the end of the dispatch.
   void queue(uint32_t copy, Queue queue);
   /// Lets a copy wait for a slot, behind those that wait already.
   void defer(uint32_t copy);
 
-  void hold(uint32_t copy) { copies_[copy].holders.fetch_add(1, std::memory_order_relaxed); }
+  /// The end of a dispatch: what was queued is shown to the transfer thread, and slots that evict has freed and
+  /// take_slot has not taken are free for all.
+  void end_dispatch();
+
+  /// For a plan. The caller knows that residency holds the copy.
+  void hold(uint32_t copy) {
+    std::atomic<uint32_t>& holds = copies_[copy].holds;
+    holds.store(holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  /// For a while, by a thread that waits. The caller knows that a plan holds the copy.
+  void borrow(uint32_t copy) { copies_[copy].given_up.fetch_sub(1, std::memory_order_relaxed); }
   void drop(uint32_t copy);
+  /// As drop, for residency's hold. Slot and copy of one that nobody else holds serve this dispatch's misses: what one
+  /// thread frees and takes costs no atomic operation.
+  void evict(uint32_t copy);
 
   /// Moves a transfer that has not started to the demand queue.
   void promote(uint32_t copy);
@@ -80,7 +97,7 @@ class CopyTable {
   bool cancel(uint32_t copy, uint32_t state);
   /// The state that a queued copy had, whatever it is by now: for cancel.
   uint32_t queued_state(uint32_t copy) const { return with_phase(state(copy), Phase::queued); }
-  bool promoted(uint32_t copy) const { return demand_.test(copy); }
+  bool promoted(uint32_t copy) const { return promoted_[copy]; }
   /// Queues a failed or cancelled transfer again, as demand.
   void retry(uint32_t copy);
 
@@ -91,10 +108,11 @@ class CopyTable {
   bool any_orphan() const;
   void end_orphan(uint32_t copy);
 
-  /// The transfer to do next of one queue; kNone if there is none.
-  uint32_t next(Queue queue) const { return first_of(queue_of(queue), Phase::queued); }
-  /// Takes it; false when it was dropped or cancelled meanwhile.
-  bool start(uint32_t copy);
+  /// Looks for transfers that were queued since.
+  void collect();
+  bool has_queued(Queue queue);
+  /// Takes the first of a queue; kNone if there is none.
+  uint32_t start(Queue queue);
   void issue(uint32_t copy);
   /// Ends it and wakes who waits for it. False: it became an orphan, call end_orphan.
   bool finish(uint32_t copy, bool good);
@@ -102,6 +120,8 @@ class CopyTable {
   const Copy& operator[](uint32_t copy) const { return copies_[copy]; }
   uint32_t state(uint32_t copy) const { return copies_[copy].state.load(std::memory_order_acquire); }
   Phase phase(uint32_t copy) const { return phase_of(state(copy)); }
+  /// The copy is about to be held or evicted, and the transfer thread wrote it last.
+  void prefetch(uint32_t copy) const { __builtin_prefetch(&copies_[copy], 1); }
   static Phase phase_of(uint32_t state) { return static_cast<Phase>(state & 0xFF); }
   static bool has_slot(Phase phase) { return phase > Phase::filling; }
 
@@ -119,34 +139,79 @@ class CopyTable {
   }
 
   uint32_t num_slots() const { return num_slots_; }
-  /// Transfers that wait for the link, roughly.
+  /// Transfers that wait for the link, roughly: looks at all copies.
   uint32_t num_queued() const;
 
  private:
+  static constexpr uint32_t kGenerationStep = 1u << 8;
   static uint32_t with_phase(uint32_t state, Phase phase) { return (state & ~0xFFu) | static_cast<uint32_t>(phase); }
   bool move(uint32_t copy, uint32_t& state, Phase to);
   void recycle(uint32_t copy, Phase last);
-  uint32_t first_of(const AtomicBitset& queue, Phase phase) const;
-  const AtomicBitset& queue_of(Queue queue) const {
-    return queue == Queue::demand ? demand_ : queue == Queue::background ? background_ : prefetch_;
-  }
-  AtomicBitset& queue_of(Queue queue) { return const_cast<AtomicBitset&>(std::as_const(*this).queue_of(queue)); }
-  void leave_queues(uint32_t copy);
+  uint32_t first_deferred() const;
+  bool is_queued(Waiting waiting) const { return state(waiting.copy) == waiting.state; }
+  void show(uint32_t copy, Phase phase);
 
   const uint32_t num_slots_;
   Array<Copy> copies_;
-  AtomicBitset free_copies_;
   AtomicBitset free_slots_;
-  AtomicBitset demand_;  ///< queued; a bit may outlive its phase for a moment, `state` decides
-  AtomicBitset background_;
-  AtomicBitset prefetch_;
-  AtomicBitset deferred_;
+  AtomicBitset deferred_;  ///< a bit may outlive its phase for a moment, `state` decides
   AtomicBitset failed_;
-  std::atomic<uint32_t> num_free_;
   std::atomic<uint32_t> num_deferred_{0};
-  std::atomic<uint64_t> next_order_{0};
   std::atomic<uint64_t> failures_{0};
-  uint64_t failures_taken_ = 0;  ///< the dispatching thread's
+  Queues queues_;
+  // The dispatching thread's, apart from what others read all the time.
+  alignas(64) FreeList free_copies_;
+  Array<uint8_t> promoted_;  ///< queued as demand after they were queued as something else
+  Array<uint32_t> spare_slots_;
+  uint32_t num_spare_slots_ = 0;
+  uint64_t num_deferrals_ = 0;
+  uint64_t failures_taken_ = 0;
 };
+
+// What every miss does is inlined into the dispatch.
+
+inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders) {
+  const uint32_t id = free_copies_.take();
+  if (id == kNone) return kNone;
+  Copy& copy = copies_[id];
+  copy.key = key;
+  copy.slot = kNone;
+  copy.holds.store(holders, std::memory_order_relaxed);
+  copy.given_up.store(0, std::memory_order_relaxed);
+  promoted_[id] = 0;
+  // Only its claimer moves a free copy on, so load and store do.
+  const uint32_t generation = copy.state.load(std::memory_order_relaxed) + kGenerationStep;
+  copy.state.store(with_phase(generation, Phase::claimed), std::memory_order_relaxed);
+  return id;
+}
+
+inline bool CopyTable::take_slot(uint32_t id) {
+  // Those that wait were first, and only fill_deferred keeps their order.
+  if (any_deferred()) return false;
+  copies_[id].slot = num_spare_slots_ != 0 ? spare_slots_[--num_spare_slots_] : free_slots_.claim();
+  return copies_[id].slot != kNone;
+}
+
+/// Only its claimer moves a copy on that is claimed, failed or cancelled, so load and store do.
+inline void CopyTable::show(uint32_t id, Phase phase) {
+  const uint32_t state = copies_[id].state.load(std::memory_order_relaxed);
+  copies_[id].state.store(with_phase(state, phase), std::memory_order_release);
+}
+
+inline void CopyTable::queue(uint32_t id, Queue queue) {
+  show(id, Phase::queued);
+  queues_.add(queue, {id, queued_state(id)});
+}
+
+inline void CopyTable::evict(uint32_t id) {
+  Copy& copy = copies_[id];
+  const uint32_t state = copy.state.load(std::memory_order_acquire);
+  const uint32_t holders = copy.holds.load(std::memory_order_relaxed) - copy.given_up.load(std::memory_order_acquire);
+  // Nobody takes hold of it but this thread, and a transfer that has ended does not come back.
+  if (phase_of(state) != Phase::ready || holders != 1) return drop(id);
+  spare_slots_[num_spare_slots_++] = copy.slot;
+  copy.state.store(with_phase(state, Phase::free), std::memory_order_relaxed);
+  free_copies_.put(id);
+}
 
 }  // namespace moe::core

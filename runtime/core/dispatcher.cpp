@@ -81,12 +81,14 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
     status = decide(args, output);
   }
   if (status) {
+    parts_.copies.end_dispatch();
     parts_.plans.unclaim(*plan);
     return status;
   }
   num_dropped_ = 0;  // the kernel has seen them
 
   Counts counts;
+  prefetch_copies(args.layer, output);
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
   const uint32_t leaving = count_leaving(*plan);
@@ -95,16 +97,30 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   queue_loads();
   if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
-  group_selections(args, *plan);
+  for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
+  parts_.copies.end_dispatch();
+  counts[metrics::kApproximated] += group_selections(args, *plan);
   finish_plan(args, *plan, counts, out);
   out.fired = output.fired;
   out.num_fired = output.num_fired;
+  out.dropped = output.dropped;
+  out.num_dropped = output.num_dropped;
   if (output.num_fired != 0) {
     const std::span<const char* const> signals = current_->signals(output);
     out.signals = signals.data();
     out.num_signals = static_cast<uint32_t>(signals.size());
   }
   return MOE_OK;
+}
+
+/// Misses of the cache overlap when all are asked for at once.
+void Dispatcher::prefetch_copies(uint32_t layer, const decision::Output& output) const {
+  const auto prefetch = [this](uint32_t key) {
+    if (resident_[key] != kNone) parts_.copies.prefetch(resident_[key]);
+  };
+  const uint32_t first_key = layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) prefetch(first_key + output.expert[i]);
+  for (uint32_t i = 0; i < output.num_evicted; ++i) prefetch(output.evicted[i]);
 }
 
 /// The entries, with hits held: what leaves the cache in this dispatch stays where this plan says it is.
@@ -127,6 +143,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
     counts[metrics::kLoads] += action == decision::kLoad;
     counts[metrics::kStreams] += action == decision::kStream;
     counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
+    if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
     if (action == decision::kHit) take_hit(plan, i, first_key + expert, counts);
   }
   counts[metrics::kDispatches] = 1;
@@ -183,13 +200,19 @@ void Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   num_left_ = 0;
 }
 
-/// Counting sort: start_plan has noted where each entry's selections begin.
-void Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
+/// Counting sort: start_plan has noted where each entry's selections begin. Returns how many were dropped.
+uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
   const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
+  uint32_t num_dropped = 0;
   for (uint32_t i = 0; i < num_selections; ++i) {
     const uint32_t entry = entry_of_[static_cast<uint32_t>(args.ids[i])];
-    plan.selections[next_selection_[entry]++] = i;
+    if (entry == kNone) {
+      ++num_dropped;
+    } else {
+      plan.selections[next_selection_[entry]++] = i;
+    }
   }
+  return num_dropped;
 }
 
 void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& counts, moe_plan& out) {
@@ -213,15 +236,15 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
 
 void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
   resident_[key] = copy;
-  parts_.traffic.resident.fetch_add(1, std::memory_order_relaxed);
+  count_resident(1);
 }
 
 void Dispatcher::end_residency(uint32_t key) {
   parts_.counters.take_prefetched(key);
   if (resident_[key] == kNone) return;
-  parts_.copies.drop(resident_[key]);
+  parts_.copies.evict(resident_[key]);
   resident_[key] = kNone;
-  parts_.traffic.resident.fetch_sub(1, std::memory_order_relaxed);
+  count_resident(-1);
 }
 
 }  // namespace moe::core

@@ -43,6 +43,9 @@ struct Dimensions {
   }
 };
 
+/// A miss that needs no weights: the shared expert stands in, or nobody.
+constexpr bool is_left_out(uint32_t action) { return action == decision::kShared || action == decision::kSkip; }
+
 /// Owned by the dispatching thread, apart from swap and reclaim.
 ///
 /// Cost  dispatch: no allocation, no lock, no system call, no exception.
@@ -88,10 +91,11 @@ class Dispatcher {
   moe_status decide(const moe_dispatch_args& args, decision::Output& output);
 
   // dispatcher.cpp: the steps of a plan, in order
+  void prefetch_copies(uint32_t layer, const decision::Output& output) const;
   void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
   void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
   void end_residencies(Plan& plan, const decision::Output& output);
-  void group_selections(const moe_dispatch_args& args, Plan& plan);
+  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
 
   // place.cpp
@@ -118,6 +122,10 @@ class Dispatcher {
   uint64_t num_resident() const { return parts_.traffic.resident.load(std::memory_order_relaxed); }
   void set_resident(uint32_t key, uint32_t copy);
   void end_residency(uint32_t key);
+  /// Only this thread changes it, so load and store do.
+  void count_resident(int64_t change) {
+    parts_.traffic.resident.store(num_resident() + static_cast<uint64_t>(change), std::memory_order_relaxed);
+  }
 
   const Dimensions dims_;
   Parts parts_;

@@ -25,6 +25,7 @@ Result<void> Engine::start(std::unique_ptr<Instance> first) {
   plans_.set_tier(static_cast<std::byte*>(*tier), slot_bytes_);
   if (Result<void> started = transfer_.start(); !started) return started;
   dispatcher_.load_pins(*first, /*preload=*/true);
+  copies_.end_dispatch();
   dispatcher_.swap(std::move(first));
   waker_.wake();
   return {};

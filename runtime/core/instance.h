@@ -5,6 +5,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/decision/abi.h"
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/state.h"
 #include "runtime/policy.h"
 
@@ -18,6 +19,7 @@ class Instance {
       : policy_(std::move(policy)),
         sizes_(decision::output_sizes(policy_->params, max_tokens, policy_->params.total_capacity())),
         state_(allocator, decision::state_bytes(policy_->params)),
+        places_(decision::places(policy_->params, state_.data())),
         expert_(allocator, sizes_.entries),
         action_(allocator, sizes_.entries),
         num_selections_(allocator, sizes_.entries),
@@ -61,8 +63,8 @@ class Instance {
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
-    return code != nullptr ? code(state(), &input, &output)
-                           : decision::static_dispatch(params(), state(), &input, &output);
+    if (code == nullptr) return decision::static_dispatch(params(), state(), &input, &output);
+    return decision::checked(params(), state(), input, code(state(), &input, &output));
   }
   /// What the rules that fired signal, in order; valid until the next call.
   std::span<const char* const> signals(const decision::Output& output) const {
@@ -72,7 +74,7 @@ class Instance {
     }
     return {signals_.data(), n};
   }
-  bool resident(uint32_t key) const { return decision::is_resident(params(), state(), key); }
+  bool resident(uint32_t key) const { return places_[key] != decision::kNone; }
 
   Instance* next_retired = nullptr;
   uint32_t log_serial = 0;  ///< the policy's in the decision log
@@ -98,6 +100,7 @@ class Instance {
   PolicyRef policy_;
   decision::OutputSizes sizes_;
   Block state_;
+  const uint32_t* places_;  ///< in the state, by key
   Array<uint32_t> expert_;
   Array<uint8_t> action_;
   Array<uint32_t> num_selections_;

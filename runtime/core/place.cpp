@@ -43,6 +43,7 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
       continue;
     }
     const uint32_t action = output.action[i];
+    if (is_left_out(action)) continue;
     const uint32_t key = first_key + output.expert[i];
     if (action == decision::kCpu || action == decision::kCpuLoad) {
       plan.entries[i].data = parts_.store.expert(key);

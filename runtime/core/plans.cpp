@@ -34,20 +34,20 @@ Plans::Plans(uint32_t max_plans, const PlanSizes& sizes, CopyTable& copies, back
       traffic_(traffic),
       tag_(next_runtime_tag()),
       has_streams_(backend.has_streams()),
-      free_plans_(allocator, max_plans, true) {
+      free_plans_(allocator, max_plans) {
   plans_.reserve(max_plans);
   for (uint32_t i = 0; i < max_plans; ++i) plans_.push_back(std::make_unique<Plan>(i, sizes, allocator));
 }
 
 Plan* Plans::claim() {
-  const uint32_t index = free_plans_.claim();
-  return index == AtomicBitset::kNone ? nullptr : plans_[index].get();
+  const uint32_t index = free_plans_.take();
+  return index == FreeList::kNone ? nullptr : plans_[index].get();
 }
 
-void Plans::unclaim(Plan& plan) { free_plans_.set(plan.index); }
+void Plans::unclaim(Plan& plan) { free_plans_.put(plan.index); }
 
 void Plans::publish(Plan& plan) {
-  num_open_.fetch_add(1, std::memory_order_relaxed);
+  opened_.store(opened_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const uint64_t generation = ++plan.generation;
   plan.id.store(tag_ | generation << kIndexBits | (plan.index + 1), std::memory_order_release);
 }
@@ -124,8 +124,8 @@ moe_status Plans::release(uint64_t id, void* stream) {
       if (const moe_status one = let_go(*plan, i, stream)) status = one;
     }
     plan->id.store(0, std::memory_order_relaxed);
-    num_open_.fetch_sub(1, std::memory_order_relaxed);
-    free_plans_.set(plan->index);
+    closed_.store(closed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    free_plans_.give_back(plan->index);
     filled = copies_.fill_deferred();
   }
   filled ? waker_.wake() : waker_.nudge();

@@ -67,7 +67,9 @@ class Plans {
   void end_orphan(uint32_t copy);
   void note_failure(Error error);
 
-  uint32_t num_open() const { return num_open_.load(std::memory_order_relaxed); }
+  uint32_t num_open() const {
+    return opened_.load(std::memory_order_relaxed) - closed_.load(std::memory_order_relaxed);
+  }
 
   /// Where slot 0 is; set once, before the first dispatch.
   void set_tier(std::byte* base, size_t slot_bytes) {
@@ -97,8 +99,9 @@ class Plans {
   std::byte* tier_ = nullptr;
   size_t slot_bytes_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;
-  AtomicBitset free_plans_;
-  std::atomic<uint32_t> num_open_{0};
+  FreeList free_plans_;
+  std::atomic<uint32_t> opened_{0};   ///< the dispatching thread counts
+  std::atomic<uint32_t> closed_{0};   ///< counted under the lock
   std::atomic<uint32_t> drained_{0};  ///< orphans that have ended
   std::mutex lock_;
   Error last_failure_;  ///< under the lock

@@ -52,6 +52,7 @@ void Transfer::run() {
   while (!stopping_.load(std::memory_order_seq_cst)) {
     const uint32_t seen = parts_.waker.epoch();
     if (parts_.copies.any_deferred()) parts_.plans.fill_deferred();
+    parts_.copies.collect();
     if (move_next()) continue;
     parts_.monitor.look();
     rest(seen);
@@ -61,9 +62,8 @@ void Transfer::run() {
 bool Transfer::move_next() {
   for (const Queue queue : {Queue::demand, Queue::background, Queue::prefetch}) {
     if (queue == Queue::prefetch && Clock::now() < link_.prefetch_at()) return false;
-    const uint32_t copy = parts_.copies.next(queue);
+    const uint32_t copy = parts_.copies.start(queue);
     if (copy == kNone) continue;
-    if (!parts_.copies.start(copy)) return true;  // gone or promoted meanwhile: look again
     const auto begin = Clock::now();
     carry(copy);
     if (queue == Queue::prefetch) link_.pace_prefetch(begin, prefetch_share_.load(std::memory_order_relaxed));
@@ -79,7 +79,7 @@ void Transfer::rest(uint32_t seen) {
   last_seen_ = seen;
   std::chrono::nanoseconds limit = kDoze;
   if (now >= active_until_) {
-    const bool pacing = parts_.copies.next(Queue::prefetch) != kNone;
+    const bool pacing = parts_.copies.has_queued(Queue::prefetch);
     if (!pacing && parts_.plans.num_open() == 0) return parts_.waker.sleep(seen);
     limit = kLongDoze;
   }

@@ -45,7 +45,7 @@ moe_status Plans::hold_entry(uint64_t id, uint32_t index, bool streamed, uint32_
         if (!streamed && copies_.phase(copy) == Phase::ready) {
           copy = kNone;
         } else {
-          copies_.hold(copy);
+          copies_.borrow(copy);
         }
         return MOE_OK;
       }
@@ -108,7 +108,7 @@ void Plans::settle(uint64_t id) {
       }
       copy = plan->copies[i];
       if (copy == kNone || plan->done[i] || plan->entries[i].slot == MOE_NO_SLOT) continue;
-      copies_.hold(copy);
+      copies_.borrow(copy);
     }
     wait_for(copy, false);
     copies_.drop(copy);

@@ -18,22 +18,22 @@ uint32_t* futex_word(std::atomic<uint32_t>& word) {
 }  // namespace
 
 void Waker::end_sleep() {
-  if (sleeping_.exchange(kAwake, std::memory_order_seq_cst) == kAwake) return;
+  if (sleeping_.exchange(kAwake, std::memory_order_acq_rel) == kAwake) return;
   ::syscall(SYS_futex, futex_word(sleeping_), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-// Sets the flag, then looks at the epoch; announce and wake do it the other way round. So at least one of the two sees
-// the other, and no wake-up is lost.
+// Changes the flag, then looks at the epoch; wake and nudge change it, too, when the epoch has changed. So at least one
+// of the two sees the other, and no wake-up is lost.
 void Waker::sleep_until_woken(uint32_t seen, uint32_t depth, int64_t limit_ns) {
   seen_.store(seen, std::memory_order_relaxed);
-  sleeping_.store(depth, std::memory_order_seq_cst);
+  sleeping_.exchange(depth, std::memory_order_acq_rel);
   if (epoch() == seen) {
     timespec limit{};
     limit.tv_sec = static_cast<time_t>(limit_ns / 1'000'000'000);
     limit.tv_nsec = static_cast<long>(limit_ns % 1'000'000'000);
     ::syscall(SYS_futex, futex_word(sleeping_), FUTEX_WAIT_PRIVATE, depth, limit_ns < 0 ? nullptr : &limit, nullptr, 0);
   }
-  sleeping_.store(kAwake, std::memory_order_seq_cst);
+  sleeping_.store(kAwake, std::memory_order_release);
 }
 
 }  // namespace moe::core

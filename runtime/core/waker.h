@@ -10,25 +10,23 @@ namespace moe::core {
 
 /// The transfer thread dozes for a moment at a time while the runtime is in use, and sleeps when it is not. announce()
 /// is found by a dozing thread; who must not wait for that, or may find it asleep, wakes it.
-class Waker {
+class alignas(64) Waker {  // a line of its own: every dispatch writes it
  public:
-  /// There may be work. One atomic operation: all that moe_dispatch does.
-  void announce() { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+  /// There may be work. The dispatching thread: one store, all that moe_dispatch does.
+  void announce() { announced_.store(announced_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
 
   /// Ends a doze or a sleep now: the caller is about to wait for a transfer. At most one system call.
   void wake() {
-    announce();
-    if (sleeping_.load(std::memory_order_seq_cst) != kAwake) end_sleep();
+    woken_.fetch_add(1, std::memory_order_release);
+    if (look() != kAwake) end_sleep();
   }
   /// Ends a sleep, not a doze, if something was announced: every wait, done and release does this.
   void nudge() {
-    if (sleeping_.load(std::memory_order_seq_cst) == kAsleep && epoch() != seen_.load(std::memory_order_relaxed)) {
-      end_sleep();
-    }
+    if (look() == kAsleep && epoch() != seen_.load(std::memory_order_relaxed)) end_sleep();
   }
 
-  /// Changes with every announcement.
-  uint32_t epoch() const { return epoch_.load(std::memory_order_seq_cst); }
+  /// Changes with every announcement and every wake-up.
+  uint32_t epoch() const { return announced_.load(std::memory_order_acquire) + woken_.load(std::memory_order_acquire); }
 
   /// The transfer thread: returns at once if anything was announced since `seen`, else after `limit` or a wake-up.
   void doze(uint32_t seen, std::chrono::nanoseconds limit) { sleep_until_woken(seen, kDozing, limit.count()); }
@@ -37,10 +35,14 @@ class Waker {
  private:
   static constexpr uint32_t kAwake = 0, kDozing = 1, kAsleep = 2;
 
+  /// How deep the thread sleeps, which is sure to see all that this thread has announced if it lies down later: both
+  /// sides change the flag, and one of two changes comes after the other and sees what was before it.
+  uint32_t look() { return sleeping_.fetch_or(0, std::memory_order_acq_rel); }
   void end_sleep();
   void sleep_until_woken(uint32_t seen, uint32_t depth, int64_t limit_ns);
 
-  std::atomic<uint32_t> epoch_{0};
+  std::atomic<uint32_t> announced_{0};
+  alignas(64) std::atomic<uint32_t> woken_{0};
   std::atomic<uint32_t> seen_{0};
   std::atomic<uint32_t> sleeping_{kAwake};  ///< the futex
 };

@@ -128,11 +128,11 @@ MOE_INLINE bool find_vacancy(Context<Rule>& ctx, uint32_t key, Vacancy& vacancy)
 /// A place for a demand load, evicting if need be; kNone: it streams.
 template <class Rule, bool Together>
 MOE_INLINE uint32_t admit(Context<Rule>& ctx, uint32_t key, const Entry& e) {
+  if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
   if (ctx.p.admit == kAdmitNever) return kNone;
   if constexpr (Rule::kThreshold) {
     if (!FreqThreshold::reaches(ctx, key)) return kNone;
   }
-  if constexpr (Rule::kQueue) Rule::miss(ctx, ctx.instance, key);
   Vacancy vacancy;
   const uint32_t cursor = ctx.cursor;
   if (!find_vacancy<Rule, Together>(ctx, key, vacancy)) return kNone;

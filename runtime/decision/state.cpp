@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/decision/check/invariants.h"
 #include "runtime/decision/kernel.h"
 
 namespace moe::decision {
@@ -224,29 +225,15 @@ uint32_t adopt_state(const Params& old_params, const void* old_state, const Para
   return num_left;
 }
 
-bool is_resident(const Params& params, const void* state, uint32_t key) {
-  return state_of(params, state).place_of(key) != kNone;
-}
-
-uint32_t num_resident(const Params& params, const void* state) { return state_of(params, state).header().num_resident; }
+const uint32_t* places(const Params& params, const void* state) { return &state_of(params, state).place_of(0); }
 
 namespace {
 
 const char* beyond_engines_of(const Params& p) {
-  if (p.has_drop != 0) return "drop";
   if (p.side_buffer != 0) return "side_buffer";
   if (p.num_tier_sets != 0) return "tiers";
   for (uint32_t i = 0; i < p.num_arms; ++i) {
-    switch (static_cast<MissAction>(p.arms[i].action)) {
-      case MissAction::degrade:
-        return "degrade";
-      case MissAction::shared:
-        return "shared";
-      case MissAction::skip:
-        return "skip";
-      default:
-        break;
-    }
+    if (p.arms[i].action == static_cast<uint32_t>(MissAction::degrade)) return "degrade";
   }
   return nullptr;
 }
@@ -268,12 +255,13 @@ const Params& in_force(const Params& params, const void* state) {
 
 uint32_t static_dispatch(const Params& params, void* state, const Input* input, Output* output) {
   if (has_sites(params) || needs_tables(params) || is_beyond_static(params)) return kInvalid;
-  return with_rule(params, uint32_t{kInvalid}, [&](auto rule) {
+  const uint32_t status = with_rule(params, uint32_t{kInvalid}, [&](auto rule) {
     if constexpr (decltype(rule)::kSegmented)
       return uint32_t{kInvalid};
     else
       return dispatch<decltype(rule)>(params, state, *input, *output);
   });
+  return checked(params, state, *input, status);
 }
 
 }  // namespace moe::decision

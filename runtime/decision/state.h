@@ -19,11 +19,9 @@ void init_state(const Params& params, void* state);
 uint32_t adopt_state(const Params& old_params, const void* old_state, const Params& new_params, void* new_state,
                      uint32_t* left);
 
-/// Whether `key` is resident now. O(1), reads one word; only between dispatches.
-bool is_resident(const Params& params, const void* state, uint32_t key);
-
-/// Residents of all instances now. O(1); only between dispatches.
-uint32_t num_resident(const Params& params, const void* state);
+/// By key, the place of a resident, kNone of the others: [num_keys] inside the block, so valid as long as that. Only
+/// between dispatches.
+const uint32_t* places(const Params& params, const void* state);
 
 /// What the policy decides under any of its rules that an engine cannot carry out, though a replay can: the clause as
 /// the language writes it; null: nothing.

@@ -5,6 +5,7 @@
 // The state of a tier: the order in which its experts were loaded or used, and what its rule keeps if it is one with
 // queues. Both lie one after another for the tiers of all sets.
 #pragma once
+#include "runtime/base/math.h"
 #include "runtime/decision/rules/segmented.h"
 #include "runtime/decision/tier_calls.h"
 

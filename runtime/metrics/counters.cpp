@@ -21,8 +21,8 @@ double ratio(uint64_t part, uint64_t whole) {
 
 const char* counter_name(Counter counter) {
   static constexpr const char* kNames[kNumCounters] = {
-      "dispatches", "tokens",  "accesses", "selections", "hits",       "late_hits",     "misses",
-      "loads",      "streams", "cpu",      "evictions",  "prefetched", "prefetch_used", "prefetch_cancelled"};
+      "dispatches", "tokens", "accesses",  "selections", "hits",          "late_hits",          "misses",      "loads",
+      "streams",    "cpu",    "evictions", "prefetched", "prefetch_used", "prefetch_cancelled", "approximated"};
   return kNames[counter];
 }
 

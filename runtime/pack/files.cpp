@@ -45,14 +45,6 @@ Result<store::FileMark> for_each_piece(const std::string& path, const std::strin
 
 }  // namespace
 
-Error write_error(const std::string& path, int code) {
-  std::string message = "cannot write `" + path + "`: " + std::strerror(code);
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
-    message += "; make room and run the same command again";
-  }
-  return {Error::Kind::io, message};
-}
-
 Result<OutFile> OutFile::open(const std::string& path) {
   store::FileHandle handle(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
   if (handle.fd() < 0) return write_error(path, errno);

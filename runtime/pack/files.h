@@ -10,11 +10,11 @@
 
 #include "runtime/base/result.h"
 #include "runtime/store/extent_store.h"
+#include "runtime/store/write_error.h"
 
 namespace moe::pack {
 
-/// "cannot write `PATH`: REASON", with what to do when the disk is full.
-Error write_error(const std::string& path, int code);
+using store::write_error;
 
 /// A file open for reading and writing.
 class OutFile {

@@ -12,9 +12,9 @@
 #include "runtime/pack/folder.h"
 #include "runtime/pack/journal.h"
 #include "runtime/pack/plan.h"
-#include "runtime/pack/safetensors_file.h"
 #include "runtime/store/checksum.h"
 #include "runtime/store/mapped_file.h"
+#include "runtime/store/safetensors_write.h"
 
 namespace moe::pack {
 namespace {
@@ -205,12 +205,11 @@ class Packer {
   }
 
   Result<void> write_rest() {
-    const Fetch fetch = [](const store::Tensor& tensor) -> Result<const char*> { return tensor.data; };
     for (store::FileMark& mark : index_.tensors) {
-      Result<store::FileMark> written = write_safetensors(folder_.path(), mark.name, source_.others, fetch,
-                                                          [&](uint64_t bytes) { meter_.add(bytes); });
-      if (!written) return written.error();
-      mark = std::move(*written);
+      if (Result<void> written = write_others(folder_.path() + "/" + mark.name); !written) return written;
+      Result<store::FileMark> holds = mark_file(folder_.path(), mark.name, [](uint64_t) {});
+      if (!holds) return holds.error();
+      mark = std::move(*holds);
     }
     for (store::FileMark& mark : index_.side_files) {
       Result<store::FileMark> copied = copy_file(source_.dir, folder_.path(), mark.name);
@@ -218,6 +217,21 @@ class Packer {
       mark = std::move(*copied);
     }
     return {};
+  }
+
+  Result<void> write_others(const std::string& path) {
+    std::vector<store::TensorSpec> specs;
+    for (const store::Tensor& tensor : source_.others) {
+      specs.push_back({tensor.name, tensor.dtype_word, tensor.shape, tensor.size_bytes});
+    }
+    ::unlink(path.c_str());  // an earlier run's, of which nobody knows how far it came
+    auto writer = store::SafetensorsWriter::create(path, std::move(specs), {{"format", "pt"}});
+    if (!writer) return writer.error();
+    for (const store::Tensor& tensor : source_.others) {
+      if (Result<void> done = writer->write(tensor.name, tensor.data, tensor.size_bytes); !done) return done;
+      meter_.add(tensor.size_bytes);
+    }
+    return writer->finish();
   }
 
   Result<void> write_index() {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <unordered_set>
 
 #include "runtime/store/extent_store.h"
@@ -15,6 +16,13 @@ using store::Experts;
 using store::Part;
 using store::Tensor;
 
+/// Whether it was cut out of a tensor of all experts.
+bool is_slice(const Experts& experts, const Tensor& tensor) {
+  const std::less<const Tensor*> before;  // whatever the two point into
+  const Tensor* begin = experts.slices.data();
+  return !before(&tensor, begin) && before(&tensor, begin + experts.slices.size());
+}
+
 /// Cuts `0` + `after` + part off the end of the name of expert 0's first part; checks all other names of the layer.
 Result<ExpertNaming> naming_of(const Experts& experts, uint32_t layer, const std::string& after,
                                const std::string& dir) {
@@ -24,11 +32,16 @@ Result<ExpertNaming> naming_of(const Experts& experts, uint32_t layer, const std
   };
   const std::string& first = tensor(0, 0).name;
   const size_t tail = 1 + after.size() + experts.layout.parts[0].name.size();
-  ExpertNaming naming{first.substr(0, first.size() - std::min(tail, first.size())), after};
+  ExpertNaming naming{first.substr(0, first.size() - std::min(tail, first.size())), after,
+                      is_slice(experts, tensor(0, 0))};
   for (uint32_t expert = 0; expert < experts.num_experts; ++expert) {
     for (size_t part = 0; part < num_parts; ++part) {
       const std::string& name = tensor(expert, part).name;
       const std::string expected = naming.name_of(expert, experts.layout.parts[part].name);
+      if (is_slice(experts, tensor(expert, part)) != naming.fused) {
+        return Error{Error::Kind::unsupported, dir + ": tensor `" + name + "` is " + (naming.fused ? "no" : "a") +
+                                                   " part of a tensor of all experts, unlike `" + first + "`"};
+      }
       if (name == expected) continue;
       return Error{Error::Kind::unsupported,
                    dir + ": tensor `" + name + "` is not named like its siblings, `" + expected + "`"};
@@ -38,10 +51,16 @@ Result<ExpertNaming> naming_of(const Experts& experts, uint32_t layer, const std
 }
 
 std::vector<Tensor> others_of(const store::Checkpoint& checkpoint) {
-  std::unordered_set<const Tensor*> of_experts(checkpoint.experts.sources.begin(), checkpoint.experts.sources.end());
+  const Experts& experts = checkpoint.experts;
+  const std::unordered_set<const Tensor*> of_experts(experts.sources.begin(), experts.sources.end());
+  std::unordered_set<const char*> cut_apart;  // where they begin
+  for (const Tensor* source : experts.sources) {
+    if (is_slice(experts, *source)) cut_apart.insert(source->data);
+  }
   std::vector<Tensor> others;
   for (const Tensor& tensor : checkpoint.model.tensors) {
-    if (!of_experts.contains(&tensor)) others.push_back(tensor);
+    const bool fused = tensor.size_bytes > 0 && cut_apart.contains(tensor.data);
+    if (!fused && !of_experts.contains(&tensor)) others.push_back(tensor);
   }
   return others;
 }

@@ -3,9 +3,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/pack/files.h"
 #include "runtime/pack/folder.h"
 #include "runtime/pack/pack.h"
-#include "runtime/pack/safetensors_file.h"
+#include "runtime/store/safetensors_write.h"
 
 namespace moe::pack {
 namespace {
@@ -15,44 +16,111 @@ using store::Part;
 using store::StoreIndex;
 using store::Tensor;
 
-/// Finds a tensor's bytes: in the mapped file, or in the expert that was read last.
-class Bytes {
- public:
-  /// The first `num_expert_tensors` of `tensors` are store::expert_tensors().
-  Bytes(const ExtentStore& store, const std::vector<Tensor>& tensors, size_t num_expert_tensors)
-      : store_(store), tensors_(tensors), num_expert_tensors_(num_expert_tensors) {}
+/// A tensor of the model to be. Its bytes: `tensor.data`, or where that is null the part `part` of `num_experts`
+/// experts, one behind the other.
+struct Item {
+  Tensor tensor;
+  size_t first_key = 0;
+  size_t num_experts = 0;
+  size_t part = 0;
+};
 
-  Result<const char*> find(const Tensor& tensor) {
-    const auto at = static_cast<size_t>(&tensor - tensors_.data());
-    if (at >= num_expert_tensors_) return tensor.data;
-    const auto& parts = store_.index().layout.parts;
-    const size_t key = at / parts.size();
-    if (key != key_) {
-      expert_.resize(store_.index().expert_bytes());
-      if (Result<void> read = store_.read(store_.index().extents[key], expert_); !read) return read.error();
-      key_ = key;
+Item make_item(const StoreIndex& index, uint32_t layer, uint32_t expert, size_t part) {
+  const store::ExpertNaming& naming = index.naming[layer];
+  const Part& of = index.layout.parts[part];
+  Item item{{}, size_t{layer} * index.num_experts + expert, naming.fused ? index.num_experts : 1u, part};
+  item.tensor.name = naming.fused ? naming.before + of.name : naming.name_of(expert, of.name);
+  item.tensor.dtype_word = of.dtype_word;
+  if (naming.fused) item.tensor.shape.push_back(index.num_experts);
+  item.tensor.shape.insert(item.tensor.shape.end(), of.shape.begin(), of.shape.begin() + of.rank);
+  item.tensor.size_bytes = of.size_bytes * item.num_experts;
+  return item;
+}
+
+/// The experts' tensors by layer, expert and part, as the model had them.
+std::vector<Item> expert_items(const StoreIndex& index) {
+  std::vector<Item> items;
+  for (uint32_t layer = 0; layer < index.num_layers; ++layer) {
+    const uint32_t count = index.naming[layer].fused ? 1 : index.num_experts;
+    for (uint32_t expert = 0; expert < count; ++expert) {
+      for (size_t part = 0; part < index.layout.parts.size(); ++part) {
+        items.push_back(make_item(index, layer, expert, part));
+      }
     }
-    return reinterpret_cast<const char*>(expert_.data() + parts[at % parts.size()].offset_bytes);
+  }
+  return items;
+}
+
+/// Ends of the shards that the tensors make: one when all fit.
+std::vector<size_t> shard_ends(const std::vector<Item>& items, uint64_t most_bytes) {
+  std::vector<size_t> ends;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (bytes > 0 && bytes + items[i].tensor.size_bytes > most_bytes) ends.push_back(i), bytes = 0;
+    bytes += items[i].tensor.size_bytes;
+  }
+  ends.push_back(items.size());
+  return ends;
+}
+
+/// Writes one file of the model.
+class Shard {
+ public:
+  Shard(const ExtentStore& store, std::span<const Item> items, const Count& count)
+      : store_(store), items_(items), count_(count) {}
+
+  Result<void> write(const std::string& path) {
+    std::vector<store::TensorSpec> specs;
+    for (const Item& item : items_) {
+      specs.push_back({item.tensor.name, item.tensor.dtype_word, item.tensor.shape, item.tensor.size_bytes});
+    }
+    auto writer = store::SafetensorsWriter::create(path, std::move(specs), {{"format", "pt"}});
+    if (!writer) return writer.error();
+    if (Result<void> written = write_experts(*writer); !written) return written;
+    for (const Item& item : items_) {
+      if (item.num_experts > 0) continue;
+      if (Result<void> written = put(*writer, item, item.tensor.data, item.tensor.size_bytes); !written) return written;
+    }
+    return writer->finish();
   }
 
  private:
+  /// Goes through the experts, not the tensors, so that each is read once.
+  Result<void> write_experts(store::SafetensorsWriter& writer) {
+    std::vector<std::pair<size_t, const Item*>> pieces;  // key, where it goes
+    for (const Item& item : items_) {
+      for (size_t i = 0; i < item.num_experts; ++i) pieces.emplace_back(item.first_key + i, &item);
+    }
+    std::sort(pieces.begin(), pieces.end());
+    const StoreIndex& index = store_.index();
+    std::vector<std::byte> expert(index.expert_bytes());
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const auto& [key, item] = pieces[i];
+      if (i == 0 || key != pieces[i - 1].first) {
+        if (Result<void> read = store_.read(index.extents[key], expert); !read) return read;
+      }
+      const Part& part = index.layout.parts[item->part];
+      Result<void> written = put(writer, *item, expert.data() + part.offset_bytes, part.size_bytes);
+      if (!written) return written;
+    }
+    return {};
+  }
+
+  Result<void> put(store::SafetensorsWriter& writer, const Item& item, const void* bytes, uint64_t size_bytes) {
+    if (Result<void> written = writer.append(item.tensor.name, bytes, size_bytes); !written) return written;
+    count_(size_bytes);
+    return {};
+  }
+
   const ExtentStore& store_;
-  const std::vector<Tensor>& tensors_;
-  size_t num_expert_tensors_;
-  size_t key_ = SIZE_MAX;
-  std::vector<std::byte> expert_;
+  std::span<const Item> items_;
+  const Count& count_;
 };
 
-/// Ends of the shards that the tensors make: one when all fit.
-std::vector<size_t> shard_ends(const std::vector<Tensor>& tensors, uint64_t most_bytes) {
-  std::vector<size_t> ends;
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    if (bytes > 0 && bytes + tensors[i].size_bytes > most_bytes) ends.push_back(i), bytes = 0;
-    bytes += tensors[i].size_bytes;
-  }
-  ends.push_back(tensors.size());
-  return ends;
+Result<void> check_unique(const std::vector<Item>& items, const std::string& where) {
+  std::vector<Tensor> tensors;
+  for (const Item& item : items) tensors.push_back(item.tensor);
+  return store::check_unique(tensors, where);
 }
 
 std::string shard_name(size_t shard, size_t count) {
@@ -62,25 +130,22 @@ std::string shard_name(size_t shard, size_t count) {
   return name;
 }
 
-Result<void> write_tensors(const ExtentStore& store, const std::vector<Tensor>& tensors, size_t num_expert_tensors,
-                           const std::string& dir, const UnpackOptions& options) {
+Result<void> write_tensors(const ExtentStore& store, const std::vector<Item>& items, const std::string& dir,
+                           const UnpackOptions& options) {
   uint64_t total = 0;
-  for (const Tensor& tensor : tensors) total += tensor.size_bytes;
+  for (const Item& item : items) total += item.tensor.size_bytes;
   uint64_t done = 0;
   const Count count = [&](uint64_t bytes) {
     done += bytes;
     if (options.progress) options.progress(done, total);
   };
-  Bytes bytes(store, tensors, num_expert_tensors);
-  const Fetch fetch = [&](const Tensor& tensor) { return bytes.find(tensor); };
-  const std::vector<size_t> ends = shard_ends(tensors, options.shard_bytes);
+  const std::vector<size_t> ends = shard_ends(items, options.shard_bytes);
   nlohmann::json map = nlohmann::json::object();
   for (size_t shard = 0, begin = 0; shard < ends.size(); begin = ends[shard++]) {
-    const std::span<const Tensor> these(tensors.data() + begin, ends[shard] - begin);
+    const std::span<const Item> these(items.data() + begin, ends[shard] - begin);
     const std::string name = shard_name(shard, ends.size());
-    const Result<store::FileMark> written = write_safetensors(dir, name, these, fetch, count);
-    if (!written) return written.error();
-    for (const Tensor& tensor : these) map[tensor.name] = name;
+    if (Result<void> written = Shard(store, these, count).write(dir + "/" + name); !written) return written;
+    for (const Item& item : these) map[item.tensor.name] = name;
   }
   if (ends.size() == 1) return {};
   const nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
@@ -106,19 +171,17 @@ Result<void> unpack(const std::string& store_dir, const std::string& dir, const 
   const std::string mark = folder->path() + "/" + kPlanName;
   if (Result<void> marked = write_whole(mark, "{}\n"); !marked) return marked;
 
-  std::vector<Tensor> tensors = store::expert_tensors(store->index());
-  const size_t num_expert_tensors = tensors.size();
+  std::vector<Item> items = expert_items(store->index());
   Result<std::optional<store::MappedFile>> others = store->map_tensors();
   if (!others) return others.error();
   if (*others) {
     const std::string path = store->path_of(store->index().tensors[0].name);
     Result<std::vector<Tensor>> read = store::read_safetensors((*others)->text(), path);
     if (!read) return read.error();
-    tensors.insert(tensors.end(), read->begin(), read->end());
+    for (Tensor& tensor : *read) items.push_back({std::move(tensor)});
   }
-  if (Result<void> good = store::check_unique(tensors, store_dir); !good) return good;
-  if (Result<void> done = write_tensors(*store, tensors, num_expert_tensors, folder->path(), options); !done)
-    return done;
+  if (Result<void> good = check_unique(items, store_dir); !good) return good;
+  if (Result<void> done = write_tensors(*store, items, folder->path(), options); !done) return done;
   for (const store::FileMark& side : store->index().side_files) {
     const Result<store::FileMark> copied = copy_file(store_dir, folder->path(), side.name);
     if (!copied) return copied.error();

@@ -159,7 +159,6 @@ Result<ModelFiles> open_chronos_cache(const std::string& dir) {
   Result<Manifest> manifest = ManifestReader(*object, where).read();
   if (!manifest) return manifest.error();
   ModelFiles model;
-  model.names.emplace_back(kManifest);
   for (const Cluster& cluster : manifest->clusters) {
     const std::string path = (std::filesystem::path(dir) / cluster.file).string();
     if (cluster.file.ends_with(".pt")) {
@@ -172,7 +171,7 @@ Result<ModelFiles> open_chronos_cache(const std::string& dir) {
   }
   std::sort(model.tensors.begin(), model.tensors.end(),
             [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
-  std::sort(model.names.begin(), model.names.end());
+  model.names.emplace_back(kManifest);
   return model;
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "runtime/store/fused.h"
+
 namespace moe::store {
 namespace {
 
@@ -79,8 +81,7 @@ Error wrong(const std::string& model, const std::string& reason) {
   return {Error::Kind::format, model + ": " + reason};
 }
 
-Result<Found> group(const std::vector<Tensor>& tensors, const std::string& model, Naming naming) {
-  Found found;
+Result<void> add_to(Found& found, const std::vector<Tensor>& tensors, const std::string& model, Naming naming) {
   for (const Tensor& tensor : tensors) {
     const auto name = naming == Naming::chronos ? parse_chronos_name(tensor.name) : parse_name(tensor.name);
     if (!name) continue;
@@ -90,10 +91,19 @@ Result<Found> group(const std::vector<Tensor>& tensors, const std::string& model
       return wrong(model, "tensors `" + there->second->name + "` and `" + tensor.name + "` are the same part");
     }
   }
+  return {};
+}
+
+Result<Found> group(const std::vector<Tensor>& tensors, const std::vector<Tensor>& slices, const std::string& model,
+                    Naming naming) {
+  Found found;
+  for (const auto* from : {&tensors, &slices}) {
+    if (Result<void> added = add_to(found, *from, model, naming); !added) return added.error();
+  }
   if (found.empty()) {
     return wrong(model,
-                 "no tensor is named like `...layers.L. ... .experts.E.PART`: not a mixture of experts, or one "
-                 "whose experts are fused in one tensor");
+                 "no tensor is named like `...layers.L. ... .experts.E.PART` or, with the experts in one tensor, "
+                 "`...layers.L. ... .experts.PART`: not a mixture of experts");
   }
   return found;
 }
@@ -158,14 +168,17 @@ std::optional<std::pair<uint32_t, uint32_t>> chronos_expert(std::string_view nam
 }
 
 Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model, Naming naming) {
-  Result<Found> found = group(tensors, model, naming);
+  Result<std::vector<Tensor>> slices = std::vector<Tensor>();
+  if (naming == Naming::hugging_face) slices = cut_fused(tensors, model);
+  if (!slices) return slices.error();
+  Result<Found> found = group(tensors, *slices, model, naming);
   if (!found) return found.error();
   const auto& first_layer = found->begin()->second;
   const PartTensors& first = first_layer.begin()->second;
   Result<ExpertLayout> layout = layout_of(first, model);
   if (!layout) return layout.error();
   Experts experts{
-      std::move(*layout), static_cast<uint32_t>(found->size()), static_cast<uint32_t>(first_layer.size()), {}};
+      std::move(*layout), static_cast<uint32_t>(found->size()), static_cast<uint32_t>(first_layer.size()), {}, {}};
   if (experts.layout.weight_bytes == 0)
     return wrong(model, "tensor `" + first.begin()->second->name + "`: empty experts");
   for (const auto& [layer, of_layer] : *found) {
@@ -181,6 +194,7 @@ Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::stri
                               std::to_string(found->begin()->first) + " has " + std::to_string(experts.num_experts));
     }
   }
+  experts.slices = std::move(*slices);  // moving a vector moves no element: `sources` still points at them
   return experts;
 }
 

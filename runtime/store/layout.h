@@ -40,12 +40,13 @@ struct Experts {
   ExpertLayout layout;
   uint32_t num_layers = 0;
   uint32_t num_experts = 0;
-  std::vector<const Tensor*> sources;  ///< [num_layers * num_experts][parts]; point into the tensors given
+  std::vector<const Tensor*> sources;  ///< [num_layers * num_experts][parts]; into the tensors given, or `slices`
+  std::vector<Tensor> slices;          ///< of tensors that hold a part of all experts
 };
 
 /// How tensors of experts are named.
 enum class Naming {
-  hugging_face,  ///< `...layers.L. ... .experts.E.PART`
+  hugging_face,  ///< `...layers.L. ... .experts.E.PART`, or as fused.h says
   chronos,       ///< `lL_eE__PART`
 };
 

@@ -43,6 +43,7 @@ Result<Loaded> load_packed(const std::string& dir, const CheckShape& check, cons
     if (!tensors) return tensors.error();
     loaded.model.tensors = std::move(*tensors);
     loaded.model.files.push_back(std::move(**mapped));
+    loaded.model.names.push_back(index.tensors[0].name);
   }
   const uint64_t slot_bytes = index.layout.slot_bytes;
   loaded.image = make_image(index.num_keys(), slot_bytes, allocator);

@@ -42,7 +42,6 @@ Result<ModelFiles> open_shards(const std::filesystem::path& dir, const std::stri
   auto shards = read_index(index_path);
   if (!shards) return shards.error();
   ModelFiles model;
-  model.names.emplace_back(kIndex);
   for (const auto& [shard, names] : *shards) {
     const std::string path = (dir / shard).string();
     Result<std::vector<Tensor>> tensors = add_model_file(dir.string(), shard, model);
@@ -59,7 +58,7 @@ Result<ModelFiles> open_shards(const std::filesystem::path& dir, const std::stri
   }
   std::sort(model.tensors.begin(), model.tensors.end(),
             [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
-  std::sort(model.names.begin(), model.names.end());
+  model.names.emplace_back(kIndex);
   return model;
 }
 

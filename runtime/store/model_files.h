@@ -11,8 +11,9 @@ namespace moe::store {
 
 struct ModelFiles {
   std::vector<MappedFile> files;
-  std::vector<std::string> names;  ///< every file of the folder that was read, an index too; ascending
-  std::vector<Tensor> tensors;     ///< ascending by name; their data lies in `files`
+  /// Of `files`, in their order; behind them the index or manifest that names them, when the folder has one.
+  std::vector<std::string> names;
+  std::vector<Tensor> tensors;  ///< ascending by name; their data lies in `files`
 };
 
 /// Whether the folder has model.safetensors or its index.

@@ -15,12 +15,13 @@ using nlohmann::json;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr size_t kLengthBytes = 8;
 
+// In the order of the reference implementation's enumeration.
 constexpr Dtype kDtypes[] = {
-    {"F32", MOE_F32, 4},       {"F16", MOE_F16, 2},   {"BF16", MOE_BF16, 2},     {"F64", MOE_OTHER, 8},
-    {"I64", MOE_OTHER, 8},     {"I32", MOE_OTHER, 4}, {"I16", MOE_OTHER, 2},     {"I8", MOE_OTHER, 1},
-    {"U64", MOE_OTHER, 8},     {"U32", MOE_OTHER, 4}, {"U16", MOE_OTHER, 2},     {"U8", MOE_OTHER, 1},
-    {"BOOL", MOE_OTHER, 1},    {"C64", MOE_OTHER, 8}, {"F8_E4M3", MOE_OTHER, 1}, {"F8_E5M2", MOE_OTHER, 1},
-    {"F8_E8M0", MOE_OTHER, 1},
+    {"BOOL", MOE_OTHER, 1},    {"U8", MOE_OTHER, 1},      {"I8", MOE_OTHER, 1},  {"F8_E5M2", MOE_OTHER, 1},
+    {"F8_E4M3", MOE_OTHER, 1}, {"F8_E8M0", MOE_OTHER, 1}, {"I16", MOE_OTHER, 2}, {"U16", MOE_OTHER, 2},
+    {"F16", MOE_F16, 2},       {"BF16", MOE_BF16, 2},     {"I32", MOE_OTHER, 4}, {"U32", MOE_OTHER, 4},
+    {"F32", MOE_F32, 4},       {"C64", MOE_OTHER, 8},     {"F64", MOE_OTHER, 8}, {"I64", MOE_OTHER, 8},
+    {"U64", MOE_OTHER, 8},
 };
 
 /// nullopt when the product does not fit in 64 bits.
@@ -46,10 +47,14 @@ class Reader {
  public:
   Reader(std::string_view bytes, const std::string& file) : bytes_(bytes), file_(file) {}
 
-  Result<std::vector<Tensor>> read() {
+  Result<json> parse_header() {
     Result<std::string_view> header = take_header();
     if (!header) return header.error();
-    Result<json> parsed = parse_object(*header, file_ + ": header");
+    return parse_object(*header, file_ + ": header");
+  }
+
+  Result<std::vector<Tensor>> read() {
+    Result<json> parsed = parse_header();
     if (!parsed) return parsed.error();
     std::vector<Placed> placed;
     for (const auto& [name, entry] : parsed->items()) {
@@ -176,6 +181,24 @@ std::optional<uint64_t> tensor_bytes(const Dtype& dtype, const std::vector<uint6
 
 Result<std::vector<Tensor>> read_safetensors(std::string_view bytes, const std::string& file) {
   return Reader(bytes, file).read();
+}
+
+Result<std::map<std::string, std::string>> read_safetensors_metadata(std::string_view bytes, const std::string& file) {
+  Result<json> header = Reader(bytes, file).parse_header();
+  if (!header) return header.error();
+  std::map<std::string, std::string> metadata;
+  const auto found = header->find("__metadata__");
+  if (found == header->end() || !found->is_object()) return metadata;
+  for (const auto& [key, value] : found->items()) {
+    if (value.is_string()) metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
+
+std::optional<uint32_t> dtype_rank(std::string_view dtype_word) {
+  const Dtype* found = find_dtype(dtype_word);
+  if (!found) return std::nullopt;
+  return static_cast<uint32_t>(found - kDtypes);
 }
 
 }  // namespace moe::store

@@ -2,6 +2,7 @@
 // The safetensors format: u64 header length, a JSON header, the tensors' bytes without holes.
 // https://huggingface.co/docs/safetensors; little endian files on little endian machines only.
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,5 +38,13 @@ std::optional<uint64_t> tensor_bytes(const Dtype& dtype, const std::vector<uint6
 /// messages.
 /// Errors: format. Every tensor's bytes lie in the file, none overlap, and sizes agree with shape and dtype.
 Result<std::vector<Tensor>> read_safetensors(std::string_view bytes, const std::string& file);
+
+/// The strings of the header's `__metadata__`; empty when there is none, or it holds something else than strings.
+/// Errors: format.
+Result<std::map<std::string, std::string>> read_safetensors_metadata(std::string_view bytes, const std::string& file);
+
+/// Where a dtype stands among those of the format's reference implementation, which puts tensors of later ones first.
+/// nullopt: not known.
+std::optional<uint32_t> dtype_rank(std::string_view dtype_word);
 
 }  // namespace moe::store

@@ -111,7 +111,9 @@ class IndexReader {
       if (!before) return before.error();
       Result<std::string> after = text(layer, "after", of);
       if (!after) return after.error();
-      index_.naming.push_back({std::move(*before), std::move(*after)});
+      const json& fused = member(layer, "fused");
+      if (!fused.is_boolean()) return wrong(of + "`fused` is neither true nor false");
+      index_.naming.push_back({std::move(*before), std::move(*after), fused.get<bool>()});
     }
     return {};
   }

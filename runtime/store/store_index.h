@@ -14,7 +14,8 @@
 //     version       1; a reader refuses another
 //     index_crc32c  CRC-32C of the object without this member, printed without spaces and with keys in order
 //     num_layers, num_experts    MoE layers, and experts in each
-//     layers        [num_layers] {before, after}: an expert's tensors are named `before` E `after` PART
+//     layers        [num_layers] {before, after, fused}: an expert's tensors are named `before` E `after` PART. fused:
+//                   they were the E-th matrices of tensors `before` PART, one a part (fused.h)
 //     parts         {name, dtype, shape, offset, size}: how an expert at native precision lies in its extent. Ascending
 //                   by name; each begins at the next multiple of 64 bytes, zeros between: the layout of a slot
 //     precisions    {name, encoding}: the copies that every expert has. The first is "native", the checkpoint's own
@@ -82,6 +83,7 @@ struct Precision {
 struct ExpertNaming {
   std::string before;
   std::string after;
+  bool fused = false;  ///< in the model a part of all experts is one tensor, `before` PART
   std::string name_of(uint32_t expert, std::string_view part) const {
     return before + std::to_string(expert) + after + std::string(part);
   }

@@ -49,7 +49,7 @@ json to_json(const StoreIndex& index) {
                  {"tensors", index.tensors.empty() ? json() : to_json(index.tensors.front())}};
   for (const char* list : {"layers", "parts", "precisions", "files"}) object[list] = json::array();
   for (const ExpertNaming& naming : index.naming) {
-    object["layers"].push_back({{"before", naming.before}, {"after", naming.after}});
+    object["layers"].push_back({{"before", naming.before}, {"after", naming.after}, {"fused", naming.fused}});
   }
   for (const Part& part : index.layout.parts) {
     object["parts"].push_back({{"name", part.name},

@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every engine decides alike: the interpreter (written from docs/semantics.md), the statically compiled kernels and the
-// JIT, on seeded random policies and traces. MOE_TEST_SEED, MOE_TEST_POLICIES, MOE_TEST_TRACES (of a policy),
-// MOE_TEST_DISPATCHES (of a trace) and MOE_TEST_EVICTION (one rule only) change the run; a failure prints the seed.
+// JIT, on seeded random policies and traces, random and recorded, with swaps at random moments.
+//
+//   MOE_TEST_SEED        what is drawn; printed, and by default another one each time
+//   MOE_TEST_POLICIES    compiled policies; a tenth of them runs on recorded traces
+//   MOE_TEST_TRACES      of each policy
+//   MOE_TEST_DISPATCHES  of a random trace
+//   MOE_TEST_EVICTION    one eviction rule only
+//   MOE_TEST_SHRINK_SECONDS  how long a failing case is made smaller; 60
+//   MOE_TEST_CASE        a file with a case that a failed run printed: only that is run
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <cstdlib>
+#include <fstream>
+#include <map>
 #include <random>
+#include <sstream>
 
-#include "codegen/compiler.h"
 #include "codegen/native.h"
 #include "compiler/driver.h"
-#include "ir/interpreter.h"
-#include "replay/kernel_engine.h"
-#include "tests/decision/random_changes.h"
+#include "tests/decision/random_case.h"
+#include "tests/decision/recorded_trace.h"
+#include "tests/decision/shrink.h"
 
 namespace {
 
@@ -32,159 +40,108 @@ uint64_t run_seed() {
   return seed;
 }
 
-std::string describe(const std::optional<ir::Decision>& decision) {
-  if (!decision) return "invalid";
-  std::string text = "experts";
-  for (const ir::ExpertDecision& e : decision->experts) {
-    text += fmt::format(" {}:{}x{}w{}", e.expert, ir::to_word(e.action), e.num_selections, e.weight);
-  }
-  for (const ir::TierMove& move : decision->moves) text += fmt::format(" {}:{}>{}", move.key, move.from, move.to);
-  for (const ir::PrecisionChoice& copy : decision->precisions) {
-    text += fmt::format(" {}={}{}", copy.key, ir::to_word(copy.dtype), copy.raised ? "^" : "");
-  }
-  return text + fmt::format(" evicted [{}] prefetched [{}] dropped [{}] fired [{}] signals [{}]",
-                            fmt::join(decision->evicted, ","), fmt::join(decision->prefetched, ","),
-                            fmt::join(decision->dropped, ","), fmt::join(decision->rules_fired, ","),
-                            fmt::join(decision->signals, ","));
-}
+uint64_t all_policies() { return environment("MOE_TEST_POLICIES", 200); }
 
-/// What the traces brought about, so that a run shows whether it tried what it is for.
-struct Tally {
-  uint64_t moves = 0;
-  uint64_t copies = 0;
-  uint64_t raised = 0;
-  std::array<uint64_t, 8> actions{};  ///< by ir::Action
-
-  void add(const ir::Decision& decision) {
-    moves += decision.moves.size();
-    copies += decision.precisions.size();
-    for (const ir::PrecisionChoice& copy : decision.precisions) raised += copy.raised ? 1 : 0;
-    for (const ir::ExpertDecision& expert : decision.experts) ++actions[static_cast<size_t>(expert.action)];
+/// Compiles the policies of cases, each text once.
+class Bench {
+ public:
+  /// "" where the case's policies do not bind or compile.
+  std::string difference(const test::Case& of) {
+    test::Contenders policies;
+    for (const test::PolicyCase& policy : of.policies) {
+      std::shared_ptr<const test::Contender> made = compiled(policy, of.shape);
+      if (made == nullptr) return "";
+      policies.push_back(std::move(made));
+    }
+    test::Tally tally;
+    return test::first_difference(policies, of.steps, tally);
   }
-  uint64_t of(ir::Action action) const { return actions[static_cast<size_t>(action)]; }
+
+ private:
+  std::shared_ptr<const test::Contender> compiled(const test::PolicyCase& policy, const ir::ModelShape& shape) {
+    const std::string name = fmt::format("{} {} {} {} {}\n{}", shape.num_layers, shape.num_experts, shape.top_k,
+                                         policy.seed, fmt::ptr(policy.profile.get()), policy.source);
+    const auto known = made_.find(name);
+    if (known != made_.end()) return known->second;
+    std::optional<ir::BoundPolicy> bound = test::bind_policy(policy, shape);
+    std::string error;
+    std::shared_ptr<const test::Contender> made;
+    if (bound && codegen::beyond_kernels(*bound).empty()) made = test::Contender::compile(std::move(*bound), error);
+    return made_[name] = made;
+  }
+  std::map<std::string, std::shared_ptr<const test::Contender>> made_;
 };
-Tally g_tally;
 
-/// Runs one trace through both engines; "" when they agree to the end.
-template <class Engine>
-std::string first_difference(const std::vector<test::RandomDispatch>& trace, const ir::ModelShape& shape,
-                             ir::Interpreter& oracle, Engine& engine) {
-  for (size_t d = 0; d < trace.size(); ++d) {
-    const test::RandomDispatch& step = trace[d];
-    for (const auto& hint : step.hints) {
-      oracle.hint(hint.layer, hint.ids, hint.probabilities);
-      engine.hint(hint.layer, hint.ids, hint.probabilities);
-    }
-    ir::DispatchInput input;
-    input.layer = step.layer;
-    input.num_tokens = step.num_tokens;
-    input.top_k = shape.top_k;
-    input.ids = step.ids;
-    input.weights = step.weights;
-    input.dropped = step.dropped;
-    input.allow_padding = step.allow_padding;
-    input.phase = step.phase;
-    input.requests = step.requests;
-    input.measured = step.measured;
-    input.probabilities = step.probabilities;
-    const std::optional<ir::Decision> expected = oracle.dispatch(input);
-    const std::optional<ir::Decision> actual = engine.decide(input);
-    if (expected != actual) {
-      return fmt::format("dispatch {} of layer {}\n  interpreter: {}\n  kernel:      {}", d, step.layer,
-                         describe(expected), describe(actual));
-    }
-    if (expected) g_tally.add(*expected);
-    if (oracle.resident() != engine.resident()) return fmt::format("residents after dispatch {}", d);
-  }
-  return "";
+/// What there is to say of a case that fails: its smallest form, to be run again with MOE_TEST_CASE.
+std::string report(test::Case failing) {
+  Bench bench;
+  const test::ShrinkLimits limits{std::chrono::seconds(environment("MOE_TEST_SHRINK_SECONDS", 60))};
+  const test::Case smallest =
+      test::shrink(std::move(failing), [&](const test::Case& of) { return !bench.difference(of).empty(); }, limits);
+  std::string text = bench.difference(smallest) + "\n";
+  for (const test::PolicyCase& policy : smallest.policies) text += policy.source;
+  return text + "as a file for MOE_TEST_CASE:\n" + test::print_case(smallest);
 }
 
-/// Runs random traces through both engines.
-template <class MakeEngine>
-void check_traces(Dice& dice, const ir::BoundPolicy& policy, MakeEngine with_engine) {
-  const uint64_t num_traces = environment("MOE_TEST_TRACES", 20);
-  const uint64_t length = environment("MOE_TEST_DISPATCHES", 120);
-  for (uint64_t t = 0; t < num_traces; ++t) {
-    const std::vector<test::RandomDispatch> trace = test::random_trace(dice, policy.shape, length);
-    ir::Interpreter oracle(policy);
-    Result<replay::KernelEngine> engine = with_engine();
-    REQUIRE(engine.ok());
-    INFO("trace " << t);
-    const std::string difference = first_difference(trace, policy.shape, oracle, *engine);
-    REQUIRE(difference == "");
+/// Runs a group's traces, each policy in turn the first; `draw` makes one.
+template <class Draw>
+void check_group(test::Group& group, uint64_t traces, test::Tally& tally, Draw draw) {
+  REQUIRE(group.error == "");
+  tally.add(group.policies);
+  for (size_t first = 0; first < group.policies.size(); ++first, rotate(group)) {
+    for (uint64_t t = 0; t < traces; ++t) {
+      const std::vector<test::Step> steps = draw();
+      const std::string difference = test::first_difference(group.policies, steps, tally);
+      if (difference.empty()) continue;
+      FAIL(difference << "\nmade small: " << report({group.shape, group.texts, steps}));
+    }
   }
 }
 
-template <class MakeEngine>
-void check_policy(uint64_t seed, MakeEngine make_engine, bool with_expressions = false) {
-  Dice dice(seed);
-  ir::BoundPolicy policy = test::random_policy(dice);
-  if (with_expressions) test::add_expressions(dice, policy);
-  INFO("seed " << seed << "\n" << (with_expressions ? ir::print_json(policy) : test::to_source(policy)));
-  REQUIRE(ir::verify(policy) == std::vector<std::string>{});
-  check_traces(dice, policy, make_engine(policy));
+void check_random(uint64_t seed, uint64_t policies) {
+  const uint64_t traces = environment("MOE_TEST_TRACES", 50);
+  const uint64_t length = environment("MOE_TEST_DISPATCHES", 40);
+  MESSAGE("seed " << seed << ", " << policies << " policies, " << traces << " traces of each");
+  test::Tally tally;
+  uint64_t done = 0;
+  for (uint64_t i = 0; done < policies; ++i) {
+    Dice dice(seed + i);
+    const auto most = static_cast<uint32_t>(std::min<uint64_t>(4, policies - done));
+    test::Group group = test::random_group(dice, most, {});
+    INFO("group of seed " << seed + i);
+    check_group(group, traces, tally,
+                [&] { return test::random_steps(dice, group.shape, length, group.policies.size()); });
+    done += group.policies.size();
+  }
+  MESSAGE(tally.text());
 }
 
-auto jit_engine(const ir::BoundPolicy& policy) {
-  auto compiled = codegen::jit(policy, {});
-  REQUIRE_MESSAGE(compiled.ok(), (compiled.ok() ? "" : compiled.error().message));
-  std::shared_ptr<codegen::JitPolicy> code = std::move(compiled).value();
-  return [code] { return replay::KernelEngine::create(code->descriptor()); };
+void check_recorded(const test::RecordedTrace& trace, uint64_t seed, uint64_t policies, uint64_t traces) {
+  MESSAGE("seed " << seed << ", " << policies << " policies, " << traces << " slices of a recorded trace of each");
+  test::Tally tally;
+  uint64_t done = 0;
+  for (uint64_t i = 0; done < policies; ++i) {
+    Dice dice(seed + i);
+    const auto most = static_cast<uint32_t>(std::min<uint64_t>(2, policies - done));
+    test::Group group = test::random_group(dice, most, trace.shape());
+    INFO("group of seed " << seed + i);
+    check_group(group, traces, tally,
+                [&] { return test::with_swaps(dice, trace.slice(dice, 4), group.policies.size()); });
+    done += group.policies.size();
+  }
+  MESSAGE(tally.text());
 }
 
 }  // namespace
 
-TEST_CASE("the statically compiled kernels decide as the interpreter does") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 400);
-  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
-  for (uint64_t i = 0; i < policies; ++i) {
-    check_policy(run_seed() + i, [](const ir::BoundPolicy& policy) {
-      const decision::Params params = codegen::make_params(policy);
-      return [params] { return replay::KernelEngine::create_static(params); };
-    });
-  }
+TEST_CASE("engines agree on random policies, traces and swaps") {
+  check_random(run_seed(), all_policies() - all_policies() / 10);
 }
 
-TEST_CASE("JIT-compiled policies decide as the interpreter does") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 300);
-  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
-  for (uint64_t i = 0; i < policies; ++i) check_policy(run_seed() + 1'000'000 + i, jit_engine);
-}
-
-TEST_CASE("JIT-compiled expressions decide as interpreted ones do") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 80);
-  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
-  for (uint64_t i = 0; i < policies; ++i) {
-    check_policy(run_seed() + 3'000'000 + i, jit_engine, /*with_expressions=*/true);
-  }
-}
-
-TEST_CASE("JIT-compiled policies whose rules change decide as interpreted ones do") {
-  const uint64_t policies = environment("MOE_TEST_POLICIES", 60);
-  MESSAGE("seed " << run_seed() << ", " << policies << " policies");
-  uint64_t drawn = 0, done = 0;
-  while (done < policies) {
-    const uint64_t seed = run_seed() + 4'000'000 + drawn++;
-    REQUIRE(drawn < 100 * policies);
-    Dice dice(seed);
-    const ir::BoundPolicy base = test::random_policy(dice);
-    const ir::SourceFile source("random.moe", test::random_changing_source(dice, base));
-    compiler::Target target;
-    target.shape = base.shape;
-    target.policy_name = "random";
-    target.bind.seed = base.options.seed;
-    ir::Diagnostics diagnostics;
-    const std::optional<ir::BoundPolicy> policy = compiler::compile_to_bound(source, target, diagnostics);
-    if (!policy) continue;  // values that do not go together
-    INFO("seed " << seed << "\n" << std::string(source.text()));
-    const std::vector<std::string> beyond = codegen::beyond_kernels(*policy);
-    for (const std::string& part : beyond) REQUIRE(part.find("that changes under") != std::string::npos);
-    if (!beyond.empty()) continue;
-    check_traces(dice, *policy, jit_engine(*policy));
-    ++done;
-  }
-  MESSAGE(drawn << " drawn; " << g_tally.moves << " moves between tiers, " << g_tally.copies << " copies, "
-                << g_tally.raised << " of them raised, " << g_tally.of(ir::Action::degrade) << " degraded");
+TEST_CASE("engines agree on random policies and recorded traces") {
+  const std::optional<test::RecordedTrace> trace = test::RecordedTrace::load("tests/data/decisions/trace.moet.zst");
+  REQUIRE(trace.has_value());
+  check_recorded(*trace, run_seed() + 5'000'000, all_policies() / 10, environment("MOE_TEST_TRACES", 50));
 }
 
 TEST_CASE("a random policy written as text binds to what it was made from") {
@@ -203,4 +160,16 @@ TEST_CASE("a random policy written as text binds to what it was made from") {
     REQUIRE(bound.has_value());
     CHECK(ir::print_json(*bound) == ir::print_json(policy));
   }
+}
+
+TEST_CASE("a case given as text") {
+  const char* const path = std::getenv("MOE_TEST_CASE");
+  if (path == nullptr) return;
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  const std::optional<test::Case> of = test::parse_case(text.str());
+  REQUIRE(of.has_value());
+  for (const test::PolicyCase& policy : of->policies) REQUIRE(test::bind_policy(policy, of->shape).has_value());
+  CHECK(Bench().difference(*of) == "");
 }

@@ -112,7 +112,7 @@ class Changes {
       case 1:
         return fmt::format("max_loads = {}", dice_.below(4));
       case 2:
-        return "order = -weight";
+        return "order = least(-weight)";
       default:
         return "on miss { when weight > 0.5 -> load  else -> cpu_load }";
     }

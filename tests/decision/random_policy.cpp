@@ -94,21 +94,6 @@ void add_link(Dice& dice, ir::BoundPolicy& policy, ir::Strategy link) {
   policy.strategy.links.insert(policy.strategy.links.begin() + place, link);
 }
 
-std::string chain_text(const ir::StrategyChain& chain) {
-  std::string text;
-  for (const ir::Strategy link : chain.links) text += (text.empty() ? "" : " | ") + std::string(ir::to_word(link));
-  return text;
-}
-
-std::string pin_list(const ir::BoundPolicy& policy) {
-  std::string text;
-  for (uint32_t key : policy.pins) {
-    text += fmt::format("{}{}:{}", text.empty() ? "" : ", ", key / policy.shape.num_experts,
-                        key % policy.shape.num_experts);
-  }
-  return text;
-}
-
 /// Skewed, so that there is reuse to find.
 uint32_t popular(Dice& dice, uint32_t n) {
   const double u = dice.unit();
@@ -174,12 +159,20 @@ RandomDispatch::Hint random_hint(Dice& dice, const ir::ModelShape& shape) {
 
 }  // namespace
 
-ir::BoundPolicy random_policy(Dice& dice) {
+ir::ModelShape random_shape(Dice& dice) {
+  ir::ModelShape shape;
+  shape.num_layers = dice.between(1, 6);
+  shape.num_experts = dice.pick<uint32_t>({1, 2, 5, 8, 16, 65, 130});
+  shape.top_k = dice.between(1, std::min(shape.num_experts, 4u));
+  return shape;
+}
+
+ir::BoundPolicy random_policy(Dice& dice) { return random_policy(dice, random_shape(dice)); }
+
+ir::BoundPolicy random_policy(Dice& dice, const ir::ModelShape& shape) {
   ir::BoundPolicy policy;
   policy.name = "random";
-  policy.shape.num_layers = dice.between(1, 6);
-  policy.shape.num_experts = dice.pick<uint32_t>({1, 2, 5, 8, 16, 65, 130});
-  policy.shape.top_k = dice.between(1, std::min(policy.shape.num_experts, 4u));
+  policy.shape = shape;
   random_cache(dice, policy);
   policy.strategy = random_chain(dice);
   if (dice.chance(0.2)) {
@@ -211,6 +204,9 @@ class NativeExpr {
 
   void quantity(ir::Expr& out, ir::test::ExprSite site) {
     draw([&] { out = exprs_.quantity(site); });
+  }
+  void duration(ir::Expr& out, ir::test::ExprSite site) {
+    draw([&] { out = exprs_.node(ir::Type::time, site, 3); });
   }
   void condition(ir::Expr& out, ir::test::ExprSite site) {
     draw([&] { out = exprs_.condition(site); });
@@ -287,10 +283,10 @@ void add_schedule(Dice& dice, NativeExpr& exprs, ir::BoundPolicy& policy) {
     policy.hybrid = false;
     policy.miss = ir::MissAction::load;
     policy.balance = true;
-    if (dice.chance(0.6)) exprs.quantity(policy.gpu_time, ExprSite::miss);
-    if (dice.chance(0.6)) exprs.quantity(policy.cpu_time, ExprSite::miss);
-    if (dice.chance(0.4)) exprs.quantity(policy.cpu_setup, ExprSite::miss);
-    if (dice.chance(0.4)) exprs.quantity(policy.load_time, ExprSite::miss);
+    if (dice.chance(0.6)) exprs.duration(policy.gpu_time, ExprSite::miss);
+    if (dice.chance(0.6)) exprs.duration(policy.cpu_time, ExprSite::miss);
+    if (dice.chance(0.4)) exprs.duration(policy.cpu_setup, ExprSite::miss);
+    if (dice.chance(0.4)) exprs.duration(policy.load_time, ExprSite::miss);
   }
   if (dice.chance(0.4)) policy.arrival = dice.pick({1, 1, 2, 5});
   if (dice.chance(0.2)) {  // much on its way, as llama.cpp does
@@ -355,36 +351,6 @@ void add_expressions(Dice& dice, ir::BoundPolicy& policy) {
   add_schedule(dice, exprs, policy);
   if (dice.chance(0.4)) add_preload(dice, policy);
   if (dice.chance(0.4)) policy.options.profile = random_profile(dice, policy);
-}
-
-std::string to_source(const ir::BoundPolicy& policy) {
-  std::string cache = fmt::format("capacity = {} scope = {} eviction = {} admit = {} protect_selected = {} pin = [{}] ",
-                                  policy.capacity, ir::to_word(policy.scope), ir::to_word(policy.eviction.kind),
-                                  ir::to_word(policy.admit.kind), policy.protect_selected, pin_list(policy));
-  cache += fmt::format(
-      "frequency_decay = {} decay_interval = {} score_ema_alpha = {} freq_threshold = {} freq_window = {} ",
-      policy.frequency_decay, policy.decay_interval, policy.score_ema_alpha, policy.freq_threshold, policy.freq_window);
-  if (policy.ttl != 0) cache += fmt::format("ttl = {} ", policy.ttl);
-  if (policy.memory_threshold > 0) {
-    cache +=
-        fmt::format("memory_threshold = {} memory_headroom = {} ", policy.memory_threshold, policy.memory_headroom);
-  }
-  cache += fmt::format("memory_budget_gb = {} expert_size_gb = {}", policy.memory_budget_gb, policy.expert_size_gb);
-  const std::string prefetch = fmt::format(
-      "strategy = {} budget = {} lookahead = {} history_window = {} affinity_threshold = {} store = {} min_probability "
-      "= {}",
-      chain_text(policy.strategy), policy.budget, policy.lookahead, policy.history_window, policy.affinity_threshold,
-      policy.store, policy.min_probability);
-  std::string schedule = "mode = gpu_only";
-  if (policy.miss == ir::MissAction::cpu_load) schedule = "mode = cpu_fallback";
-  if (policy.miss == ir::MissAction::cpu) schedule = "mode = hybrid offload_threshold_ms = 0.001";
-  std::string learn;
-  if (policy.learn) {
-    learn = fmt::format("learn {{ window = {} discount = {} rate = {} freeze = {} }}\n", policy.learn->window.value,
-                        policy.learn->discount.value, policy.learn->rate.value, policy.learn->freeze.value);
-  }
-  return fmt::format("policy {} {{\n  cache {{ {} }}\n  prefetch {{ {} }}\n  schedule {{ {} }}\n{}}}\n", policy.name,
-                     cache, prefetch, schedule, learn);
 }
 
 std::vector<RandomDispatch> random_trace(Dice& dice, const ir::ModelShape& shape, size_t length) {

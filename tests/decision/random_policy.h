@@ -29,12 +29,15 @@ class Dice {
 
 /// A policy that holds (ir::verify finds nothing), over a small random shape.
 ir::BoundPolicy random_policy(Dice& dice);
+ir::BoundPolicy random_policy(Dice& dice, const ir::ModelShape& shape);
+ir::ModelShape random_shape(Dice& dice);
 
 /// Adds what is asked by expressions, and what goes with them: least(E), admit, order, arms of `on miss`, prefetch's
 /// when and admit, most(E), max_loads, one_by_one, top, preload, a profile. All of it has native code.
 void add_expressions(Dice& dice, ir::BoundPolicy& policy);
 
-/// The same policy as text of the language, in slots.
+/// The same policy as text of the language, in slots. What add_expressions() adds is written only where it is there; a
+/// profile is no text.
 std::string to_source(const ir::BoundPolicy& policy);
 
 /// One dispatch with everything that may come with it.

@@ -22,6 +22,17 @@ json olmoe() {
     "rope_scaling": null, "rope_theta": 10000.0, "clip_qkv": null, "vocab_size": 4096})");
 }
 
+// As transformers 4 wrote Mixtral-8x7B's, in small.
+json mixtral() {
+  return json::parse(R"({"architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1,
+    "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 64, "initializer_range": 0.02, "intermediate_size": 96,
+    "max_position_embeddings": 32768, "model_type": "mixtral", "num_attention_heads": 8, "num_experts_per_tok": 2,
+    "num_hidden_layers": 3, "num_key_value_heads": 2, "num_local_experts": 8, "output_router_logits": false,
+    "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.02, "sliding_window": null,
+    "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.36.0.dev0", "use_cache": true,
+    "vocab_size": 320})");
+}
+
 Config parse(const json& object) { return engine::parse_config(object.dump(), "config.json"); }
 
 json with(json object, const std::string& key, const json& value) {
@@ -74,6 +85,37 @@ TEST_CASE("OLMoE has its own defaults") {
   CHECK(parse(with(olmoe(), "eos_token_id", json::array({7, 3, 7}))).eos_ids == std::vector<int32_t>{3, 7});
 }
 
+TEST_CASE("Mixtral") {
+  const Config config = parse(mixtral());
+  CHECK(config.architecture == engine::Architecture::mixtral);
+  CHECK(config.num_experts == 8);
+  CHECK(config.expert_width == 96);
+  CHECK(config.shared_width == 0);
+  CHECK(config.num_moe_layers() == 3);
+  CHECK(config.head_dim == 8);
+  CHECK(config.norm_topk_prob);
+  CHECK_FALSE(config.qkv_bias);
+  CHECK_FALSE(config.output_bias);
+  CHECK_FALSE(config.has_qk_norm());
+  CHECK_FALSE(config.window);
+  CHECK(config.rope_theta == 1e6);
+  CHECK(parse(with(mixtral(), "sliding_window", 4096)).window == 4096U);
+  CHECK(parse(with(mixtral(), "head_dim", 32)).head_dim == 32);
+  CHECK(parse(with(mixtral(), "hidden_act", "swish")) == config);
+  CHECK(parse(with(mixtral(), "rope_theta", 1e4)).rope_theta == 1e4);
+  // What MixtralConfig says about keys that are not there, or null.
+  CHECK(parse(without(mixtral(), "rope_theta")) == config);
+  CHECK(parse(without(mixtral(), "num_key_value_heads")).num_kv_heads == 8);
+  CHECK(parse(with(mixtral(), "num_key_value_heads", nullptr)).num_kv_heads == 8);
+  CHECK(parse(with(with(mixtral(), "num_attention_heads", 16), "num_key_value_heads", nullptr)).num_kv_heads == 16);
+  CHECK(parse(with(without(mixtral(), "num_local_experts"), "num_experts", 8)) == config);
+  // transformers 5: rope_parameters, and sizes that are null.
+  json v5 = without(mixtral(), "rope_theta");
+  v5["rope_parameters"] = {{"rope_theta", 1e6}, {"rope_type", "default"}};
+  v5["head_dim"] = nullptr;
+  CHECK(parse(v5) == config);
+}
+
 TEST_CASE("layers without experts") {
   CHECK(parse(with(qwen(), "decoder_sparse_step", 2)).is_moe == std::vector<bool>{false, true, false, true});
   const Config config = parse(with(qwen(), "mlp_only_layers", json::array({0, 3})));
@@ -123,7 +165,8 @@ TEST_CASE("what this engine does not compute") {
       {with(qwen(), "rms_norm_eps", "small"), "rms_norm_eps"},
       {with(qwen(), "rope_theta", 0), "rope_theta"},
       {without(qwen(), "rope_theta"), "rope_theta"},
-      {with(qwen(), "rope_scaling", {{"type", "linear"}, {"factor", 2}}), "factor"},
+      {with(qwen(), "rope_scaling", {{"type", "linear"}, {"factor", 2}}), "`type` is `linear`"},
+      {with(qwen(), "rope_scaling", {{"factor", 2}}), "factor"},
       {with(qwen(), "rope_scaling", {{"type", "dynamic"}}), "dynamic"},
       {with(qwen(), "rope_parameters", rope_yarn), "yarn"},
       {with(qwen(), "rope_parameters", "default"), "rope_parameters"},
@@ -140,6 +183,18 @@ TEST_CASE("what this engine does not compute") {
       {with(qwen(), "mlp_only_layers", 0), "mlp_only_layers"},
       {with(qwen(), "eos_token_id", 4096), "eos_token_id"},
       {with(qwen(), "eos_token_id", {{"a", 1}}), "eos_token_id"},
+      {with(qwen(), "quantization_config", {{"quant_method", "awq"}}), "`awq`"},
+      {with(qwen(), "partial_rotary_factor", 0.5), "`partial_rotary_factor` is 0.5"},
+      {with(mixtral(), "sliding_window", 0), "`sliding_window` is 0"},
+      {with(mixtral(), "sliding_window", "4k"), "`sliding_window` is \"4k\""},
+      {with(mixtral(), "attention_bias", true), "`attention_bias` is true"},
+      {with(mixtral(), "hidden_act", "gelu_new"), "`hidden_act` is `gelu_new`"},
+      {with(mixtral(), "num_experts", 4), "`num_local_experts` is 8"},
+      {without(mixtral(), "num_local_experts"), "`num_local_experts` is missing"},
+      {with(mixtral(), "num_experts_per_tok", 9), "`num_experts_per_tok` is 9"},
+      {with(mixtral(), "num_key_value_heads", 3), "num_key_value_heads"},
+      {with(mixtral(), "rope_scaling", {{"rope_type", "llama3"}, {"factor", 8}}), "`rope_type` is `llama3`"},
+      {with(mixtral(), "layer_types", {"sliding_attention"}), "`layer_types` has \"sliding_attention\""},
       {with(olmoe(), "clip_qkv", 0), "clip_qkv"},
       {with(olmoe(), "clip_qkv", "yes"), "clip_qkv"},
   });

@@ -98,11 +98,13 @@ TEST_CASE("products do not depend on where their operands lie") {
 TEST_CASE("attention sees the past only") {
   // One head of two: a second token must not change what the first one sees.
   const Matrix q = matrix(2, 2, {1, 0, 0, 1}), v = matrix(2, 2, {1, 2, 3, 4});
-  const Matrix result = engine::attend(q, q, v, 1, 1);
+  const Matrix result = engine::attend(q, q, v, {1, 1});
   CHECK(result.values[0] == 1);
   CHECK(result.values[1] == 2);
   const double e = std::exp(1 / std::sqrt(2.0));
   CHECK(result.values[2] == doctest::Approx((1 + 3 * e) / (1 + e)));
+  // With a window of one, each sees itself only.
+  CHECK(engine::attend(q, q, v, {1, 1, 1}).values == v.values);
 }
 
 TEST_CASE("PCG32 gives the numbers of its reference implementation") {

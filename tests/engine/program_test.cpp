@@ -126,6 +126,12 @@ TEST_CASE("files that are not there: 3") {
   TinyModel().write(folder.path());
   std::filesystem::remove(folder.path() / "tokenizer.json");
   check_failure(folder.path().string() + kRest, 3, "tokenizer.json: no such file");
+  // Ids need none, and give none but ids.
+  const Outcome ids = moec_run(folder.path().string() + " --policy none --prompt-ids 72,101 --tokens 4 --format json");
+  CAPTURE(ids.err);
+  REQUIRE(ids.code == 0);
+  CHECK(json::parse(ids.out).at("token_ids").size() == 4);
+  CHECK(json::parse(ids.out).at("text") == "");
 }
 
 TEST_CASE("input that has errors: 1") {
@@ -159,6 +165,36 @@ TEST_CASE("a safetensors file cut anywhere is refused in one line") {
 }
 
 #ifdef ENGINE_HAS_COMPILER
+TEST_CASE("Mixtral under policies: the tokens of the resident run") {
+  // From ids, and from text through the tokenizer.
+  const std::vector<std::pair<std::string, std::string>> models = {{"plain", "--prompt 'The router chooses'"},
+                                                                   {"window", "--prompt-ids 1,5,9,2,60,33,17,4"},
+                                                                   {"fused", "--prompt-ids 7"}};
+  for (const auto& [model, prompt] : models) {
+    CAPTURE(model);
+    const auto run_under = [&, &model = model, &prompt = prompt](const std::string& policy) {
+      const Outcome outcome = moec_run("tests/data/mixtral/" + model + " --policy " + policy + " " + prompt +
+                                       " --tokens 24 --check --format json");
+      CAPTURE(outcome.err);
+      REQUIRE(outcome.code == 0);
+      return json::parse(outcome.out);
+    };
+    const json resident = run_under("none");
+    CHECK(resident.at("token_ids").size() == 24);
+    CHECK((resident.at("text") == "") == (model != "plain"));
+    for (const std::string policy : {"stdlib-policies/lru.moe", "stdlib-policies/mixtral_offloading.moe",
+                                     "tests/engine/policies/mixtral_gate.moe"}) {
+      CAPTURE(policy);
+      const json result = run_under(policy);
+      CHECK(result.at("prompt_ids") == resident.at("prompt_ids"));
+      CHECK(result.at("token_ids") == resident.at("token_ids"));
+      CHECK(result.at("exact") == true);
+      CHECK(result.at("misses") > 0);
+      if (policy.ends_with("gate.moe")) CHECK(result.at("prefetched") > 0);
+    }
+  }
+}
+
 TEST_CASE("policies") {
   const TemporaryFolder folder;
   const std::string policy = (folder.path() / "p.moe").string();

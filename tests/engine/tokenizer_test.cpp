@@ -169,7 +169,7 @@ TEST_CASE("what is not computed is refused by name") {
       {with("/model/type", "Unigram"), "Unigram"},
       {with("/model/dropout", 0.1), "dropout"},
       {with("/model/byte_fallback", true), "byte_fallback"},
-      {with("/model/ignore_merges", true), "ignore_merges"},
+      {with("/model/ignore_merges", "yes"), "ignore_merges"},
       {with("/model/end_of_word_suffix", "</w>"), "end_of_word_suffix"},
       {with("/model/vocab", json::object()), "0x00"},
       {with("/model/vocab/x", -1), "expected an integer"},

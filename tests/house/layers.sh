@@ -8,16 +8,17 @@ set -uo pipefail
 allowed() {
   case $1 in
     runtime) echo "" ;;
+    runtime/disk) echo "runtime/base" ;;
     ir) echo "runtime/base" ;;
     frontend) echo "ir runtime/base" ;;
     codegen) echo "ir runtime/base runtime/decision" ;;
     compiler) echo "ir frontend codegen runtime/base runtime/policy_owner.h" ;;
     replay) echo "ir runtime/base runtime/decision runtime/metrics" ;;
-    tools) echo "ir frontend codegen compiler replay runtime/base runtime/pack runtime/store" ;;
+    tools) echo "ir frontend codegen compiler replay runtime/base runtime/pack runtime/store runtime/precision runtime/checkpoint" ;;
     examples/engine) echo "" ;;
   esac
 }
-folders="runtime ir frontend codegen compiler replay tools examples/engine"
+folders="runtime runtime/disk ir frontend codegen compiler replay tools examples/engine"
 
 sources_of() { find "$1" -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.c'; }
 
@@ -55,6 +56,7 @@ check_all() {
   check_project_includes "$1" || bad=1
   check_private "$1" 'llvm/|lld/' 'codegen/' LLVM || bad=1
   check_private "$1" 'antlr4|MoePolicy(Lexer|Parser|Base|Visitor)' 'frontend/(lexer|parser)_table\.cpp' "generated ANTLR headers" || bad=1
+  check_private "$1" 'liburing' 'runtime/disk/' liburing || bad=1
   check_private "$1" 'cuda' 'runtime/cuda/' CUDA || bad=1
   return $bad
 }
@@ -63,13 +65,16 @@ self_test() {
   local root
   root=$(mktemp -d)
   trap "rm -rf '$root'" EXIT
-  mkdir -p "$root/ir" "$root/runtime"
+  mkdir -p "$root/ir" "$root/runtime/disk"
   echo '#include "ir/a.h"' > "$root/ir/fine.cpp"
   check_all "$root" > /dev/null || { echo "a good tree was refused"; exit 1; }
   echo '#include "frontend/x.h"' > "$root/ir/up.cpp"
   check_all "$root" > /dev/null && { echo "an upward include was not found"; exit 1; }
   echo '#include <llvm/IR/Module.h>' > "$root/ir/up.cpp"
   check_all "$root" > /dev/null && { echo "LLVM outside codegen was not found"; exit 1; }
+  rm "$root/ir/up.cpp"
+  echo '#include "runtime/core/x.h"' > "$root/runtime/disk/side.cpp"
+  check_all "$root" > /dev/null && { echo "the disk reader's use of the core was not found"; exit 1; }
   exit 0
 }
 

@@ -206,6 +206,21 @@ TEST_CASE("phases and bands") {
   CHECK(run.step(1, {2}) == "2 load; left 1:1");
 }
 
+// ARC, Figure 4, case II: a miss that B1 remembers raises p, here to 1, whether the expert enters or not.
+TEST_CASE("a rule with ghosts notices the misses that admit = never turns away") {
+  for (const bool remembered : {false, true}) {
+    Run run(R"(policy p {
+      cache { capacity = 2  eviction = arc }
+      phase prefill { cache { admit = never } }
+    })",
+            {1, 8, 1, 0});
+    for (const int32_t expert : {1, 2, 1}) (void)run.step(0, {expert});  // T1 = {2}, T2 = {1}
+    CHECK(run.step(0, {3}) == "3 load; left 0:2");                       // |T1| > p = 0
+    if (remembered) CHECK(run.step(0, {2}, {}, {}, Phase::prefill) == "2 stream");
+    CHECK(run.step(0, {4}) == (remembered ? "4 load; left 0:1" : "4 load; left 0:3"));  // |T1| > p: of T1, else of T2
+  }
+}
+
 TEST_CASE("preload fills what the pins leave, and may leave") {
   Run run("policy p { cache { capacity = 3  pin = [5]  preload = [1, 2, 3] } }", {1, 8, 1, 0});
   CHECK(run->resident() == std::vector<uint32_t>{1, 2, 5});

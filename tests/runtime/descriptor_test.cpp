@@ -60,11 +60,8 @@ TEST_CASE("what no plan carries yet is refused when it is attached") {
     arm.action = static_cast<uint32_t>(action);
   };
   const std::pair<const char*, std::function<void(decision::Params&)>> cases[] = {
-      {"drop", [](auto& p) { p.has_drop = 1; }},
       {"side_buffer", [](auto& p) { p.side_buffer = 1; }},
       {"degrade", [&](auto& p) { with_arm(p, MissAction::degrade); }},
-      {"shared", [&](auto& p) { with_arm(p, MissAction::shared); }},
-      {"skip", [&](auto& p) { with_arm(p, MissAction::skip); }},
       {"tiers",
        [](auto& p) {
          p.num_tier_sets = 1, p.num_tiers = 2, p.tier_evictions = 1;

@@ -106,6 +106,15 @@ TEST_CASE("a store is a model folder for the runtime") {
   CHECK(other.open(dir).error().message == dir + ": has 2 MoE layers of 3 experts, the runtime was created for 2 of 4");
 }
 
+std::vector<std::string> tensors_of_file(const std::string& path) {
+  const std::string bytes = slurp(path);
+  const auto tensors = store::read_safetensors(bytes, path);
+  REQUIRE(tensors.ok());
+  std::vector<std::string> names;
+  for (const store::Tensor& tensor : *tensors) names.push_back(tensor.name);
+  return names;
+}
+
 void check_round_trip(const std::string& model, const pack::PackOptions& how, const pack::UnpackOptions& back) {
   const TempDir out;
   const std::string dir = (out / "store"), again = (out / "again");
@@ -156,6 +165,44 @@ TEST_CASE("unpacking gives identical tensors") {
     write_shards(model, sharded, 3);
     check_round_trip(sharded.path(), small_files, small_shards);
   }
+}
+
+TEST_CASE("experts that are fused in one tensor") {
+  const std::string model = "tests/data/mixtral/fused";
+  check_round_trip(model, {}, {});
+  pack::UnpackOptions small_shards;
+  small_shards.shard_bytes = 2'000;
+  check_round_trip(model, {}, small_shards);
+
+  const TempDir out;
+  const std::string dir = (out / "store");
+  REQUIRE(pack_model(model, dir).ok());
+  // The extent of (1, 2): matrix 2 of both of layer 1's tensors, down_proj [16, 12] and behind it gate_up_proj.
+  const auto tensors = tensors_of(model);
+  const auto matrix = [&](const std::string& part, size_t bytes) {
+    const std::string& text = tensors.at("model.layers.1.mlp.experts." + part);
+    return text.substr(text.find(':') + 1 + 2 * bytes, bytes);
+  };
+  const auto store = ExtentStore::open(dir);
+  REQUIRE_MESSAGE(store.ok(), store.error().message);
+  std::string bytes(384 + 768, 'x');
+  REQUIRE(store->index().expert_bytes() == bytes.size());
+  REQUIRE(store->read(store->extent(1, 2, 0), std::as_writable_bytes(std::span(bytes))).ok());
+  CHECK(bytes == matrix("down_proj", 384) + matrix("gate_up_proj", 768));
+  const auto others = tensors_of_file(dir + "/other_tensors.safetensors");
+  CHECK(others.size() + 4 == tensors.size());
+  for (const std::string& name : others) CHECK(name.find("experts") == std::string::npos);
+
+  // A layer that is half fused could not be put together again from what the index says.
+  auto mixed = small_model(1, 2);
+  std::erase_if(mixed, [](const FileTensor& tensor) { return tensor.name.ends_with("up_proj.weight"); });
+  mixed.push_back(f32("model.layers.1.mlp.experts.up_proj", {2, 3, 7}));
+  const TempDir half;
+  write_file(half / "model.safetensors", safetensors(mixed));
+  CHECK(pack_model(half.path(), (out / "half")).error().message ==
+        half.path() +
+            ": tensor `model.layers.1.mlp.experts.0.up_proj` is a part of a tensor of all experts, unlike "
+            "`model.layers.1.mlp.experts.0.down_proj.weight`");
 }
 
 /// Every second byte, upside down.

@@ -2,12 +2,14 @@
 // Small parts by themselves: sets, hints, counters.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <set>
 #include <thread>
 
 #include "runtime/base/atomic_bitset.h"
 #include "runtime/core/copies.h"
+#include "runtime/core/queues.h"
 #include "runtime/hints.h"
 #include "runtime/metrics/counters.h"
 
@@ -148,17 +150,23 @@ TEST_CASE("copies: slots come back with the last holder, whatever the phase") {
   CHECK(!copies.take_slot(c));
   copies.defer(c);
   CHECK(!copies.fill_deferred());
-  CHECK(copies.next(Queue::demand) == a);
-  CHECK(copies.next(Queue::background) == kNone);
+  copies.collect();
+  CHECK(!copies.has_queued(Queue::demand));  // the dispatch has not ended
+  copies.end_dispatch();
+  copies.collect();
+  CHECK(copies.has_queued(Queue::demand));
+  CHECK(!copies.has_queued(Queue::background));
+  CHECK(copies.has_queued(Queue::prefetch));
+  CHECK(copies.num_queued() == 2);
   // A prefetch that is cancelled keeps its slot until it is dropped.
   REQUIRE(copies.cancel(b, copies.queued_state(b)));
-  CHECK(copies.next(Queue::prefetch) == kNone);
+  CHECK(!copies.has_queued(Queue::prefetch));
   CHECK(!copies.fill_deferred());
   copies.drop(b);
   CHECK(copies.fill_deferred());
   CHECK(copies.phase(c) == Phase::queued);
   // What is at work ends as an orphan.
-  REQUIRE(copies.start(a));
+  REQUIRE(copies.start(Queue::demand) == a);
   copies.drop(a);
   CHECK(copies.phase(a) == Phase::moving);
   CHECK(!copies.any_orphan());
@@ -168,18 +176,94 @@ TEST_CASE("copies: slots come back with the last holder, whatever the phase") {
   copies.end_orphan(a);
   CHECK(!copies.any_orphan());
   // A failure is told once; a retry is demand.
-  REQUIRE(copies.start(c));
+  copies.collect();
+  REQUIRE(copies.start(Queue::demand) == c);
   REQUIRE(copies.finish(c, false));
   int failed = 0;
   copies.take_failed([&](uint32_t id) { failed += id == c; });
   copies.take_failed([&](uint32_t) { ++failed; });
   CHECK(failed == 1);
   copies.retry(c);
-  CHECK(copies.next(Queue::demand) == c);
+  copies.end_dispatch();
+  copies.collect();
+  CHECK(copies.has_queued(Queue::demand));
   copies.drop(c);
-  CHECK(copies.next(Queue::demand) == kNone);
+  CHECK(!copies.has_queued(Queue::demand));
   CHECK(copies.has_room(8));
   CHECK(!copies.has_room(9));
+}
+
+TEST_CASE("copies: who waits for one keeps it, also when all others let go") {
+  using namespace core;
+  CopyTable copies(1, 1, Allocator());
+  const uint32_t copy = copies.claim(1, 2);  // residency and a plan
+  REQUIRE(copies.take_slot(copy));
+  copies.queue(copy, Queue::demand);
+  copies.end_dispatch();
+  copies.collect();
+  REQUIRE(copies.start(Queue::demand) == copy);
+  REQUIRE(copies.finish(copy, true));
+  copies.hold(copy);  // a second plan
+  copies.borrow(copy);
+  copies.evict(copy);
+  copies.drop(copy);
+  copies.drop(copy);
+  CHECK(copies.phase(copy) == Phase::ready);
+  CHECK(copies.claim(2, 1) == kNone);
+  copies.drop(copy);
+  CHECK(copies.claim(2, 1) == copy);
+}
+
+TEST_CASE("copies: what evict frees serves the same dispatch, and all others after it") {
+  using namespace core;
+  CopyTable copies(2, 1, Allocator());
+  const auto load = [&](uint32_t key) {
+    const uint32_t copy = copies.claim(key, 1);
+    REQUIRE(copies.take_slot(copy));
+    copies.queue(copy, Queue::demand);
+    copies.end_dispatch();
+    copies.collect();
+    REQUIRE(copies.start(Queue::demand) == copy);
+    REQUIRE(copies.finish(copy, true));
+    return copy;
+  };
+  copies.evict(load(1));
+  const uint32_t second = load(2);
+  const uint32_t waiting = copies.claim(3, 1);
+  REQUIRE(!copies.take_slot(waiting));
+  copies.defer(waiting);
+  copies.evict(second);
+  CHECK(!copies.take_slot(copies.claim(4, 1)));  // somebody else was first
+  CHECK(!copies.fill_deferred());
+  copies.end_dispatch();
+  CHECK(copies.fill_deferred());
+  CHECK(copies.phase(waiting) == Phase::queued);
+}
+
+TEST_CASE("queues: nothing is lost when the transfer thread does not look for long") {
+  using namespace core;
+  constexpr uint32_t kCopies = 5;
+  Queues queues(kCopies, Allocator());
+  // The newest state of a copy is the one in force; all older entries are void.
+  std::array<uint32_t, kCopies> state{};
+  const auto is_queued = [&](Waiting waiting) { return state[waiting.copy] == waiting.state; };
+  const auto state_of = [&](uint32_t copy) { return state[copy]; };
+  for (uint32_t round = 1; round <= 100; ++round) {
+    for (uint32_t copy = 0; copy < kCopies; ++copy) {
+      state[copy] = round;
+      queues.add(copy % 2 == 0 ? Queue::demand : Queue::prefetch, {copy, round});
+    }
+    queues.publish();
+    if (round % 7 == 0) queues.collect(state_of, is_queued);
+  }
+  queues.collect(state_of, is_queued);
+  std::set<uint32_t> demand, prefetch;
+  const auto take = [&](Waiting waiting) { return is_queued(waiting) && (state[waiting.copy] = 0, true); };
+  for (uint32_t copy; (copy = queues.take(Queue::demand, take)) != kNone;) CHECK(demand.insert(copy).second);
+  for (uint32_t copy; (copy = queues.take(Queue::prefetch, take)) != kNone;) CHECK(prefetch.insert(copy).second);
+  CHECK(demand == std::set<uint32_t>{0, 2, 4});
+  CHECK(prefetch == std::set<uint32_t>{1, 3});
+  CHECK(queues.first(Queue::background, is_queued).copy == kNone);
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ TEST_CASE("an index is checked against itself") {
       {"`extents` has 6 entries, the shape makes it 131068", [](json& i) { i["num_experts"] = 65534; }},
       {"`layers` has 2 entries, `num_layers` is 3", [](json& i) { i["num_layers"] = 3; }},
       {"layers[1]: `after` is not a text", [](json& i) { i["layers"][1].erase("after"); }},
+      {"layers[1]: `fused` is neither true nor false", [](json& i) { i["layers"][1]["fused"] = 1; }},
       {"parts[1]: names are not ascending", [](json& i) { i["parts"][1]["name"] = "a"; }},
       {"parts[0]: shape, dtype and size disagree", [](json& i) { i["parts"][0]["shape"][0] = 8; }},
       {"parts[0]: shape, dtype and size disagree",

@@ -108,6 +108,44 @@ TEST_CASE("a model in shards, an expert across two of them") {
   CHECK(moe_store_tensor(r.runtime, "unlisted", &view) == MOE_INVALID);
 }
 
+TEST_CASE("a part of all experts in one tensor") {
+  const auto tensors = small_model(2, 3);
+  std::vector<FileTensor> fused;
+  for (const FileTensor& tensor : tensors) {
+    const size_t expert = tensor.name.find(".experts.");
+    if (expert == std::string::npos) continue;
+    // model.layers.L.mlp.experts.E.up_proj.weight -> model.layers.L.mlp.experts.up_proj
+    const size_t number = expert + 9, part = number + 2;
+    const std::string name = tensor.name.substr(0, number) + tensor.name.substr(part, tensor.name.rfind('.') - part);
+    auto found = std::find_if(fused.begin(), fused.end(), [&](const FileTensor& t) { return t.name == name; });
+    if (found == fused.end())
+      found = fused.insert(fused.end(), {name, "F32", {0, tensor.shape[0], tensor.shape[1]}, ""});
+    ++found->shape[0];
+    found->bytes += tensor.bytes;
+  }
+  REQUIRE(fused.size() == 4);
+  const TempDir dir;
+  write_file(dir / "model.safetensors", safetensors(fused));
+  {
+    Opened r(168);
+    REQUIRE_MESSAGE(moe_store_open(r.runtime, dir.path().c_str()) == MOE_OK, moe_last_error());
+    moe_expert_part part{};
+    part.struct_size = sizeof part;
+    REQUIRE(moe_store_part(r.runtime, 1, &part) == MOE_OK);
+    CHECK(std::string(part.name) == "up_proj");
+    CHECK(part.rank == 2);
+    CHECK(part.shape[0] == 3);
+    CHECK(part.shape[1] == 7);
+    check_experts(r.runtime, tensors);
+  }
+  // An expert that is there both ways.
+  fused.push_back(f32("model.layers.1.mlp.experts.2.up_proj", {3, 7}));
+  write_file(dir / "model.safetensors", safetensors(fused));
+  Opened r;
+  CHECK(moe_store_open(r.runtime, dir.path().c_str()) == MOE_FORMAT);
+  CHECK(std::string(moe_last_error()).find("are the same part") != std::string::npos);
+}
+
 TEST_CASE("tensors that no view can show are refused one by one") {
   const TempDir dir;
   auto tensors = small_model(2, 3);

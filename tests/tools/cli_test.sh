@@ -51,6 +51,24 @@ expect 3 '`run` is the program moec-run, which is neither' env PATH=/usr/bin:/bi
 expect 2 'FILE' "$moec" validate
 expect 2 'format' "$moec" validate good.moe --format xml
 
+# quantize
+tiny=$root/examples/models/qwen-moe-tiny
+expect 0 '^quantized: 220 modules in qint8' "$moec" quantize "$tiny" -o quantized --weights qint8
+expect 0 '^[0-9.]+ MB of 6.77 MB; relative RMS error' "$moec" quantize "$tiny" -o quantized4
+expect 2 '`quantized` is there already' "$moec" quantize "$tiny" -o quantized
+expect 1 'is quantized already' "$moec" quantize quantized -o again
+expect 2 'none of qint8, qint4' "$moec" quantize "$tiny" -o again --weights qint5
+expect 2 'neither `none` nor a multiple of 8' "$moec" quantize "$tiny" -o again --group 12
+expect 2 'are for qint4 and qint2' "$moec" quantize "$tiny" -o again --weights qint8 --group 32
+expect 2 '-o is required' "$moec" quantize "$tiny"
+expect 3 'neither model.safetensors nor' "$moec" quantize . -o again
+expect 0 '"modules":192.*"map":"moe_qmap.json"' \
+  "$moec" quantize "$tiny" -o rotated --weights hadamard4 --experts-only --format json
+expect 0 'optimum-quanto cannot read this' "$moec" quantize "$tiny" -o grouped --group 64
+mkdir broken && head -c 5000000 "$tiny/model.safetensors" > broken/model.safetensors
+expect 1 'model.safetensors: tensor .* go beyond' "$moec" quantize broken -o again
+[[ -e again || -n $(compgen -G 'again.partial*') ]] && echo "FAILED: quantize left something behind" && ((++failures))
+
 # fmt
 printf 'policy p{cache{capacity=8  # eight\n eviction=lru}}\n' > messy.moe
 printf 'policy p {\n  cache {\n    capacity = 8  # eight\n    eviction = lru\n  }\n}\n' > tidy.moe

@@ -277,8 +277,10 @@ struct Segmented : QueueRule {
   /// The place of who leaves a segment by its own rule, if an unpinned one may.
   template <class Ctx, class MayLeave>
   static inline uint32_t choose(Ctx& ctx, uint32_t i, uint32_t segment, uint32_t newcomer, MayLeave may_leave) {
-    return choose_by(ctx, i, segment, newcomer,
-                     [&](uint32_t place) { return (ctx.s.resident(place).flags & kPinned) == 0 && may_leave(place); });
+    return choose_by(ctx, i, segment, newcomer, [&](uint32_t place) {
+      const bool may = may_leave(place);
+      return ((ctx.s.resident(place).flags & kPinned) == 0) & may;
+    });
   }
 
   /// Of a, pinned or not.
@@ -292,8 +294,11 @@ struct Segmented : QueueRule {
     const uint32_t rule = ctx.p.segments[segment];
     if (!has_queues_of_its_own(rule)) {
       const uint32_t site = ctx.p.first_site + (segment == 0 ? kSiteLeast : kSiteSecondLeast);
-      return find_by_walk(ctx, i, static_cast<Eviction>(rule), site,
-                          [&](uint32_t place) { return is_in(ctx, place, segment) && may_leave(place); });
+      return find_by_walk(ctx, i, static_cast<Eviction>(rule), site, [&](uint32_t place) {
+        const uint32_t key = ctx.s.resident(place).key;
+        const bool may = may_leave(place);
+        return (ctx.s.segments()[key] == segment) & may;
+      });
     }
     const uint32_t first = ctx.s.first_place(i);
     for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {

@@ -28,6 +28,13 @@ MOE_INLINE int64_t leaving_order(const Context<Rule>& ctx, Eviction rule, uint32
   }
 }
 
+/// `yes` or `no`, by arithmetic: compilers turn ?: into a branch where they please.
+template <class T>
+MOE_INLINE T select(bool condition, T yes, T no) {
+  const T mask = static_cast<T>(-static_cast<int64_t>(condition));
+  return static_cast<T>((yes & mask) | (no & ~mask));
+}
+
 /// The choice of random: by ascending key.
 template <class Rule, class MayLeave>
 inline uint32_t draw_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) {
@@ -45,20 +52,26 @@ inline uint32_t draw_leaver(Context<Rule>& ctx, uint32_t i, MayLeave may_leave) 
   }
 }
 
-/// Who leaves instance `i` by `rule` among those that may; kNone: nobody may. Ties: the earlier load.
+/// Who leaves instance `i` by `rule` among those that may; kNone: nobody may. Ties: the earlier load. Who may leave and
+/// who is less come as they please, so the walk chooses without branches.
 template <class Rule, class MayLeave>
 inline uint32_t find_by_walk(Context<Rule>& ctx, uint32_t i, Eviction rule, uint32_t site, MayLeave may_leave) {
   if (rule == Eviction::random) return draw_leaver(ctx, i, may_leave);
   const uint32_t first = ctx.s.first_place(i);
   uint32_t best = kNone;
   int64_t least = 0;
+  uint64_t earliest = 0;
   for (uint32_t place = first; place < first + ctx.p.max_capacity(); ++place) {
     const Resident& r = ctx.s.resident(place);
-    if (r.key == kNone || !may_leave(place)) continue;
+    if (r.key == kNone) continue;
+    const bool may = may_leave(place);
+    if (rule == Eviction::least && !may) continue;  // an expression costs more than a branch
     const int64_t order = leaving_order(ctx, rule, site, place);
-    if (best != kNone && (order > least || (order == least && r.load > ctx.s.resident(best).load))) continue;
-    best = place;
-    least = order;
+    const bool is_less = (order < least) | ((order == least) & (r.load < earliest));
+    const bool better = may & ((best == kNone) | is_less);
+    best = select(better, place, best);
+    least = select(better, order, least);
+    earliest = select(better, r.load, earliest);
   }
   return best;
 }

@@ -182,7 +182,8 @@ typedef struct moe_expert_part {
 /* Opens a store that `moec pack` wrote; a Hugging Face model folder: model.safetensors, or the shards that
  * model.safetensors.index.json names; or a Chronos expert cache. Files are mapped read-only; a store's experts are read
  * and compared with their checksums. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE
- * layer (layers that have no experts are not counted); every expert must have the same parts. Errors: IO, FORMAT
+ * layer (layers that have no experts are not counted), and so does the E-th matrix of a tensor
+ * `...layers.L. ... .experts.PART` of three dimensions. Every expert must have the same parts. Errors: IO, FORMAT
  * (hostile or damaged file: says the offset and the reason), INVALID (another shape than the runtime's, or a store is
  * already there). Any thread, before the first attach. */
 MOE_API moe_status moe_store_open(moe_runtime* runtime, const char* model_dir);
@@ -307,12 +308,16 @@ typedef struct moe_dispatch_args {
 } moe_dispatch_args;
 
 typedef enum moe_action {
-  MOE_ACTION_HIT = 0,     /* resident and there */
-  MOE_ACTION_LATE = 1,    /* resident, but its transfer is still under way */
-  MOE_ACTION_LOAD = 2,    /* a miss: loaded now, stays; one that leaves again at once is in `evicted` too */
-  MOE_ACTION_STREAM = 3,  /* a miss: passes through a streaming slot, for this plan only */
-  MOE_ACTION_CPU = 4,     /* a miss: compute on the host, from entry.data in host memory; nothing moves */
-  MOE_ACTION_CPU_LOAD = 5 /* the same, and it is loaded behind for next time */
+  MOE_ACTION_HIT = 0,      /* resident and there */
+  MOE_ACTION_LATE = 1,     /* resident, but its transfer is still under way */
+  MOE_ACTION_LOAD = 2,     /* a miss: loaded now, stays; one that leaves again at once is in `evicted` too */
+  MOE_ACTION_STREAM = 3,   /* a miss: passes through a streaming slot, for this plan only */
+  MOE_ACTION_CPU = 4,      /* a miss: compute on the host, from entry.data in host memory; nothing moves */
+  MOE_ACTION_CPU_LOAD = 5, /* the same, and it is loaded behind for next time */
+  /* 6 is not given out: an engine's store has no copies of lower precision yet */
+  MOE_ACTION_SHARED = 7, /* a miss: the model's shared expert stands in, S(x) in place of E(x), with the same router
+                          * weight; what it adds to every token anyway it still adds. A model without one: as SKIP */
+  MOE_ACTION_SKIP = 8    /* a miss: left out, it adds nothing. The other weights stay as they are */
 } moe_action;
 
 #define MOE_NO_SLOT 0xFFFFFFFFu
@@ -322,14 +327,15 @@ typedef struct moe_plan_entry {
   uint32_t struct_size; /* the library's sizeof; entries of a plan are this far apart */
   uint32_t expert;
   uint32_t action;          /* a moe_action */
-  uint32_t slot;            /* slot of the fast tier; MOE_NO_SLOT for the CPU actions, and before moe_plan_wait for an
-                             * entry whose slot an earlier entry still uses */
+  uint32_t slot;            /* slot of the fast tier; MOE_NO_SLOT for CPU, CPU_LOAD, SHARED and SKIP, and before
+                             * moe_plan_wait for an entry whose slot an earlier entry still uses */
   uint32_t num_selections;  /* (token, k) pairs that chose it */
   uint32_t first_selection; /* into moe_plan.selections */
   float weight;             /* the largest of its router weights */
   uint32_t reserved;
   const void* data; /* the expert's bytes, laid out as moe_store_part says: in the fast tier, or in host
-                     * memory for the CPU actions. Read it after moe_plan_wait, until moe_plan_done */
+                     * memory for the CPU actions; NULL for SHARED and SKIP. Read it after moe_plan_wait, until
+                     * moe_plan_done */
 } moe_plan_entry;
 
 /* What a dispatch decided. The caller owns the struct; what it points at is the runtime's and lives until release. */
@@ -342,7 +348,7 @@ typedef struct moe_plan {
   uint32_t num_prefetched;
   uint32_t reserved;
   const moe_plan_entry* entries; /* [num_entries], unique experts in order of first appearance */
-  const uint32_t* selections;    /* token * top_k + k, grouped by entry, ascending within one */
+  const uint32_t* selections;    /* token * top_k + k, grouped by entry, ascending within one; not those of `dropped` */
   const uint32_t* evicted;       /* [num_evicted][2]: layer, expert of every pair that left, in order, whatever the
                                   * cause; what left at a swap is in the plan after it */
   const uint32_t* prefetched;    /* [num_prefetched][2]: every prefetch queued, in order */
@@ -353,6 +359,10 @@ typedef struct moe_plan {
                                * moe_dispatch */
   const char* const* signals; /* [num_signals]: what their `signal "NAME"` say to the engine, in order. For the engine
                                * to act on or not: the policy has done what its other actions say */
+  uint32_t num_dropped;
+  uint32_t reserved2;
+  const uint32_t* dropped; /* [num_dropped]: experts that were selected and that the policy's `drop` left out of the
+                            * dispatch; they have no entry and add nothing. Lives until the next moe_dispatch */
 } moe_plan;
 
 /* Asks the attached policy what to do for one layer and queues the transfers it wants.
@@ -407,6 +417,8 @@ typedef struct moe_stats_t {
   uint64_t fast_tier_bytes; /* gauge: size of the fast tier */
   uint64_t resident;        /* gauge: experts resident now */
   double window_hit_rate;   /* over the policy's monitor window; 0 before the first dispatch */
+  uint64_t approximated;    /* (token, k) pairs whose expert was not computed: SHARED, SKIP, dropped. Those that were
+                             * dropped are not among the selections */
 } moe_stats_t;
 
 /* Any thread; stops nobody. The counters are each exact, and together as of nearly the same moment. */
