@@ -63,6 +63,8 @@ bool has_static_kernel(const ir::BoundPolicy& policy);
 /// Makes what LLVM makes once per process. Whoever compiles in a thread that is stopped at exit calls this before that
 /// is arranged, so that it still exists then.
 void prepare();
+/// The same for whoever links in such a thread, too. Costs a link, 2 ms, the first time.
+void prepare_to_link();
 
 /// The compiler's version and the host's processor with its features: what code for the host depends on beside the
 /// policy and this library. Cheap: initialises nothing.

@@ -87,9 +87,9 @@ Result<std::string> emit_machine_code(llvm::Module& module, llvm::TargetMachine&
 
 /// `double f(ptr)`: a load and a sum. Instruction selection makes tables of its own when it first runs, and destroys
 /// them at exit; whoever may still be compiling then must have been arranged for after they were made.
-void compile_something() {
+std::string compile_something() {
   auto target = make_target("", 2);
-  if (!target) return;
+  if (!target) return {};
   llvm::LLVMContext context;
   llvm::Module module("first", context);
   module.setTargetTriple((*target)->getTargetTriple().str());
@@ -100,7 +100,8 @@ void compile_something() {
   builder.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
   llvm::Value* loaded = builder.CreateLoad(builder.getDoubleTy(), function->getArg(0));
   builder.CreateRet(builder.CreateFAdd(loaded, loaded));
-  (void)emit_machine_code(module, **target, /*assembly=*/false);
+  Result<std::string> object = emit_machine_code(module, **target, /*assembly=*/false);
+  return object ? std::move(object).value() : std::string();
 }
 
 }  // namespace
@@ -112,7 +113,13 @@ const Host& host() {  // does not change: asked once
 
 void prepare() {
   static std::once_flag once;
-  std::call_once(once, compile_something);
+  std::call_once(once, [] { (void)compile_something(); });
+}
+
+// LLD's description of a processor, too, is made by its first link and destroyed at exit.
+void prepare_to_link() {
+  static std::once_flag once;
+  std::call_once(once, [] { (void)link_shared(compile_something(), "first.so"); });
 }
 
 Result<std::unique_ptr<llvm::TargetMachine>> make_target(std::string_view cpu, int opt_level) {

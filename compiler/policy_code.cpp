@@ -45,9 +45,10 @@ Result<Loaded> compile_and_load(const Task& task, int opt_level) {
   return Loaded{std::move(policy).value(), std::move(object).value()};
 }
 
-/// Runs `work`, in the background where that is possible. `drop` runs instead when the process ends first.
-void in_background(std::function<void()> work, std::function<void()> drop) {
-  codegen::prepare();
+/// Runs `work`, in the background where that is possible. `drop` runs instead when the process ends first. `links`:
+/// code will be kept on disk.
+void in_background(bool links, std::function<void()> work, std::function<void()> drop) {
+  links ? codegen::prepare_to_link() : codegen::prepare();
   if (!Worker::instance().submit({work, std::move(drop)})) work();
 }
 
@@ -62,6 +63,7 @@ moe_status from_code(codegen::JitPolicy* code, moe_policy** out) {
 void keep_in_background(const TaskRef& task, std::string object) {
   if (!task->known.on()) return;
   in_background(
+      /*links=*/true,
       [task, object = std::move(object)] {
         try {
           task->known.keep(task->bound, object);
@@ -177,8 +179,9 @@ moe_status make_policy(ir::BoundPolicy bound, KnownCode known, const CodeOptions
   } else {
     moe_policy* const policy = *out_policy;
     moe_policy_expect_code(policy);
-    in_background([task, policy] { compile_better(task, policy); },
-                  [policy] { moe_policy_take_code(policy, nullptr, nullptr, nullptr, MOE_OK, ""); });
+    in_background(
+        task->known.on(), [task, policy] { compile_better(task, policy); },
+        [policy] { moe_policy_take_code(policy, nullptr, nullptr, nullptr, MOE_OK, ""); });
   }
   moe_set_last_error(problem.c_str());
   return MOE_OK;

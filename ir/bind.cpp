@@ -286,7 +286,14 @@ bool bind_experts(const BindContext& context, BoundPolicy& bound) {
   if (context.per_layer()) {
     for (uint32_t layer = 0; layer < context.shape.num_layers; ++layer) capacities[layer] = bound.capacity_of(layer);
   }
-  std::optional<std::vector<uint32_t>> pins = bind_pins(context, capacities);
+  Capacities for_pins = capacities;
+  if (bound.per_layer && bound.per_layer->capacities.value.empty()) {
+    // A slot that a layer has at start beyond the equal share may go to another, its pins may not.
+    const auto share =
+        static_cast<uint32_t>(std::min<uint64_t>(bound.total_budget / context.shape.num_layers, UINT32_MAX));
+    for (uint32_t& capacity : for_pins) capacity = std::min(capacity, share);
+  }
+  std::optional<std::vector<uint32_t>> pins = bind_pins(context, for_pins);
   if (!pins) return false;
   bound.pins = std::move(*pins);
   std::optional<std::vector<uint32_t>> preload = bind_preload(context, capacities, bound.pins);
@@ -325,9 +332,7 @@ AllocationLimits limits_of(const BoundPolicy& policy) {
   std::vector<uint32_t> pinned(policy.shape.num_layers);
   uint32_t most_pinned = 0;
   for (const uint32_t key : policy.pins) most_pinned = std::max(most_pinned, ++pinned[key / policy.shape.num_experts]);
-  const auto share = static_cast<uint32_t>(std::min<uint64_t>(limits.total / policy.shape.num_layers, UINT32_MAX));
-  const uint32_t least = std::max(policy.per_layer->min_capacity.value, std::min(most_pinned, share));
-  limits.min_capacity = std::min(least, limits.max_capacity);
+  limits.min_capacity = std::min(std::max(policy.per_layer->min_capacity.value, most_pinned), limits.max_capacity);
   return limits;
 }
 

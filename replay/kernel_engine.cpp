@@ -162,14 +162,14 @@ void KernelEngine::hint(uint32_t layer, std::span<const uint32_t> ids, std::span
 }
 
 std::vector<uint32_t> KernelEngine::take_over(const KernelEngine& old) {
-  std::vector<uint32_t> left(old.resident().size());
+  std::vector<uint32_t> left = old.resident();
   left.resize(decision::adopt_state(old.params_, old.state(), params_, state_.get(), left.data()));
   return left;
 }
 
 std::vector<uint32_t> KernelEngine::resident() const {
   std::vector<uint32_t> keys;
-  const uint32_t* places = decision::places(params_, state_.get());
+  const uint32_t* const places = decision::places(params_, state_.get());
   for (uint32_t key = 0; key < params_.num_keys(); ++key) {
     if (places[key] != decision::kNone) keys.push_back(key);
   }

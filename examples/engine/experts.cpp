@@ -59,7 +59,7 @@ Experts::Experts(moe_runtime* runtime, const ExpertLayout& layout)
       scratch_{Matrix(layout.gate.rows, layout.gate.cols), Matrix(layout.up.rows, layout.up.cols),
                Matrix(layout.down.rows, layout.down.cols)} {}
 
-Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing) {
+Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing, const Matrix* stand_in) {
   auto args = sized<moe_dispatch_args>();
   args.layer = layer;
   args.num_tokens = static_cast<uint32_t>(x.rows);
@@ -70,12 +70,18 @@ Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Rout
   args.probabilities = routing.probabilities.values.data();
   const std::string what = fmt::format("MoE layer {}", layer);
 
-  // Row token * top_k + k: what the k-th expert of the token made of it.
+  // Row token * top_k + k: what the k-th expert of the token made of it; 0 for one that is skipped or dropped.
   Matrix outputs(x.rows * routing.top_k, x.cols);
   ScopedPlan plan(runtime_, args, what);
   for (uint32_t i = 0; i < plan.num_entries(); ++i) {
     const moe_plan_entry& entry = plan.wait(i);
     const uint32_t* selections = plan.selections() + entry.first_selection;
+    if (entry.action == MOE_ACTION_SHARED || entry.action == MOE_ACTION_SKIP) {
+      for (uint32_t s = 0; entry.action == MOE_ACTION_SHARED && stand_in && s < entry.num_selections; ++s) {
+        std::copy_n(stand_in->row(selections[s] / routing.top_k), x.cols, outputs.row(selections[s]));
+      }
+      continue;
+    }
     const Matrix result = compute(entry, selections, x, routing.top_k);
     plan.done(i);
     for (uint32_t s = 0; s < entry.num_selections; ++s) {

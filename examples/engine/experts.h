@@ -18,8 +18,10 @@ class Experts {
 
   /// The weighted sum of each token's experts, [n, hidden], added in top-k order whatever order they came in, so that
   /// the bits do not depend on the policy. `layer` counts MoE layers.
+  ///   stand_in  [n, hidden], what takes the place of an expert that the policy leaves to the shared one; nullptr: the
+  ///             model has none, so nothing does
   /// Errors: those of moe_dispatch and moe_plan_wait.
-  Matrix run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing);
+  Matrix run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing, const Matrix* stand_in);
 
   /// Tells the runtime what `layer` will probably need.
   void hint(uint32_t layer, const Forecast& forecast);

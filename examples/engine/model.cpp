@@ -94,6 +94,16 @@ Matrix Model::attention(const Layer& layer, const Matrix& x, const RopeTable& ro
   return linear(context, layer.o.weight, layer.o.bias);
 }
 
+/// What the shared expert adds to each token.
+Matrix Model::gated_shared(const Layer& layer, const Matrix& x) const {
+  Matrix shared = apply(layer.shared, x);
+  for (size_t t = 0; t < x.rows; ++t) {
+    const float gate = sigmoid(dot(x.row(t), layer.shared_gate.data(), x.cols));
+    std::transform(shared.row(t), shared.row(t) + x.cols, shared.row(t), [gate](float value) { return gate * value; });
+  }
+  return shared;
+}
+
 Matrix Model::mixture(size_t index, moe_phase phase, const Matrix& residual, const Matrix& x, Probe* probe) {
   const Layer& layer = weights_.layers[index];
   Matrix router_logits = linear(x, layer.router);
@@ -101,14 +111,10 @@ Matrix Model::mixture(size_t index, moe_phase phase, const Matrix& residual, con
   const Routing routing = route(std::move(router_logits), config_.top_k, config_.norm_topk_prob);
   // Before the dispatch, so that the transfers it queues for the next layer run beside this layer's arithmetic.
   if (options_.hints) hint_next_layer(index, residual);
-  Matrix result = experts_.run(moe_index_[index], phase, x, routing);
-  if (!layer.shared_gate.empty()) {
-    const Matrix shared = apply(layer.shared, x);
-    for (size_t t = 0; t < x.rows; ++t) {
-      const float gate = sigmoid(dot(x.row(t), layer.shared_gate.data(), x.cols));
-      add_scaled(result.row(t), shared.row(t), gate, x.cols);
-    }
-  }
+  if (layer.shared_gate.empty()) return experts_.run(moe_index_[index], phase, x, routing, nullptr);
+  const Matrix shared = gated_shared(layer, x);
+  Matrix result = experts_.run(moe_index_[index], phase, x, routing, &shared);
+  add(result, shared);
   return result;
 }
 

@@ -57,6 +57,7 @@ class Model {
   Matrix forward_batch(std::span<const int32_t> tokens, moe_phase phase, KvCache& cache, Probe* probe);
   Matrix embed(std::span<const int32_t> tokens) const;
   Matrix attention(const Layer& layer, const Matrix& x, const RopeTable& rope, KvCache::LayerCache& cache) const;
+  Matrix gated_shared(const Layer& layer, const Matrix& x) const;
   Matrix mixture(size_t index, moe_phase phase, const Matrix& residual, const Matrix& x, Probe* probe);
   void hint_next_layer(size_t index, const Matrix& residual);
 

@@ -44,6 +44,7 @@ std::string to_json(const Report& report) {
   json["prefetched"] = stats.prefetched;
   json["prefetch_used"] = stats.prefetch_used;
   json["bytes_moved"] = stats.bytes_moved;
+  json["approximated_share"] = ratio(stats.approximated, stats.selections);
   json["stall_ms"] = stall_ms(stats);
   json["prefill_ms"] = report.generation.prefill_ms;
   json["decode_ms"] = report.generation.decode_ms;
@@ -65,6 +66,10 @@ std::string to_text(const Report& report) {
   row("hit rate", fmt::format("{:.1f} %: {} hits, {} of them late, {} misses", 100 * ratio(stats.hits, stats.accesses),
                               stats.hits, stats.late_hits, stats.misses));
   row("misses", fmt::format("{} loaded, {} streamed, {} computed on the host", stats.loads, stats.streams, stats.cpu));
+  if (stats.approximated != 0) {
+    row("left out", fmt::format("{:.2f} % of the router's {} choices",
+                                100 * ratio(stats.approximated, stats.selections), stats.selections));
+  }
   row("prefetch", fmt::format("{} queued, {} used", stats.prefetched, stats.prefetch_used));
   row("moved", fmt::format("{:.1f} MB, {:.1f} ms of stall", megabytes(stats.bytes_moved), stall_ms(stats)));
   row("fast tier", fmt::format("{:.1f} MB", megabytes(stats.fast_tier_bytes)));

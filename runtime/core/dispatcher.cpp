@@ -99,7 +99,9 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   place_prefetches(*plan, output, counts);
   for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
   parts_.copies.end_dispatch();
-  counts[metrics::kApproximated] += group_selections(args, *plan);
+  const uint32_t dropped = group_selections(args, *plan);
+  counts[metrics::kSelections] += dropped;
+  counts[metrics::kApproximated] += dropped;
   finish_plan(args, *plan, counts, out);
   out.fired = output.fired;
   out.num_fired = output.num_fired;

@@ -24,7 +24,7 @@ enum Counter : uint32_t {
   kPrefetched,
   kPrefetchUsed,  ///< prefetched experts used before they left
   kPrefetchCancelled,
-  kApproximated,  ///< (token, k) pairs whose expert was not computed: shared, skipped, dropped
+  kApproximated,  ///< selections whose expert was not computed: shared, skipped, dropped
   kNumCounters
 };
 const char* counter_name(Counter counter);

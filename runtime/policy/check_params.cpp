@@ -312,6 +312,11 @@ void check_per_layer(const decision::PerLayer& t, const Params& p, Checker& c) {
   c.range(t.has_total, 0, 1, "has_total");
   c.range(t.counts_depth, 0, 1, "counts_depth");
   if (!t.at_start) return c.found("`at_start` of per_layer is NULL");
+  uint32_t in_layer = 0;
+  for (uint32_t i = 0; t.interval != 0 && i < p.num_pins; ++i) {  // a layer keeps slots for what never leaves it
+    in_layer = i > 0 && p.pins[i - 1] / p.num_experts == p.pins[i] / p.num_experts ? in_layer + 1 : 1;
+    c.range(in_layer, 0, t.min_capacity, "pins of a layer under per_layer");
+  }
   for (uint32_t i = 0; i < p.num_layers; ++i) c.range(t.at_start[i], 0, p.max_capacity(), "slots of a layer");
 }
 

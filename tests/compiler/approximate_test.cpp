@@ -112,7 +112,7 @@ TEST_CASE("what drop leaves out is in no entry, resident or not") {
   const moe_stats_t stats = stats_of(engine);
   CHECK(stats.approximated == 4);
   CHECK(stats.accesses == 3);
-  CHECK(stats.selections == 4);
+  CHECK(stats.selections == 8);
 }
 
 TEST_CASE("an engine of before is not told, and its plan is not written beyond what it knows") {

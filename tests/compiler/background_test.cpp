@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <string>
 #include <thread>
 
 #include "tests/compiler/small_engine.h"
@@ -96,6 +98,26 @@ TEST_CASE("a process may end while it compiles") {
   }
 }
 
+TEST_CASE("a process may end while it keeps code on disk") {
+  std::string folder = (std::filesystem::temp_directory_path() / "moe-background-test-XXXXXX").string();
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  for (int delay_ms = 0; delay_ms <= 80; delay_ms += 4) {
+    CAPTURE(delay_ms);
+    const std::string delay = std::to_string(delay_ms);
+    const pid_t child = fork();
+    if (child == 0) {
+      execl("/proc/self/exe", "background_test", "--leave", delay.c_str(), folder.c_str(), nullptr);
+      _exit(99);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) std::filesystem::remove(entry.path());
+  }
+  std::filesystem::remove_all(folder);
+}
+
 #if !defined(__SANITIZE_THREAD__)  // which does not follow a child that has threads
 TEST_CASE("a child of fork compiles in the call and ends") {
   const PolicyHandle before(kExpressions, options_for(0));
@@ -131,7 +153,10 @@ int leave(int delay_ms) {
 
 int main(int argc, char** argv) {
   setenv("MOE_CACHE_DIR", "", 1);  // everything is to be compiled
-  if (argc == 3 && std::strcmp(argv[1], "--leave") == 0) return moe::test::leave(std::atoi(argv[2]));
+  if (argc >= 3 && std::strcmp(argv[1], "--leave") == 0) {
+    if (argc == 4) setenv("MOE_CACHE_DIR", argv[3], 1);
+    return moe::test::leave(std::atoi(argv[2]));
+  }
   doctest::Context context(argc, argv);
   return context.run();
 }

@@ -12,6 +12,7 @@
 #include "bench/static_params.h"
 #include "ir/pcg32.h"
 #include "ir/queue_rule.h"
+#include "runtime/decision/layout.h"
 #include "runtime/decision/output_arrays.h"
 #include "runtime/decision/state.h"
 
@@ -53,9 +54,9 @@ class Cache {
   std::vector<uint32_t> residents() const {
     std::vector<uint32_t> keys;
     for (uint32_t key = 0; key < params_.num_keys(); ++key) {
-      if (is_resident(params_, block_.data(), key)) keys.push_back(key);
+      if (places(params_, block_.data())[key] != kNone) keys.push_back(key);
     }
-    CHECK(keys.size() == num_resident(params_, block_.data()));
+    CHECK(keys.size() == State(params_, const_cast<Line*>(block_.data())).header().num_resident);
     return keys;
   }
 

@@ -142,6 +142,18 @@ TEST_CASE("pins must be in the model and must fit") {
   }
 }
 
+TEST_CASE("per_layer: a layer pins no more than the equal share, which no other layer can take") {
+  Policy policy = policy_of(slots(4));
+  policy.per_layer = PerLayerRule{};
+  policy.per_layer->total_budget = written<uint64_t>(4 * 4 + 2);  // at start layers 0 and 1 have five slots
+  policy.cache.pins = {pin(Pin::Range{0, 0}, {0, 3})};
+  const Outcome fits = bind_to(policy, kShape);
+  REQUIRE(fits.bound);
+  CHECK(limits_of(*fits.bound).min_capacity == 4);
+  policy.cache.pins = {pin(Pin::Range{0, 0}, {0, 4})};
+  CHECK(bind_to(policy, kShape).codes == "E2206");
+}
+
 TEST_CASE("everything pinned in the largest model is refused without making the keys") {
   Policy policy = policy_of(slots(1000));
   policy.cache.pins = {pin(std::nullopt, {0, 65533})};

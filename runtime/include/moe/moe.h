@@ -417,8 +417,7 @@ typedef struct moe_stats_t {
   uint64_t fast_tier_bytes; /* gauge: size of the fast tier */
   uint64_t resident;        /* gauge: experts resident now */
   double window_hit_rate;   /* over the policy's monitor window; 0 before the first dispatch */
-  uint64_t approximated;    /* (token, k) pairs whose expert was not computed: SHARED, SKIP, dropped. Those that were
-                             * dropped are not among the selections */
+  uint64_t approximated;    /* selections whose expert was not computed: SHARED, SKIP, dropped */
 } moe_stats_t;
 
 /* Any thread; stops nobody. The counters are each exact, and together as of nearly the same moment. */
