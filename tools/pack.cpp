@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "runtime/pack/stream_encoder.h"
 #include "tools/moec.h"
 #include "tools/pack_order.h"
 #include "tools/progress.h"
@@ -18,18 +21,36 @@ struct Options {
   std::string cluster_bytes;
 };
 
-/// Native is always there; nothing else has an encoder yet.
-Result<void> check_precisions(const std::vector<std::string>& names) {
+/// The formats of copies, each once, in the order of the command line. Native is always there.
+Result<std::vector<precision::Format>> formats_of(const std::vector<std::string>& names) {
+  std::vector<precision::Format> formats;
   for (const std::string& name : names) {
-    if (name == "native") continue;
-    return Error{Error::Kind::invalid,
-                 "`--precision " + name + "`: there is no encoder of that name; `native` is what there is"};
+    if (name == store::kNativePrecision) continue;
+    const std::optional<precision::Format> format = precision::find_format(name);
+    if (!format || *format == precision::Format::native) {
+      return Error{Error::Kind::invalid, "`--precision " + name +
+                                             "` is none of native, qint8, qint4, qint2, qfloat8_e4m3fn, qfloat8_e5m2, "
+                                             "qfloat8_e4m3fnuz, hadamard4"};
+    }
+    if (std::find(formats.begin(), formats.end(), *format) == formats.end()) formats.push_back(*format);
   }
-  return {};
+  return formats;
+}
+
+Result<std::vector<pack::StreamEncoder>> encoders_of(const std::vector<precision::Format>& formats,
+                                                     const store::ExpertLayout& layout) {
+  std::vector<pack::StreamEncoder> encoders;
+  for (const precision::Format format : formats) {
+    Result<pack::StreamEncoder> encoder = pack::StreamEncoder::make(format, layout);
+    if (!encoder) return encoder.error();
+    encoders.push_back(std::move(*encoder));
+  }
+  return encoders;
 }
 
 int run(const Options& options) {
-  if (const Result<void> known = check_precisions(options.precisions); !known) return report(known.error());
+  const Result<std::vector<precision::Format>> formats = formats_of(options.precisions);
+  if (!formats) return report(formats.error());
   OrderOptions order = options.order;
   if (!options.cluster_bytes.empty()) {
     order.cluster_bytes = parse_size(options.cluster_bytes);
@@ -40,7 +61,10 @@ int run(const Options& options) {
   }
   const Result<pack::Source> source = pack::open_source(options.model);
   if (!source) return report(source.error());
+  const Result<std::vector<pack::StreamEncoder>> encoders = encoders_of(*formats, source->experts().layout);
+  if (!encoders) return report(encoders.error());
   pack::PackOptions how;
+  for (const pack::StreamEncoder& encoder : *encoders) how.encoders.push_back(&encoder);
   if (!order.trace.empty()) {
     if (const Result<void> ordered = order_by_trace(*source, order, how); !ordered) return report(ordered.error());
   }
@@ -68,8 +92,11 @@ void register_pack(CLI::App& app, const Common&, int& exit_code) {
       ->add_option("-o,--out", options->out, "the store to write, a folder; run again after an interruption to go on")
       ->type_name("STORE")
       ->required();
-  command->add_option("--precision", options->precisions, "a copy of every expert at this precision (may be repeated)")
-      ->type_name("NAME")
+  command
+      ->add_option("--precision", options->precisions,
+                   "further copies of every expert: qint8, qint4, ... (docs/store.md)")
+      ->type_name("NAME,...")
+      ->delimiter(',')
       ->allow_extra_args(false);
   command
       ->add_option("--trace", options->order.trace, "put experts side by side that this routing trace needs together")

@@ -178,7 +178,7 @@ class Packer {
         } else {
           const std::span<const std::byte> expert(slot.bytes(), index_.expert_bytes());
           const Result<void> encoded = options_.encoders[precision - 1]->encode(index_.layout, expert, bytes);
-          if (!encoded) return encoded;
+          if (!encoded) return Error{encoded.error().kind, name_of(extent) + encoded.error().message};
         }
         extent.crc32c = store::checksum(bytes.data(), bytes.size());
         if (Result<void> done = files_[extent.file].write_at(extent.offset_bytes, padded); !done) return done;
@@ -190,6 +190,11 @@ class Packer {
       if (Result<void> synced = file.sync(); !synced) return synced;
     }
     return {};
+  }
+
+  std::string name_of(const Extent& extent) const {
+    return source_.dir + ": MoE layer " + std::to_string(extent.layer) + ", expert " + std::to_string(extent.expert) +
+           ", as " + index_.precisions[extent.precision].name + ": ";
   }
 
   std::vector<uint32_t> by_offset(uint32_t precision) const {

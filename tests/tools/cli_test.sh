@@ -147,7 +147,9 @@ expect 0 '' bash -c 'cd "$1"; ids() { grep -o "\"token_ids\": *\[[^]]*\]" <<< "$
 expect 2 'there already; choose another name' "$moec" unpack store -o again
 expect 2 'is there and is no store' "$moec" pack "$model" -o again
 expect 2 'is a store already' "$moec" pack store -o other
-expect 2 '`native` is what there is' "$moec" pack "$model" -o other --precision int8
+expect 2 '`--precision int3` is none of native, qint8' "$moec" pack "$model" -o other --precision qint8,int3
+expect 0 '^copies: 192 extents' "$moec" pack "$model" -o copies --precision native,int8,qint4 --precision qint8
+expect 0 '"name":"qint4"' cat copies/moe_store.json
 expect 2 'is not a size' "$moec" pack "$model" -o other --trace four.jsonl --cluster-bytes many
 expect 2 'the model has 4 of 16' "$moec" pack "$model" -o other --trace four.jsonl
 expect 3 'has neither model.safetensors' "$moec" pack "$work" -o other
