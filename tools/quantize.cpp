@@ -95,7 +95,7 @@ int run(Options& options) {
   if (Result<void> resolved = resolve(options); !resolved) return report(resolved.error());
   Result<checkpoint::QuantizeReport> done = [&] {
     ProgressBar bar("quantizing");
-    options.quantize.progress = [&bar](uint64_t bytes, uint64_t total) { bar.update(bytes, total); };
+    options.quantize.progress = [&bar](uint64_t bytes, uint64_t total) { bar.show(bytes, total); };
     return checkpoint::quantize_model(options.model, options.out, options.quantize);
   }();
   if (!done) return report(done.error());

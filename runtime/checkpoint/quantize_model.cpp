@@ -33,7 +33,7 @@ std::vector<Shard> shards_of(const store::ModelFiles& model) {
   std::vector<Shard> shards(model.files.size());
   for (size_t i = 0; i < shards.size(); ++i) {
     shards[i].file = &model.files[i];
-    shards[i].name = model.file_names[i];
+    shards[i].name = model.names[i];
   }
   for (const Tensor& tensor : model.tensors) {
     for (Shard& shard : shards) {

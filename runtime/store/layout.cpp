@@ -2,6 +2,7 @@
 #include "runtime/store/layout.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -59,6 +60,18 @@ std::optional<ExpertName> parse_name(std::string_view name) {
   return ExpertName{*layer, *expert, name};
 }
 
+/// `lL_eE__PART`, as a Chronos cache has it.
+std::optional<ExpertName> parse_chronos_name(std::string_view name) {
+  const size_t middle = name.find("_e");
+  const size_t end = name.find("__");
+  if (name.empty() || name[0] != 'l' || middle == name.npos || end == name.npos || end < middle + 2)
+    return std::nullopt;
+  const auto layer = to_number(name.substr(1, middle - 1));
+  const auto expert = to_number(name.substr(middle + 2, end - middle - 2));
+  if (!layer || !expert || end + 2 == name.size()) return std::nullopt;
+  return ExpertName{*layer, *expert, name.substr(end + 2)};
+}
+
 /// part name -> tensor, of one expert
 using PartTensors = std::map<std::string_view, const Tensor*>;
 /// layer -> expert -> parts, all ascending
@@ -68,9 +81,9 @@ Error wrong(const std::string& model, const std::string& reason) {
   return {Error::Kind::format, model + ": " + reason};
 }
 
-Result<void> add_to(Found& found, const std::vector<Tensor>& tensors, const std::string& model) {
+Result<void> add_to(Found& found, const std::vector<Tensor>& tensors, const std::string& model, Naming naming) {
   for (const Tensor& tensor : tensors) {
-    const auto name = parse_name(tensor.name);
+    const auto name = naming == Naming::chronos ? parse_chronos_name(tensor.name) : parse_name(tensor.name);
     if (!name) continue;
     if (name->expert >= kMaxExpertId) return wrong(model, "tensor `" + tensor.name + "`: expert number is too large");
     const auto [there, added] = found[name->layer][name->expert].emplace(name->part, &tensor);
@@ -81,10 +94,11 @@ Result<void> add_to(Found& found, const std::vector<Tensor>& tensors, const std:
   return {};
 }
 
-Result<Found> group(const std::vector<Tensor>& tensors, const std::vector<Tensor>& slices, const std::string& model) {
+Result<Found> group(const std::vector<Tensor>& tensors, const std::vector<Tensor>& slices, const std::string& model,
+                    Naming naming) {
   Found found;
   for (const auto* from : {&tensors, &slices}) {
-    if (Result<void> added = add_to(found, *from, model); !added) return added.error();
+    if (Result<void> added = add_to(found, *from, model, naming); !added) return added.error();
   }
   if (found.empty()) {
     return wrong(model,
@@ -103,6 +117,7 @@ Result<ExpertLayout> layout_of(const PartTensors& parts, const std::string& mode
     Part part;
     part.name = name;
     part.dtype = tensor->dtype;
+    part.dtype_word = tensor->dtype_word;
     part.rank = static_cast<uint32_t>(tensor->shape.size());
     std::copy(tensor->shape.begin(), tensor->shape.end(), part.shape.begin());
     part.size_bytes = tensor->size_bytes;
@@ -146,10 +161,17 @@ void append_part(ExpertLayout& layout, Part part) {
   layout.parts.push_back(std::move(part));
 }
 
-Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model) {
-  Result<std::vector<Tensor>> slices = cut_fused(tensors, model);
+std::optional<std::pair<uint32_t, uint32_t>> chronos_expert(std::string_view name) {
+  const auto parsed = parse_chronos_name(name);
+  if (!parsed) return std::nullopt;
+  return std::pair(parsed->layer, parsed->expert);
+}
+
+Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model, Naming naming) {
+  Result<std::vector<Tensor>> slices = std::vector<Tensor>();
+  if (naming == Naming::hugging_face) slices = cut_fused(tensors, model);
   if (!slices) return slices.error();
-  Result<Found> found = group(tensors, *slices, model);
+  Result<Found> found = group(tensors, *slices, model, naming);
   if (!found) return found.error();
   const auto& first_layer = found->begin()->second;
   const PartTensors& first = first_layer.begin()->second;
@@ -174,6 +196,17 @@ Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::stri
   }
   experts.slices = std::move(*slices);  // moving a vector moves no element: `sources` still points at them
   return experts;
+}
+
+void copy_expert(const Experts& experts, size_t key, std::byte* slot) {
+  const size_t num_parts = experts.layout.parts.size();
+  for (size_t p = 0; p < num_parts; ++p) {
+    const Part& part = experts.layout.parts[p];
+    const uint64_t next = p + 1 < num_parts ? experts.layout.parts[p + 1].offset_bytes : experts.layout.slot_bytes;
+    std::byte* to = slot + part.offset_bytes;
+    if (part.size_bytes > 0) std::memcpy(to, experts.sources[key * num_parts + p]->data, part.size_bytes);
+    std::memset(to + part.size_bytes, 0, next - part.offset_bytes - part.size_bytes);
+  }
 }
 
 }  // namespace moe::store

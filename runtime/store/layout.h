@@ -2,7 +2,11 @@
 // How an expert lies in a slot, and which tensors of a model make it up.
 #pragma once
 #include <array>
+#include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/store/safetensors.h"
@@ -14,6 +18,7 @@ inline constexpr uint64_t kPartAlignment = 64;
 struct Part {
   std::string name;  ///< what follows `experts.N.`
   moe_dtype dtype = MOE_OTHER;
+  std::string dtype_word;  ///< as in a safetensors file: "BF16"; "" for an expert from memory
   uint32_t rank = 0;
   std::array<uint64_t, 4> shape{1, 1, 1, 1};
   uint64_t offset_bytes = 0;  ///< a multiple of kPartAlignment
@@ -39,9 +44,22 @@ struct Experts {
   std::vector<Tensor> slices;          ///< of tensors that hold a part of all experts
 };
 
-/// Finds the tensors named `...layers.L. ... .experts.E.PART`, and those of fused.h. MoE layers are numbered in order
-/// of L.
+/// How tensors of experts are named.
+enum class Naming {
+  hugging_face,  ///< `...layers.L. ... .experts.E.PART`, or as fused.h says
+  chronos,       ///< `lL_eE__PART`
+};
+
+/// Layer and expert of a name of the chronos kind; nullopt: it is none.
+std::optional<std::pair<uint32_t, uint32_t>> chronos_expert(std::string_view name);
+
+/// Finds the tensors that are named so. MoE layers are numbered in order of L.
 /// Errors: format: no expert at all, an expert or a part missing or twice, experts of different shape or dtype.
-Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model);
+Result<Experts> find_experts(const std::vector<Tensor>& tensors, const std::string& model,
+                             Naming naming = Naming::hugging_face);
+
+/// Copies an expert's parts to their places in `slot`, layout.slot_bytes long; the padding between them becomes zero.
+///   key  layer * num_experts + expert
+void copy_expert(const Experts& experts, size_t key, std::byte* slot);
 
 }  // namespace moe::store

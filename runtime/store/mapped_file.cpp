@@ -29,9 +29,9 @@ Result<std::string_view> map(const std::string& path, int fd) {
 
 }  // namespace
 
-Result<MappedFile> MappedFile::open(const std::string& path) {
+Result<MappedFile> MappedFile::open(const std::string& path, bool follow_link) {
   // O_NONBLOCK: a FIFO in the place of a file must not hang the open.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow_link ? 0 : O_NOFOLLOW));
   if (fd < 0) return io_error(path, "open", errno);
   Result<std::string_view> text = map(path, fd);
   ::close(fd);

@@ -13,7 +13,8 @@ namespace moe::store {
 /// SIGBUS, as for every program that maps files.
 class MappedFile {
  public:
-  static Result<MappedFile> open(const std::string& path);
+  /// Errors: io, also for what is no regular file. `follow_link`: whether `path` may be a symbolic link.
+  static Result<MappedFile> open(const std::string& path, bool follow_link = true);
 
   MappedFile(MappedFile&& other) noexcept : text_(std::exchange(other.text_, {})) {}
   MappedFile& operator=(MappedFile&& other) noexcept {

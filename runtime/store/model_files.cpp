@@ -5,26 +5,15 @@
 #include <filesystem>
 #include <map>
 
+#include "runtime/store/file_name.h"
 #include "runtime/store/json.h"
 
 namespace moe::store {
 namespace {
 
 constexpr size_t kMaxIndexBytes = 100'000'000;
-
-/// Reads one file's tensors into `into` and keeps the mapping.
-Result<std::vector<Tensor>> add_file(const std::string& path, ModelFiles& into) {
-  Result<MappedFile> file = MappedFile::open(path);
-  if (!file) return file.error();
-  Result<std::vector<Tensor>> tensors = read_safetensors(file->text(), path);
-  if (tensors) into.files.push_back(std::move(*file));
-  return tensors;
-}
-
-/// Shards lie in the folder itself: anything that looks like a path could lead out of it.
-bool is_plain_file_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string("/\\\0", 3)) == name.npos;
-}
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
 
 /// Shard name -> names of its tensors, both ascending.
 Result<std::map<std::string, std::vector<std::string>>> read_index(const std::string& path) {
@@ -55,9 +44,8 @@ Result<ModelFiles> open_shards(const std::filesystem::path& dir, const std::stri
   ModelFiles model;
   for (const auto& [shard, names] : *shards) {
     const std::string path = (dir / shard).string();
-    Result<std::vector<Tensor>> tensors = add_file(path, model);
+    Result<std::vector<Tensor>> tensors = add_model_file(dir.string(), shard, model);
     if (!tensors) return tensors.error();
-    model.file_names.push_back(shard);
     for (const std::string& name : names) {
       const auto found = std::lower_bound(tensors->begin(), tensors->end(), name,
                                           [](const Tensor& t, const std::string& wanted) { return t.name < wanted; });
@@ -70,25 +58,40 @@ Result<ModelFiles> open_shards(const std::filesystem::path& dir, const std::stri
   }
   std::sort(model.tensors.begin(), model.tensors.end(),
             [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+  model.names.emplace_back(kIndex);
   return model;
 }
 
 }  // namespace
 
+bool is_model_folder(const std::string& dir) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::path(dir) / kSingle, ignored) ||
+         std::filesystem::exists(std::filesystem::path(dir) / kIndex, ignored);
+}
+
+Result<std::vector<Tensor>> add_model_file(const std::string& dir, const std::string& name, ModelFiles& into) {
+  const std::string path = (std::filesystem::path(dir) / name).string();
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file) return file.error();
+  Result<std::vector<Tensor>> tensors = read_safetensors(file->text(), path);
+  if (!tensors) return tensors;
+  into.files.push_back(std::move(*file));
+  into.names.push_back(name);
+  return tensors;
+}
+
 Result<ModelFiles> open_model_files(const std::string& dir) {
   const std::filesystem::path folder(dir);
-  const std::string single = (folder / "model.safetensors").string();
-  const std::string index = (folder / "model.safetensors.index.json").string();
   std::error_code ignored;
-  if (std::filesystem::exists(single, ignored)) {
+  if (std::filesystem::exists(folder / kSingle, ignored)) {
     ModelFiles model;
-    Result<std::vector<Tensor>> tensors = add_file(single, model);
+    Result<std::vector<Tensor>> tensors = add_model_file(dir, kSingle, model);
     if (!tensors) return tensors.error();
     model.tensors = std::move(*tensors);
-    model.file_names.push_back("model.safetensors");
     return model;
   }
-  if (std::filesystem::exists(index, ignored)) return open_shards(folder, index);
+  if (std::filesystem::exists(folder / kIndex, ignored)) return open_shards(folder, (folder / kIndex).string());
   return Error{Error::Kind::io, dir + ": has neither model.safetensors nor model.safetensors.index.json"};
 }
 

@@ -11,9 +11,16 @@ namespace moe::store {
 
 struct ModelFiles {
   std::vector<MappedFile> files;
-  std::vector<std::string> file_names;  ///< of `files`, in the same order
-  std::vector<Tensor> tensors;          ///< ascending by name; their data lies in `files`
+  /// Of `files`, in their order; behind them the index or manifest that names them, when the folder has one.
+  std::vector<std::string> names;
+  std::vector<Tensor> tensors;  ///< ascending by name; their data lies in `files`
 };
+
+/// Whether the folder has model.safetensors or its index.
+bool is_model_folder(const std::string& dir);
+
+/// Maps one safetensors file of the folder, adds it to `into` and returns its tensors. Errors: io, format.
+Result<std::vector<Tensor>> add_model_file(const std::string& dir, const std::string& name, ModelFiles& into);
 
 /// Maps the folder's files. Tensors that a shard has and the index does not name are left out.
 /// Errors: io; format, also for an index that leads out of the folder or names a tensor that its shard lacks.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <optional>
 
 #include "runtime/store/json.h"
 
@@ -16,11 +15,6 @@ using nlohmann::json;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr size_t kLengthBytes = 8;
 
-struct Dtype {
-  std::string_view word;
-  moe_dtype dtype;
-  uint64_t size_bytes;
-};
 // In the order of the reference implementation's enumeration.
 constexpr Dtype kDtypes[] = {
     {"BOOL", MOE_OTHER, 1},    {"U8", MOE_OTHER, 1},      {"I8", MOE_OTHER, 1},  {"F8_E5M2", MOE_OTHER, 1},
@@ -29,12 +23,6 @@ constexpr Dtype kDtypes[] = {
     {"F32", MOE_F32, 4},       {"C64", MOE_OTHER, 8},     {"F64", MOE_OTHER, 8}, {"I64", MOE_OTHER, 8},
     {"U64", MOE_OTHER, 8},
 };
-
-const Dtype* find_dtype(std::string_view word) {
-  const auto* found =
-      std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return d.word == word; });
-  return found == std::end(kDtypes) ? nullptr : found;
-}
 
 /// nullopt when the product does not fit in 64 bits.
 std::optional<uint64_t> product(const std::vector<uint64_t>& factors) {
@@ -142,8 +130,7 @@ class Reader {
     const Dtype* dtype = find_dtype(placed.tensor.dtype_word);
     if (!dtype) return {};  // a dtype of tomorrow: its bytes are where the file says, more cannot be checked
     placed.tensor.dtype = dtype->dtype;
-    std::optional<uint64_t> size = product(placed.tensor.shape);
-    if (size && __builtin_mul_overflow(*size, dtype->size_bytes, &*size)) size.reset();
+    const std::optional<uint64_t> size = tensor_bytes(*dtype, placed.tensor.shape);
     if (!size) return wrong(name, "its shape overflows 64 bits");
     if (*size != placed.end - placed.begin) {
       return wrong(name, "data_offsets " + range + " hold " + std::to_string(placed.end - placed.begin) +
@@ -179,6 +166,18 @@ class Reader {
 };
 
 }  // namespace
+
+const Dtype* find_dtype(std::string_view word) {
+  const auto* found =
+      std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return d.word == word; });
+  return found == std::end(kDtypes) ? nullptr : found;
+}
+
+std::optional<uint64_t> tensor_bytes(const Dtype& dtype, const std::vector<uint64_t>& shape) {
+  std::optional<uint64_t> size = product(shape);
+  if (size && __builtin_mul_overflow(*size, dtype.size_bytes, &*size)) size.reset();
+  return size;
+}
 
 Result<std::vector<Tensor>> read_safetensors(std::string_view bytes, const std::string& file) {
   return Reader(bytes, file).read();

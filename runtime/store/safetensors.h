@@ -22,6 +22,18 @@ struct Tensor {
   uint64_t size_bytes = 0;
 };
 
+/// What a dtype's word stands for.
+struct Dtype {
+  std::string_view word;
+  moe_dtype dtype;
+  uint64_t size_bytes;
+};
+/// nullptr: a dtype of tomorrow.
+const Dtype* find_dtype(std::string_view word);
+
+/// Bytes of a tensor of that shape; nullopt when they do not fit in 64 bits.
+std::optional<uint64_t> tensor_bytes(const Dtype& dtype, const std::vector<uint64_t>& shape);
+
 /// Reads the header of a whole file in memory, without touching the tensors. Ascending by name. `file` names it in
 /// messages.
 /// Errors: format. Every tensor's bytes lie in the file, none overlap, and sizes agree with shape and dtype.

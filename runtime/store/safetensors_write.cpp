@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "runtime/store/safetensors.h"
+#include "runtime/store/write_error.h"
 
 namespace moe::store {
 namespace {
@@ -35,10 +35,6 @@ std::string metadata_entry(const std::map<std::string, std::string>& metadata) {
   return "\"__metadata__\":{" + text + "}";
 }
 
-Error cannot_write(const std::string& path) {
-  return {Error::Kind::io, "cannot write `" + path + "`: " + std::strerror(errno)};
-}
-
 }  // namespace
 
 Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, std::vector<TensorSpec> tensors,
@@ -47,13 +43,13 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, std
     return rank(a) != rank(b) ? rank(a) > rank(b) : a.name < b.name;
   });
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file < 0) return cannot_write(path);
+  if (file < 0) return write_error(path, errno);
   SafetensorsWriter writer(path, file);
   std::string header = metadata.empty() ? "" : metadata_entry(metadata);
   uint64_t offset = 0;
   for (const TensorSpec& tensor : tensors) {
     header += (header.empty() ? "" : ",") + entry(tensor, offset);
-    writer.places_[tensor.name] = {offset, tensor.size_bytes, false};
+    writer.places_[tensor.name] = {offset, tensor.size_bytes, 0};
     offset += tensor.size_bytes;
   }
   header = "{" + header + "}";
@@ -74,7 +70,7 @@ Result<void> SafetensorsWriter::write_at(const char* bytes, uint64_t size_bytes,
   while (size_bytes > 0) {
     const ssize_t written = pwrite(file_, bytes, size_bytes, static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return cannot_write(path_);
+    if (written <= 0) return write_error(path_, written < 0 ? errno : ENOSPC);
     bytes += written;
     offset += static_cast<uint64_t>(written);
     size_bytes -= static_cast<uint64_t>(written);
@@ -83,24 +79,39 @@ Result<void> SafetensorsWriter::write_at(const char* bytes, uint64_t size_bytes,
 }
 
 Result<void> SafetensorsWriter::write(const std::string& name, const void* bytes, uint64_t size_bytes) {
-  const auto invalid = [&](const std::string& reason) {
-    return Error{Error::Kind::invalid, path_ + ": tensor `" + name + "`: " + reason};
-  };
   const auto found = places_.find(name);
-  if (found == places_.end()) return invalid("is not one of the file's");
-  if (found->second.size_bytes != size_bytes) {
-    return invalid(std::to_string(size_bytes) + " bytes, not " + std::to_string(found->second.size_bytes));
+  if (found != places_.end() && found->second.size_bytes != size_bytes) {
+    return invalid(name, std::to_string(size_bytes) + " bytes, not " + std::to_string(found->second.size_bytes));
   }
-  if (std::exchange(found->second.written, true)) return invalid("was written before");
-  return write_at(static_cast<const char*>(bytes), size_bytes, found->second.offset);
+  return append(name, bytes, size_bytes);
+}
+
+Result<void> SafetensorsWriter::append(const std::string& name, const void* bytes, uint64_t size_bytes) {
+  const auto found = places_.find(name);
+  if (found == places_.end()) return invalid(name, "is not one of the file's");
+  Place& place = found->second;
+  if (size_bytes > 0 && place.written == place.size_bytes) return invalid(name, "was written before");
+  if (size_bytes > place.size_bytes - place.written) {
+    return invalid(name, std::to_string(size_bytes) + " bytes at byte " + std::to_string(place.written) + " of " +
+                             std::to_string(place.size_bytes));
+  }
+  const uint64_t offset = place.offset + place.written;
+  place.written += size_bytes;
+  return write_at(static_cast<const char*>(bytes), size_bytes, offset);
+}
+
+Error SafetensorsWriter::invalid(const std::string& name, const std::string& reason) const {
+  return {Error::Kind::invalid, path_ + ": tensor `" + name + "`: " + reason};
 }
 
 Result<void> SafetensorsWriter::finish() {
   for (const auto& [name, place] : places_) {
-    if (!place.written) return Error{Error::Kind::invalid, path_ + ": tensor `" + name + "` was not written"};
+    if (place.written < place.size_bytes) {
+      return Error{Error::Kind::invalid, path_ + ": tensor `" + name + "` was not written"};
+    }
   }
-  const bool durable = fsync(file_) == 0;
-  if (close(std::exchange(file_, -1)) != 0 || !durable) return cannot_write(path_);
+  if (fsync(file_) != 0) return write_error(path_, errno);
+  if (close(std::exchange(file_, -1)) != 0) return write_error(path_, errno);
   return {};
 }
 

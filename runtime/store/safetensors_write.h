@@ -21,7 +21,8 @@ struct TensorSpec {
   uint64_t size_bytes = 0;
 };
 
-/// One file. Tensors are written in any order, each once, so that a model need not be in memory.
+/// One file. Tensors are written in any order, each once, in one piece or several, so that neither a model nor a tensor
+/// need be in memory.
 ///
 /// Ownership  of the file, which is closed, and may be incomplete, when the writer goes before finish(). It is not
 ///            removed: it is for the caller to write beside the final name and rename.
@@ -41,7 +42,10 @@ class SafetensorsWriter {
 
   /// Errors: io; invalid: no such tensor, another size, written before.
   Result<void> write(const std::string& name, const void* bytes, uint64_t size_bytes);
-  /// Makes the file durable. Errors: io; invalid: a tensor that was never written.
+  /// Writes a tensor's next bytes, behind those of the calls before. Errors: io; invalid: no such tensor, more bytes
+  /// than it has.
+  Result<void> append(const std::string& name, const void* bytes, uint64_t size_bytes);
+  /// Makes the file durable. Errors: io; invalid: a tensor that was not written, or not all of it.
   Result<void> finish();
 
   uint64_t size_bytes() const { return size_bytes_; }  ///< of the file
@@ -50,9 +54,10 @@ class SafetensorsWriter {
   struct Place {
     uint64_t offset = 0;
     uint64_t size_bytes = 0;
-    bool written = false;
+    uint64_t written = 0;  ///< bytes, from the begin
   };
   SafetensorsWriter(std::string path, int file) : path_(std::move(path)), file_(file) {}
+  Error invalid(const std::string& name, const std::string& reason) const;
   Result<void> write_at(const char* bytes, uint64_t size_bytes, uint64_t offset) const;
 
   std::string path_;

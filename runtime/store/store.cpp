@@ -2,42 +2,22 @@
 #include "runtime/store/store.h"
 
 #include <algorithm>
-#include <cstring>
+#include <limits>
+
+#include "runtime/store/extent_store.h"
+#include "runtime/store/load.h"
 
 namespace moe::store {
-namespace {
-
-/// Copies every expert to its place; the padding between parts becomes zero.
-Block assemble(const Experts& experts, const Allocator& allocator) {
-  const uint64_t slot_bytes = experts.layout.slot_bytes;
-  const size_t num_parts = experts.layout.parts.size();
-  const size_t num_keys = size_t{experts.num_layers} * experts.num_experts;
-  if (slot_bytes > std::numeric_limits<size_t>::max() / num_keys) throw std::bad_alloc();
-  Block image(allocator, num_keys * slot_bytes);
-  for (size_t key = 0; key < num_keys; ++key) {
-    std::byte* slot = image.bytes() + key * slot_bytes;
-    for (size_t p = 0; p < num_parts; ++p) {
-      const Part& part = experts.layout.parts[p];
-      const uint64_t next = p + 1 < num_parts ? experts.layout.parts[p + 1].offset_bytes : slot_bytes;
-      std::byte* to = slot + part.offset_bytes;
-      std::memcpy(to, experts.sources[key * num_parts + p]->data, part.size_bytes);
-      std::memset(to + part.size_bytes, 0, next - part.offset_bytes - part.size_bytes);
-    }
+Result<void> ExpertStore::check_shape(uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes,
+                                      const std::string& dir) const {
+  if (num_layers != shape_.num_layers || num_experts != shape_.num_experts) {
+    return Error{Error::Kind::invalid, dir + ": has " + std::to_string(num_layers) + " MoE layers of " +
+                                           std::to_string(num_experts) + " experts, the runtime was created for " +
+                                           std::to_string(shape_.num_layers) + " of " +
+                                           std::to_string(shape_.num_experts)};
   }
-  return image;
-}
-
-}  // namespace
-
-Result<void> ExpertStore::check_shape(const Experts& experts, const std::string& dir) const {
-  if (experts.num_layers != shape_.num_layers || experts.num_experts != shape_.num_experts) {
-    return Error{Error::Kind::invalid,
-                 dir + ": has " + std::to_string(experts.num_layers) + " MoE layers of " +
-                     std::to_string(experts.num_experts) + " experts, the runtime was created for " +
-                     std::to_string(shape_.num_layers) + " of " + std::to_string(shape_.num_experts)};
-  }
-  if (shape_.expert_bytes != 0 && shape_.expert_bytes != experts.layout.weight_bytes) {
-    return Error{Error::Kind::invalid, dir + ": an expert has " + std::to_string(experts.layout.weight_bytes) +
+  if (shape_.expert_bytes != 0 && shape_.expert_bytes != weight_bytes) {
+    return Error{Error::Kind::invalid, dir + ": an expert has " + std::to_string(weight_bytes) +
                                            " bytes, the runtime was created for " +
                                            std::to_string(shape_.expert_bytes)};
   }
@@ -46,24 +26,23 @@ Result<void> ExpertStore::check_shape(const Experts& experts, const std::string&
 
 Result<void> ExpertStore::open(const std::string& dir) {
   if (!sources_.empty()) return Error{Error::Kind::invalid, "the runtime has a store already"};
-  Result<ModelFiles> model = open_model_files(dir);
-  if (!model) return model.error();
-  Result<Experts> experts = find_experts(model->tensors, dir);
-  if (!experts) return experts.error();
-  if (Result<void> fits = check_shape(*experts, dir); !fits) return fits;
+  const CheckShape check = [&](uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes) {
+    return check_shape(num_layers, num_experts, weight_bytes, dir);
+  };
+  Result<Loaded> loaded = is_store(dir) ? load_packed(dir, check, allocator_) : load_checkpoint(dir, check, allocator_);
+  if (!loaded) return loaded.error();
 
-  Block image = assemble(*experts, allocator_);
   const size_t num_keys = size_t{shape_.num_layers} * shape_.num_experts;
   std::vector<const void*> sources(num_keys);
-  for (size_t key = 0; key < num_keys; ++key) sources[key] = image.bytes() + key * experts->layout.slot_bytes;
+  for (size_t key = 0; key < num_keys; ++key) sources[key] = loaded->image.bytes() + key * loaded->layout.slot_bytes;
 
-  layout_ = std::move(experts->layout);
+  layout_ = std::move(loaded->layout);
   expert_bytes_ = layout_.parts.back().offset_bytes + layout_.parts.back().size_bytes;
-  model_ = std::move(*model);
-  for (const MappedFile& file : model_.files) file.drop_pages();
-  image_ = std::move(image);
+  model_ = std::move(loaded->model);
+  image_ = std::move(loaded->image);
   sources_ = std::move(sources);
   num_added_ = static_cast<uint32_t>(num_keys);
+  opened_ = true;
   return {};
 }
 

@@ -14,7 +14,7 @@ allowed() {
     codegen) echo "ir runtime/base runtime/decision" ;;
     compiler) echo "ir frontend codegen runtime/base runtime/policy_owner.h" ;;
     replay) echo "ir runtime/base runtime/decision runtime/metrics" ;;
-    tools) echo "ir frontend codegen compiler replay runtime/base runtime/precision runtime/checkpoint" ;;
+    tools) echo "ir frontend codegen compiler replay runtime/base runtime/pack runtime/store runtime/precision runtime/checkpoint" ;;
     examples/engine) echo "" ;;
   esac
 }

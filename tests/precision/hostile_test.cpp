@@ -187,7 +187,10 @@ TEST_CASE("the writer of safetensors keeps to what it was told") {
   expect_error(writer->write("narrow", "abc", 3), Error::Kind::invalid, "was written before");
   CHECK(writer->write("future", "z", 1).ok());
   expect_error(writer->finish(), Error::Kind::invalid, "`wide \"x\"` was not written");
-  CHECK(writer->write("wide \"x\"", "wxyz", 4).ok());
+  CHECK(writer->append("wide \"x\"", "wx", 2).ok());
+  expect_error(writer->append("wide \"x\"", "yza", 3), Error::Kind::invalid, "3 bytes at byte 2 of 4");
+  expect_error(writer->finish(), Error::Kind::invalid, "`wide \"x\"` was not written");
+  CHECK(writer->append("wide \"x\"", "yz", 2).ok());
   CHECK(writer->finish().ok());
   const std::string bytes = contents(work.path("a.safetensors"));
   CHECK(bytes.size() == writer->size_bytes());

@@ -134,6 +134,33 @@ expect 0 '' run none --log none.moelog
 expect 2 'has no text of the policy' "$moec" explain --log none.moelog --decision 1
 cp good.moe 2103 && expect 0 '^# MOE2103: ' "$moec" explain 2103 && expect 0 '^policy `half`$' "$moec" explain ./2103
 
+# pack, unpack
+model=$root/examples/models/qwen-moe-tiny
+expect 0 '^store: 64 extents, [0-9]+ bytes$' "$moec" pack "$model" -o store
+expect 0 'was there and is undamaged$' "$moec" pack "$model" -o store/
+expect 0 '' "$moec" unpack store -o again
+expect 0 '' cmp again/tokenizer.json "$model/tokenizer.json"
+expect 0 '' bash -c 'cd "$1"; ids() { grep -o "\"token_ids\": *\[[^]]*\]" <<< "$1"; }
+  one=$("$2" run "$3" --policy good.moe --prompt-ids 1,2,3,4 --tokens 12 --format json) || exit
+  two=$("$2" run store --policy good.moe --prompt-ids 1,2,3,4 --tokens 12 --format json) || exit
+  [[ -n $(ids "$one") && $(ids "$one") == "$(ids "$two")" ]]' _ "$work" "$moec" "$model"
+expect 2 'there already; choose another name' "$moec" unpack store -o again
+expect 2 'is there and is no store' "$moec" pack "$model" -o again
+expect 2 'is a store already' "$moec" pack store -o other
+expect 2 '`--precision int3` is none of native, qint8' "$moec" pack "$model" -o other --precision qint8,int3
+expect 0 '^copies: 192 extents' "$moec" pack "$model" -o copies --precision native,int8,qint4 --precision qint8
+expect 0 '"name":"qint4"' cat copies/moe_store.json
+expect 2 'is not a size' "$moec" pack "$model" -o other --trace four.jsonl --cluster-bytes many
+expect 2 'the model has 4 of 16' "$moec" pack "$model" -o other --trace four.jsonl
+expect 3 'has neither model.safetensors' "$moec" pack "$work" -o other
+expect 1 'is no store' "$moec" unpack "$model" -o other
+expect 1 'its checksum is not the index.s, read twice' bash -c \
+  'printf x | dd of=store/experts-00000.bin bs=1 seek=100 conv=notrunc 2> /dev/null; "$1" unpack store -o other' _ "$moec"
+for i in {1..40}; do printf '{"l":%d,"e":[%d,%d,%d,%d]}\n' $((i % 4)) $((i % 2)) $((i % 2 + 2)) $((i % 2 + 4)) $((15 - i % 3 * 4)); done > sixteen.jsonl
+expect 0 '^ordered: 64 extents' "$moec" pack "$model" -o ordered --trace sixteen.jsonl --cluster-bytes 400KiB --seed 3
+expect 0 '"method":"co-activation"' grep -h order ordered/moe_store.json
+expect 2 'cannot hold an expert' "$moec" pack "$model" -o ordered --trace sixteen.jsonl --cluster-bytes 1KiB
+
 # validate
 expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" validate bad.moe

@@ -179,12 +179,13 @@ typedef struct moe_expert_part {
   const char* name; /* what follows `experts.N.` in the tensor's name, e.g. "gate_proj.weight" */
 } moe_expert_part;
 
-/* Opens a Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names. Files
- * are mapped read-only. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE layer (layers
- * that have no experts are not counted), and so does the E-th matrix of a tensor `...layers.L. ... .experts.PART` of
- * three dimensions. Every expert must have the same parts. Errors: IO, FORMAT (hostile or damaged file: says the offset
- * and the reason), INVALID (another shape than the runtime's, or a store is already there). Any thread, before the
- * first attach. */
+/* Opens a store that `moec pack` wrote; a Hugging Face model folder: model.safetensors, or the shards that
+ * model.safetensors.index.json names; or a Chronos expert cache. Files are mapped read-only; a store's experts are read
+ * and compared with their checksums. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE
+ * layer (layers that have no experts are not counted), and so does the E-th matrix of a tensor
+ * `...layers.L. ... .experts.PART` of three dimensions. Every expert must have the same parts. Errors: IO, FORMAT
+ * (hostile or damaged file: says the offset and the reason), INVALID (another shape than the runtime's, or a store is
+ * already there). Any thread, before the first attach. */
 MOE_API moe_status moe_store_open(moe_runtime* runtime, const char* model_dir);
 
 /* Adds one expert from memory that the engine owns and keeps unchanged until the runtime is destroyed. Its one part is
