@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "runtime/disk/checksum.h"
+#include "runtime/base/crc32c.h"
 #include "runtime/disk/reader.h"
 
 namespace moe::disk {
@@ -110,7 +110,7 @@ void DiskReader::sum_up(Record& record, uint32_t index) {
   }
   if (there <= record.summed) return;
   const auto* bytes = static_cast<const std::byte*>(record.request.destination);
-  record.sum = fast_crc32c(bytes + record.summed, there - record.summed, record.sum);
+  record.sum = crc32c(bytes + record.summed, there - record.summed, record.sum);
   record.summed = there;
 }
 

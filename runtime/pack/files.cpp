@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/store/checksum.h"
+#include "runtime/base/crc32c.h"
 
 namespace moe::pack {
 namespace {
@@ -38,7 +38,7 @@ Result<store::FileMark> for_each_piece(const std::string& path, const std::strin
     if (n == 0) return mark;
     const std::span<const std::byte> bytes(piece.data(), static_cast<size_t>(n));
     if (Result<void> taken = take(mark.size_bytes, bytes); !taken) return taken.error();
-    mark.crc32c = store::checksum(bytes.data(), bytes.size(), mark.crc32c);
+    mark.crc32c = crc32c(bytes.data(), bytes.size(), mark.crc32c);
     mark.size_bytes += bytes.size();
   }
 }

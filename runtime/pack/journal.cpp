@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "runtime/store/checksum.h"
+#include "runtime/base/crc32c.h"
 
 namespace moe::pack {
 namespace {
@@ -18,7 +18,7 @@ struct Entry {
 };
 static_assert(sizeof(Entry) == 12);
 
-uint32_t check_of(const Journal::Record& record) { return store::checksum(&record, sizeof record, 0x6D6F65); }
+uint32_t check_of(const Journal::Record& record) { return crc32c(&record, sizeof record, 0x6D6F65); }
 
 }  // namespace
 

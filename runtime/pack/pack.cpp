@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <optional>
 
+#include "runtime/base/crc32c.h"
 #include "runtime/base/memory.h"
 #include "runtime/pack/folder.h"
 #include "runtime/pack/journal.h"
 #include "runtime/pack/plan.h"
-#include "runtime/store/checksum.h"
 #include "runtime/store/mapped_file.h"
 #include "runtime/store/safetensors_write.h"
 
@@ -149,7 +149,7 @@ class Packer {
       bytes.resize(extent.size_bytes);
       const OutFile& file = files_[extent.file];
       const bool read = store::read_fully(file.fd(), extent.offset_bytes, bytes, file.path()).ok();
-      if (!read || store::checksum(bytes.data(), bytes.size()) != record.crc32c || written_[record.place]) continue;
+      if (!read || crc32c(bytes.data(), bytes.size()) != record.crc32c || written_[record.place]) continue;
       extent.crc32c = record.crc32c;
       written_[record.place] = true;
       good.push_back(record);
@@ -180,7 +180,7 @@ class Packer {
           const Result<void> encoded = options_.encoders[precision - 1]->encode(index_.layout, expert, bytes);
           if (!encoded) return Error{encoded.error().kind, name_of(extent) + encoded.error().message};
         }
-        extent.crc32c = store::checksum(bytes.data(), bytes.size());
+        extent.crc32c = crc32c(bytes.data(), bytes.size());
         if (Result<void> done = files_[extent.file].write_at(extent.offset_bytes, padded); !done) return done;
         if (Result<void> noted = journal_->append({place, extent.crc32c}); !noted) return noted;
         meter_.add(extent.size_bytes);

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "runtime/store/checksum.h"
+#include "runtime/base/crc32c.h"
 
 namespace moe::store {
 namespace {
@@ -69,7 +69,7 @@ Result<MappedFile> map_marked(const std::string& dir, const FileMark& mark) {
   if (!sized) return sized.error();
   Result<MappedFile> file = MappedFile::open(path, /*follow_link=*/false);
   if (!file) return file;
-  const bool same = file->size_bytes() == mark.size_bytes && checksum(file->data(), mark.size_bytes) == mark.crc32c;
+  const bool same = file->size_bytes() == mark.size_bytes && crc32c(file->data(), mark.size_bytes) == mark.crc32c;
   if (!same) return damaged(path, "its checksum is not the index's");
   return file;
 }
@@ -116,7 +116,7 @@ Result<void> ExtentStore::read(const Extent& extent, std::span<std::byte> into) 
   into = into.first(extent.size_bytes);
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (Result<void> done = read_fully(fd, extent.offset_bytes, into, describe(extent)); !done) return done;
-    if (checksum(into.data(), into.size()) == extent.crc32c) return {};
+    if (crc32c(into.data(), into.size()) == extent.crc32c) return {};
     // What is wrong may be the copy in memory: the second attempt reads the disk.
     ::posix_fadvise(fd, static_cast<off_t>(extent.offset_bytes), static_cast<off_t>(padded(extent.size_bytes)),
                     POSIX_FADV_DONTNEED);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "runtime/store/checksum.h"
+#include "runtime/base/crc32c.h"
 #include "runtime/store/file_name.h"
 #include "runtime/store/json.h"
 
@@ -84,7 +84,7 @@ class IndexReader {
     const std::string printed = plain.dump(-1, ' ', false, json::error_handler_t::replace);
     const Result<uint64_t> wanted = number(object_, "index_crc32c", 0, UINT32_MAX, "");
     if (!wanted) return wanted.error();
-    if (checksum(printed.data(), printed.size()) != *wanted) return wrong("the index is damaged (`index_crc32c`)");
+    if (crc32c(printed.data(), printed.size()) != *wanted) return wrong("the index is damaged (`index_crc32c`)");
     return {};
   }
 

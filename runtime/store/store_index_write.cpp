@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "runtime/store/checksum.h"
+#include "runtime/base/crc32c.h"
 #include "runtime/store/store_index.h"
 
 namespace moe::store {
@@ -91,7 +91,7 @@ std::string lines_of(const json& object) {
 std::string write_store_index(const StoreIndex& index) {
   json object = to_json(index);
   const std::string plain = object.dump();
-  object["index_crc32c"] = checksum(plain.data(), plain.size());
+  object["index_crc32c"] = crc32c(plain.data(), plain.size());
   return lines_of(object);
 }
 
