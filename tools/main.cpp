@@ -17,9 +17,9 @@ namespace {
 
 using namespace moe::tools;
 
-constexpr Register kCommands[] = {register_validate, register_compile, register_replay,
-                                  register_fmt,      register_explain, register_quantize,
-                                  register_lsp,      register_pack,    register_unpack};
+constexpr Register kCommands[] = {register_validate, register_compile,  register_replay, register_fmt,
+                                  register_explain,  register_quantize, register_lsp,    register_pack,
+                                  register_unpack,   register_doctor};
 
 bool is_word(const char* text) {
   if (*text < 'a' || *text > 'z') return false;

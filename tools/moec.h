@@ -34,6 +34,7 @@ void register_fmt(CLI::App& app, const Common& common, int& exit_code);
 void register_quantize(CLI::App& app, const Common& common, int& exit_code);
 void register_explain(CLI::App& app, const Common& common, int& exit_code);
 void register_pack(CLI::App& app, const Common& common, int& exit_code);
+void register_doctor(CLI::App& app, const Common& common, int& exit_code);
 void register_unpack(CLI::App& app, const Common& common, int& exit_code);
 
 /// Prints `moec: error: MESSAGE` to stderr and returns the exit code that suits the error.

@@ -9,16 +9,17 @@ allowed() {
   case $1 in
     runtime) echo "" ;;
     runtime/disk) echo "runtime/base" ;;
+    runtime/device) echo "runtime/base runtime/backend runtime/disk runtime/store/json.h" ;;
     ir) echo "runtime/base" ;;
     frontend) echo "ir runtime/base" ;;
     codegen) echo "ir runtime/base runtime/decision" ;;
     compiler) echo "ir frontend codegen runtime/base runtime/policy_owner.h" ;;
     replay) echo "ir runtime/base runtime/decision runtime/metrics" ;;
-    tools) echo "ir frontend codegen compiler replay runtime/base runtime/pack runtime/store runtime/precision runtime/checkpoint" ;;
+    tools) echo "ir frontend codegen compiler replay runtime/base runtime/pack runtime/store runtime/precision runtime/checkpoint runtime/device" ;;
     examples/engine) echo "" ;;
   esac
 }
-folders="runtime runtime/disk ir frontend codegen compiler replay tools examples/engine"
+folders="runtime runtime/disk runtime/device ir frontend codegen compiler replay tools examples/engine"
 
 sources_of() { find "$1" -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.c'; }
 
@@ -75,6 +76,12 @@ self_test() {
   rm "$root/ir/up.cpp"
   echo '#include "runtime/core/x.h"' > "$root/runtime/disk/side.cpp"
   check_all "$root" > /dev/null && { echo "the disk reader's use of the core was not found"; exit 1; }
+  rm "$root/runtime/disk/side.cpp"
+  mkdir -p "$root/runtime/device"
+  echo '#include "runtime/store/json.h"' > "$root/runtime/device/fine.cpp"
+  check_all "$root" > /dev/null || { echo "the device profile's use of JSON was refused"; exit 1; }
+  echo '#include "runtime/store/store.h"' > "$root/runtime/device/side.cpp"
+  check_all "$root" > /dev/null && { echo "the device profile's use of stores was not found"; exit 1; }
   exit 0
 }
 

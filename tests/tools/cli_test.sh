@@ -161,6 +161,33 @@ expect 0 '^ordered: 64 extents' "$moec" pack "$model" -o ordered --trace sixteen
 expect 0 '"method":"co-activation"' grep -h order ordered/moe_store.json
 expect 2 'cannot hold an expert' "$moec" pack "$model" -o ordered --trace sixteen.jsonl --cluster-bytes 1KiB
 
+# doctor: speeds are the machine's; here only that it measures, says what is wrong, and leaves nothing behind
+mkdir disk
+expect 0 '^  an expert           20 MiB +[0-9.]+ GB/s +[0-9.]+ GB/s$' "$moec" doctor --storage disk --expert 20MiB --name "a machine" -o machine.json
+expect 0 '^machine         a machine, 20[0-9]{2}-' "$moec" doctor --show machine.json
+expect 0 '^devices         none \(no CUDA backend in this build\)$' "$moec" doctor --show machine.json
+expect 0 '^(nothing found wrong|found:)$' "$moec" doctor --show machine.json
+expect 0 '' bash -c '"$1" doctor --show machine.json --json | cmp - machine.json' _ "$moec"
+expect 0 '' bash -c '"$1" doctor --show machine.json --format json | cmp - machine.json' _ "$moec"
+expect 0 '"format": "moe-device-profile"' bash -c 'cd disk && "$1" doctor --json' _ "$moec"
+expect 130 '' bash -c 'env --default-signal=INT "$1" doctor --storage disk -o killed.json & sleep 0.7; kill -INT $!; wait $!' _ "$moec"
+expect 1 '' test -e killed.json
+expect 0 '^$' ls -A disk
+sed 's/"lock_limit_bytes": .*/"lock_limit_bytes": 65536/' machine.json > limit.json
+expect 0 'limited to 64 KiB' "$moec" doctor --show limit.json
+expect 0 'ulimit -l unlimited' "$moec" doctor --show limit.json
+expect 3 'cannot use `no/folder`: No such file or directory; name a folder' "$moec" doctor --storage no/folder
+expect 3 'cannot make a file in `/proc`' "$moec" doctor --storage /proc -o none.json
+expect 1 '' test -e none.json
+expect 3 'cannot open `missing.json`' "$moec" doctor --show missing.json
+expect 3 'cannot write `no/folder/x.json`' "$moec" doctor --show machine.json -o no/folder/x.json
+sed 's/"cores": .*,/"cores": -1,/' machine.json > wrong.json
+expect 1 'error: wrong.json: `cpu.cores`: not a whole number from 1' "$moec" doctor --show wrong.json
+expect 1 'good.moe: not JSON at byte' "$moec" doctor --show good.moe
+expect 2 '`--expert many` is not a size' "$moec" doctor --expert many
+expect 2 'an expert of 4 KiB to 1 GiB is measured' "$moec" doctor --storage disk --expert 1KiB
+expect 2 'excludes' "$moec" doctor --show machine.json --storage disk
+
 # validate
 expect 0 'good.moe: ok, 1 policy: half \(exact\)' "$moec" validate good.moe
 expect 1 'bad.moe:2:3: error\[MOE2001\]' "$moec" validate bad.moe
