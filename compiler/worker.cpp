@@ -1,32 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/worker.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <system_error>
 
+#include "runtime/base/signals_blocked.h"
+
 namespace moe::compiler {
-namespace {
-
-/// The engine's signals are the engine's threads' business: a thread starts with its maker's mask.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
 
 int Worker::current_process() { return getpid(); }
 

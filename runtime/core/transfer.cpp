@@ -5,8 +5,9 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <csignal>
 #include <system_error>
+
+#include "runtime/base/signals_blocked.h"
 
 namespace moe::core {
 namespace {
@@ -31,19 +32,13 @@ Transfer::~Transfer() {
 }
 
 Result<void> Transfer::start() {
-  // The engine's signals are for the engine's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Result<void> result;
+  const SignalsBlocked blocked;
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& e) {
-    result = Error{Error::Kind::no_memory, std::string("cannot start the transfer thread: ") + e.what()};
+    return Error{Error::Kind::no_memory, std::string("cannot start the transfer thread: ") + e.what()};
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
+  return {};
 }
 
 void Transfer::run() {

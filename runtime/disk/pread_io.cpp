@@ -4,13 +4,13 @@
 
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "runtime/base/signals_blocked.h"
 #include "runtime/disk/io.h"
 
 namespace moe::disk {
@@ -82,23 +82,17 @@ class PreadIo final : public Io {
 };
 
 Result<void> PreadIo::open(uint32_t num_threads) {
-  // The engine's signals are for the engine's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Result<void> result;
+  const SignalsBlocked blocked;
   try {
     threads_.reserve(num_threads);
     while (threads_.size() < num_threads) threads_.emplace_back([this] { serve(); });
   } catch (const std::system_error& e) {
     // One is enough to go on with.
     if (threads_.empty()) {
-      result = Error{Error::Kind::no_memory, std::string("cannot start a thread that reads: ") + e.what()};
+      return Error{Error::Kind::no_memory, std::string("cannot start a thread that reads: ") + e.what()};
     }
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
+  return {};
 }
 
 void PreadIo::serve() {
