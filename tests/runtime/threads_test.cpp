@@ -76,6 +76,7 @@ TEST_CASE("swaps, hints and statistics race with dispatches") {
       size_t length;
       REQUIRE(moe_stats_json(f.get(), json, sizeof json, &length) == MOE_OK);
     });
+    while (attaches.load() < 2) std::this_thread::yield();  // one has returned, however late its thread was started
     std::mt19937 random(7);
     dispatch_and_use(f, random, 3, 12, 3000);
   }
