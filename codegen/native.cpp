@@ -93,7 +93,7 @@ bool has_static_kernel(const ir::BoundPolicy& policy) {
   const Program program(policy);
   const decision::Params& params = program.params.front();  // without its tables, so that `changes` is null
   return beyond_kernels(program).empty() && !program.has_changes && !decision::has_sites(params) &&
-         !decision::is_beyond_static(params);
+         !decision::needs_tables(params) && !decision::is_beyond_static(params);
 }
 
 }  // namespace moe::codegen

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -33,6 +34,24 @@ TEST_CASE("what runs at once and what takes over decide as code that was waited 
     REQUIRE(moe_policy_wait(early.handle) == MOE_OK);
     CHECK(a.decide(2000) == b.decide(2000));
   }
+}
+
+TEST_CASE("a profile's tables are there from the first dispatch on") {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("moe_" + std::to_string(getpid()));
+  std::filesystem::create_directory(folder);
+  const std::string row = "[0.5,0.5,0,0,0,0,0,0,0,0,0,0,0,0,0,0]";
+  std::ofstream(folder / "p.moeprof") << R"({"format": "moeprof", "version": 1, "layers": 4, "experts": 16, "top_k": 2,
+    "trace": "", "frequency": [)" + row + "," +
+                                             row + "," + row + "," + row + R"(],
+    "affinity": [[[1, 2, 0.5]], [[3, 4, 0.25]], [[5, 6, 1.0]], []]})";
+  const std::string file = folder / "p.moe";
+  const char* text = "policy p { cache { capacity = 30% }  prefetch { strategy = affinity  profile = \"p.moeprof\" } }";
+  moe_compile_options options = options_for(0);
+  options.file_name = file.c_str();
+  const PolicyHandle early(text, options);
+  SmallEngine(early.handle).decide(200);
+  REQUIRE(moe_policy_wait(early.handle) == MOE_OK);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("code takes over while dispatches run") {

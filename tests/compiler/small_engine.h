@@ -34,7 +34,7 @@ class PolicyHandle {
   PolicyHandle(const char* text, const moe_compile_options& options) {
     moe_diagnostics* findings = nullptr;
     status = moe_policy_compile(text, std::string(text).size(), &options, &handle, &findings);
-    REQUIRE_MESSAGE(status == MOE_OK, std::string(moe_last_error()) << moe_diagnostics_text(findings));
+    REQUIRE_MESSAGE(status == MOE_OK, (std::string(moe_last_error()) + moe_diagnostics_text(findings)));
     moe_diagnostics_destroy(findings);
   }
   ~PolicyHandle() { moe_policy_destroy(handle); }

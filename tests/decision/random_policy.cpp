@@ -246,6 +246,8 @@ std::shared_ptr<ir::Profile> random_profile(Dice& dice, const ir::BoundPolicy& p
   profile->num_layers = shape.num_layers;
   profile->num_experts = shape.num_experts;
   profile->top_k = shape.top_k;
+  // A profile's file has these, so that a failing case can be written and read.
+  profile->frequency.assign(shape.num_layers, std::vector<double>(shape.num_experts, 1.0 / shape.num_experts));
   profile->affinity.resize(shape.num_layers);
   for (auto& layer : profile->affinity) {
     layer.resize(shape.num_experts);
