@@ -54,6 +54,9 @@ moe_status moe_store_tensor(moe_runtime* runtime, const char* name, moe_tensor_v
     if (tensor->shape.size() > kMaxRank) {
       return fail(MOE_UNSUPPORTED, "tensor `%s` has %zu dimensions, a view has at most 4", name, tensor->shape.size());
     }
+    if (const auto key = runtime->store.key_of(*tensor)) {
+      if (const moe::Result<void> good = runtime->store.verify_mapped(*key); !good) return fail(good.error());
+    }
     moe_tensor_view view{};
     view.dtype = tensor->dtype;
     view.rank = static_cast<uint32_t>(tensor->shape.size());

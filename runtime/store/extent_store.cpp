@@ -105,10 +105,24 @@ Result<FileHandle> ExtentStore::open_data_file(uint32_t file, int flags) const {
   return open_sized(path_of(data.name), data.size_bytes, flags);
 }
 
+Result<MappedFile> ExtentStore::map_data_file(uint32_t file) const {
+  const DataFile& data = index_.files[file];
+  Result<MappedFile> mapped = MappedFile::open(path_of(data.name), /*follow_link=*/false);
+  if (mapped && mapped->size_bytes() != data.size_bytes) {
+    return damaged(path_of(data.name), "its size is not the index's");
+  }
+  return mapped;
+}
+
 std::string ExtentStore::describe(const Extent& extent) const {
   return path_of(index_.files[extent.file].name) + ": layer " + std::to_string(extent.layer) + " expert " +
          std::to_string(extent.expert) + " (" + index_.precisions[extent.precision].name + ") at byte " +
          std::to_string(extent.offset_bytes);
+}
+
+Result<void> ExtentStore::compare(const Extent& extent, const void* bytes) const {
+  if (crc32c(bytes, extent.size_bytes) == extent.crc32c) return {};
+  return damaged(describe(extent), "its checksum is not the index's");
 }
 
 Result<void> ExtentStore::read(const Extent& extent, std::span<std::byte> into) const {

@@ -74,9 +74,14 @@ class ExtentStore {
   /// page cache; `into` is undefined after an error. Errors: io; format, with the file and the extent.
   Result<void> read(const Extent& extent, std::span<std::byte> into) const;
 
+  /// Compares an extent that somebody else read with its checksum. Errors: format, with the file and the extent.
+  Result<void> compare(const Extent& extent, const void* bytes) const;
+
   /// "FILE: layer 3 expert 7 (native) at byte 8192": for messages of who reads by itself.
   std::string describe(const Extent& extent) const;
 
+  /// Maps a data file; its contents are not compared with anything.
+  Result<MappedFile> map_data_file(uint32_t file) const;
   /// Maps the file of the other tensors, after comparing its checksum. Nothing when the store has none.
   Result<std::optional<MappedFile>> map_tensors() const;
   std::string path_of(const std::string& file_name) const { return dir_ + "/" + file_name; }

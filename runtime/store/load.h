@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads every expert of a folder into one block of memory, and maps the rest.
+// Loads every expert of a checkpoint into one block of memory, and maps the rest.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,7 +12,7 @@ namespace moe::store {
 
 struct Loaded {
   ExpertLayout layout;
-  ModelFiles model;  ///< its tensors have every tensor of the folder; the experts' of a packed store point into `image`
+  ModelFiles model;  ///< its tensors have every tensor of the folder
   Block image;       ///< the experts: [num_layers * num_experts] times layout.slot_bytes
 };
 
@@ -20,8 +20,8 @@ struct Loaded {
 /// load.
 using CheckShape = std::function<Result<void>(uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes)>;
 
-/// From a store that `moec pack` wrote: each extent is read to its place and its checksum compared.
-Result<Loaded> load_packed(const std::string& dir, const CheckShape& check, const Allocator& allocator);
+/// Room for that many slots, without contents. Throws std::bad_alloc.
+Block make_image(uint64_t num_keys, uint64_t slot_bytes, const Allocator& allocator);
 
 /// From a checkpoint (checkpoint.h): each part is copied to its place.
 Result<Loaded> load_checkpoint(const std::string& dir, const CheckShape& check, const Allocator& allocator);

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "runtime/store/extent_store.h"
 #include "runtime/store/load.h"
 
 namespace moe::store {
+
 Result<void> ExpertStore::check_shape(uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes,
                                       const std::string& dir) const {
   if (num_layers != shape_.num_layers || num_experts != shape_.num_experts) {
@@ -26,22 +26,25 @@ Result<void> ExpertStore::check_shape(uint32_t num_layers, uint32_t num_experts,
 
 Result<void> ExpertStore::open(const std::string& dir) {
   if (!sources_.empty()) return Error{Error::Kind::invalid, "the runtime has a store already"};
+  return is_store(dir) ? open_packed(dir) : open_checkpoint(dir);
+}
+
+Result<void> ExpertStore::open_checkpoint(const std::string& dir) {
   const CheckShape check = [&](uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes) {
     return check_shape(num_layers, num_experts, weight_bytes, dir);
   };
-  Result<Loaded> loaded = is_store(dir) ? load_packed(dir, check, allocator_) : load_checkpoint(dir, check, allocator_);
+  Result<Loaded> loaded = load_checkpoint(dir, check, allocator_);
   if (!loaded) return loaded.error();
 
-  const size_t num_keys = size_t{shape_.num_layers} * shape_.num_experts;
-  std::vector<const void*> sources(num_keys);
-  for (size_t key = 0; key < num_keys; ++key) sources[key] = loaded->image.bytes() + key * loaded->layout.slot_bytes;
+  std::vector<const void*> sources(num_keys());
+  for (size_t key = 0; key < num_keys(); ++key) sources[key] = loaded->image.bytes() + key * loaded->layout.slot_bytes;
 
   layout_ = std::move(loaded->layout);
   expert_bytes_ = layout_.parts.back().offset_bytes + layout_.parts.back().size_bytes;
   model_ = std::move(loaded->model);
   image_ = std::move(loaded->image);
   sources_ = std::move(sources);
-  num_added_ = static_cast<uint32_t>(num_keys);
+  num_added_ = static_cast<uint32_t>(num_keys());
   opened_ = true;
   return {};
 }
@@ -60,7 +63,7 @@ Result<void> ExpertStore::add(uint32_t layer, uint32_t expert, const void* bytes
     return invalid("an expert of " + std::to_string(size_bytes) + " bytes; they have " + std::to_string(wanted));
   }
   if (size_bytes > std::numeric_limits<uint64_t>::max() / 2) return invalid("an expert that large cannot exist");
-  if (sources_.empty()) sources_.resize(size_t{shape_.num_layers} * shape_.num_experts);
+  if (sources_.empty()) sources_.resize(num_keys());
   const void*& source = sources_[size_t{layer} * shape_.num_experts + expert];
   if (source)
     return invalid("layer " + std::to_string(layer) + " expert " + std::to_string(expert) + " was added before");
@@ -76,6 +79,7 @@ Result<void> ExpertStore::add(uint32_t layer, uint32_t expert, const void* bytes
 }
 
 std::optional<std::string> ExpertStore::missing() const {
+  if (packed_) return std::nullopt;
   if (sources_.empty()) return "the runtime has no store: call moe_store_open or moe_store_add first";
   const auto hole = std::find(sources_.begin(), sources_.end(), nullptr);
   if (hole == sources_.end()) return std::nullopt;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where experts come from: every expert's bytes in host memory, laid out as they lie in a slot.
+// Where experts come from: each one's bytes, laid out as they lie in a slot, in host memory or in the files of a store.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,17 +10,20 @@
 
 #include "moe/moe.h"
 #include "runtime/base/memory.h"
+#include "runtime/store/extent_store.h"
 #include "runtime/store/layout.h"
 #include "runtime/store/model_files.h"
 
 namespace moe::store {
 
-/// Filled by open() or by add(), then read-only.
+/// Filled by open() or by add(), then by load() where experts are to be in memory; then read-only.
 ///
-/// Memory   open() copies the experts out of the files into one allocation, num_keys x slot_bytes: checkpoints
-///          keep an expert's parts apart and unaligned, a transfer wants one source, and a device wants it pinned. The
-///          files' pages are given back afterwards; other tensors stay mapped. add() copies nothing.
-/// Threads  the caller serialises open and add; reading needs none.
+/// Memory   A checkpoint keeps an expert's parts apart and unaligned, a transfer wants one source, and a device wants
+/// it
+///          pinned: open() copies its experts into one allocation, num_keys x slot_bytes, and gives the files' pages
+///          back. Of a store that `moec pack` wrote, open() reads no expert: load() reads them all, and who streams
+///          them from disk does not call it. Other tensors stay mapped. add() copies nothing.
+/// Threads  the caller serialises open, add, load and find; reading needs none.
 class ExpertStore {
  public:
   ExpertStore(const moe_model_shape& shape, const Allocator& allocator) : shape_(shape), allocator_(allocator) {}
@@ -29,6 +33,8 @@ class ExpertStore {
   Result<void> open(const std::string& dir);
   /// Errors: invalid.
   Result<void> add(uint32_t layer, uint32_t expert, const void* bytes, uint64_t size_bytes);
+  /// Reads every expert into memory and compares it with its checksum, unless they are there. Errors: io, format.
+  Result<void> load();
 
   /// Why the store cannot serve yet, or nothing.
   std::optional<std::string> missing() const;
@@ -36,24 +42,47 @@ class ExpertStore {
   const ExpertLayout& layout() const { return layout_; }
   /// Bytes of an expert to copy: the layout without the padding at its end.
   uint64_t expert_bytes() const { return expert_bytes_; }
-  /// Requires !missing().
+  /// Whether expert() may be asked.
+  bool in_memory() const { return packed_ == nullptr || packed_->image.data() != nullptr; }
+  /// Requires !missing() and in_memory().
   const void* expert(uint32_t key) const { return sources_[key]; }
 
+  /// The files to stream from; null: the store was not packed.
+  const ExtentStore* extents() const { return packed_ ? &packed_->store : nullptr; }
+  /// Where an expert of a packed store is mapped; reading it reads the file, unless the page cache has it.
+  const void* mapped(uint32_t key) const { return packed_->mapped[key]; }
+  /// Compares it with its checksum, the first time. Any thread. Errors: format.
+  Result<void> verify_mapped(uint32_t key) const;
+
   bool opened() const { return opened_; }
-  /// nullptr: no such tensor.
+  /// nullptr: no such tensor. Of a packed store's expert: verify with key_of() before use.
   const Tensor* find(std::string_view name) const;
+  /// Whose the tensor is; nullopt: no expert's of a packed store.
+  std::optional<uint32_t> key_of(const Tensor& tensor) const;
 
  private:
+  struct Packed {
+    ExtentStore store;
+    std::vector<MappedFile> files;
+    std::vector<const std::byte*> mapped;           ///< [num_keys]
+    std::vector<uint32_t> by_address;               ///< keys, in the order of `mapped`
+    std::unique_ptr<std::atomic<bool>[]> verified;  ///< [num_keys]
+    Block image;                                    ///< after load()
+  };
   Result<void> check_shape(uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes,
                            const std::string& dir) const;
+  Result<void> open_packed(const std::string& dir);
+  Result<void> open_checkpoint(const std::string& dir);
+  size_t num_keys() const { return size_t{shape_.num_layers} * shape_.num_experts; }
 
   moe_model_shape shape_;
   Allocator allocator_;
   ExpertLayout layout_;
   uint64_t expert_bytes_ = 0;
   ModelFiles model_;
-  Block image_;                       ///< the experts that open() assembled
-  std::vector<const void*> sources_;  ///< [num_keys]; null: not added yet. Empty: nothing there
+  std::unique_ptr<Packed> packed_;
+  Block image_;                       ///< the experts that open() assembled from a checkpoint
+  std::vector<const void*> sources_;  ///< [num_keys]; null: not there yet. Empty: nothing there
   uint32_t num_added_ = 0;
   bool opened_ = false;
 };

@@ -94,6 +94,13 @@ TEST_CASE("a store is a model folder for the runtime") {
   REQUIRE_MESSAGE(opened.ok(), opened.error().message);
   REQUIRE(plain.open(model.path()).ok());
   CHECK_FALSE(packed.missing());
+  CHECK_FALSE(packed.in_memory());
+  for (uint32_t key = 0; key < 6; ++key) CHECK(packed.verify_mapped(key).ok());
+  REQUIRE(packed.load().ok());
+  CHECK(packed.in_memory());
+  for (uint32_t key = 0; key < 6; ++key) {
+    CHECK(std::memcmp(packed.expert(key), packed.mapped(key), packed.expert_bytes()) == 0);
+  }
   CHECK(packed.expert_bytes() == plain.expert_bytes());
   for (uint32_t key = 0; key < 6; ++key) CHECK(std::memcmp(packed.expert(key), plain.expert(key), 256) == 0);
   for (const FileTensor& tensor : small_model(2, 3)) {
@@ -101,6 +108,8 @@ TEST_CASE("a store is a model folder for the runtime") {
     REQUIRE(found);
     CHECK(std::string(found->data, found->size_bytes) == tensor.bytes);
     CHECK(found->shape == tensor.shape);
+    const bool is_expert = tensor.name.find(".experts.") != std::string::npos;
+    CHECK(packed.key_of(*found).has_value() == is_expert);
   }
   store::ExpertStore other({sizeof shape, 2, 4, 1, 0}, Allocator());
   CHECK(other.open(dir).error().message == dir + ": has 2 MoE layers of 3 experts, the runtime was created for 2 of 4");
