@@ -30,7 +30,7 @@ llvm::Constant* emit_set(llvm::Module& module, const TierSet& from) {
       .u32(s.ladder_site)
       .u32(s.inclusive)
       .u32(s.direct)
-      .u32(s.reserved)
+      .u32(s.converts)
       .add(tiers)
       .add(rules)
       .add(rungs)

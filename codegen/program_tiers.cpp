@@ -57,6 +57,7 @@ void Program::add_tier_set(const ir::TiersRule& rule, uint32_t num_layers) {
     const bool lower = i > 0 && tier.location.value == ir::Location::gpu && bits(tier) < bits(rule.tiers.front());
     set.tiers.push_back({static_cast<uint32_t>(model.capacity(i)), model.holds_all(i) ? 1U : 0U,
                          location_of(tier.location.value), lower ? 1U : 0U});
+    if (tier.dtype.value != ir::Dtype::as_stored || !tier.path.value.empty()) set.constants.converts = 1;
   }
   for (const ir::Move& move : rule.moves) {
     const uint32_t site = move.condition.empty() ? decision::kNone : add_site(move.condition);

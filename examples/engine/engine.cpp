@@ -29,6 +29,8 @@ Runtime make_runtime(const Config& config, const EngineOptions& options) {
   runtime_config.link_bytes_per_s = options.link_bytes_per_s;
   runtime_config.log = options.log;
   runtime_config.decision_log_bytes = options.decision_log_bytes;
+  runtime_config.timeline_bytes = options.timeline_bytes;
+  runtime_config.disk_bytes_per_s = options.disk_bytes_per_s;
   moe_runtime* runtime = nullptr;
   check(moe_runtime_create(&runtime_config, &runtime), "runtime");
   return Runtime(runtime);
@@ -64,6 +66,10 @@ void Engine::reopen_policy(std::string& findings) {
   check(moe_policy_attach(runtime_.get(), next.handle.get()), policy_options_.file);
   next.exact = next.exact && policy_.exact;  // the run's output is that of all its policies
   policy_ = std::move(next);
+}
+
+void Engine::write_timeline(const std::string& file) const {
+  check(moe_timeline_write(runtime_.get(), file.c_str()), file);
 }
 
 void Engine::write_decision_log(const std::string& file) const {

@@ -20,6 +20,8 @@ struct EngineOptions {
   Model::Options model;
   uint64_t link_bytes_per_s = 0;    ///< limit of the link between store and fast tier; 0: none
   uint64_t decision_log_bytes = 0;  ///< 0: no decision log
+  uint64_t timeline_bytes = 0;      ///< 0: no timeline
+  uint64_t disk_bytes_per_s = 0;    ///< limit of the link from disk; 0: none
   moe_log_fn log = nullptr;         ///< the runtime's warnings; nullptr: silent
 };
 
@@ -36,6 +38,7 @@ class Engine {
   moe_stats_t stats() const;
   /// Errors: machine (the file cannot be written).
   void write_decision_log(const std::string& file) const;
+  void write_timeline(const std::string& file) const;
 
   /// Opens the policy's file again and lets what it says now take over at the next dispatch. Any thread, one at a time;
   /// not together with the functions above. On an error the policy stays.

@@ -110,6 +110,7 @@ Report run(const Options& options) {
   });
   watch.reset();
   if (!options.log_file.empty()) engine.write_decision_log(options.log_file);
+  if (!options.timeline_file.empty()) engine.write_timeline(options.timeline_file);
   if (tokenizer) report.text = tokenizer->decode(report.generation.token_ids);
   report.policy = engine.policy_name();
   report.backend = "host";

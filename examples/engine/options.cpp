@@ -24,6 +24,8 @@ constexpr Unit kSizeUnits[] = {{"", 1},     {"B", 1},        {"KB", 1e3},       
                                {"GB", 1e9}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
 constexpr Unit kRateUnits[] = {{"", 1e9}, {"KB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}};
 
+constexpr uint64_t kTimelineBytes = 64 << 20;
+
 // A positive decimal number and one of `units`; at least 1 and below 2^63 in all.
 uint64_t parse_quantity(std::string_view text, std::span<const Unit> units, std::string_view option,
                         std::string_view example) {
@@ -78,7 +80,7 @@ void check_range(const char* option, double value, double min, double max) {
 
 // The words as they were typed; what needs more than a range check is taken apart afterwards.
 struct Words {
-  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, budget, format = "text", stats,
+  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, disk, budget, format = "text", stats,
                                                     log_size = "16MiB";
   bool no_hints = false;
 };
@@ -99,6 +101,10 @@ void declare(CLI::App& app, Words& words, Options& options) {
       ->check(CLI::Range(uint32_t{1}, UINT32_MAX));
   app.add_option("--budget", words.budget, "size of the fast tier, like 64MiB");
   app.add_option("--backend", words.backend, "where the fast tier is; host")->capture_default_str();
+  app.add_option("--disk-link", words.disk,
+                 "limit of the link from disk to host memory, for a store and a policy with tiers");
+  app.add_option("--timeline", options.timeline_file,
+                 "write what links and layers did when to this file, for https://ui.perfetto.dev");
   app.add_option("--link", words.link, "limit of the link to the fast tier, like 4GB/s; a bare number is GB/s");
   app.add_flag("--no-hints", words.no_hints, "do not predict the next layer's experts");
 
@@ -166,6 +172,8 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   options.engine.model.hints = !words.no_hints;
   if (app.count("--budget") > 0) options.engine.policy.budget_bytes = parse_size(words.budget, "--budget");
   if (!options.log_file.empty()) options.engine.decision_log_bytes = parse_size(words.log_size, "--log-size");
+  if (!options.timeline_file.empty()) options.engine.timeline_bytes = kTimelineBytes;
+  if (app.count("--disk-link") > 0) options.engine.disk_bytes_per_s = parse_rate(words.disk, "--disk-link");
   if (app.count("--link") > 0) options.engine.link_bytes_per_s = parse_rate(words.link, "--link");
   if (app.count("--prompt-ids") > 0) {
     options.prompt_ids = parse_ids(words.prompt_ids);

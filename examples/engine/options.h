@@ -22,6 +22,7 @@ struct Options {
   GenerateOptions generate;
   std::filesystem::path stats_file;  ///< empty: none
   std::string log_file;              ///< of the decision log; empty: none
+  std::string timeline_file;         ///< empty: none
   bool json = false;
   bool watch = false;  ///< the policy's file may change during the run
   bool check = false;  ///< compare with the fully resident run

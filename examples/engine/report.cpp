@@ -44,12 +44,14 @@ std::string to_json(const Report& report) {
   json["prefetched"] = stats.prefetched;
   json["prefetch_used"] = stats.prefetch_used;
   json["bytes_moved"] = stats.bytes_moved;
+  json["disk_bytes"] = stats.disk_bytes;
   json["approximated_share"] = ratio(stats.approximated, stats.selections);
   json["stall_ms"] = stall_ms(stats);
   json["prefill_ms"] = report.generation.prefill_ms;
   json["decode_ms"] = report.generation.decode_ms;
   json["tokens_per_s"] = tokens_per_s(report.generation);
   json["peak_fast_bytes"] = stats.fast_tier_bytes;
+  json["host_bytes"] = stats.host_bytes;
   return json.dump() + "\n";
 }
 
@@ -73,6 +75,10 @@ std::string to_text(const Report& report) {
   row("prefetch", fmt::format("{} queued, {} used", stats.prefetched, stats.prefetch_used));
   row("moved", fmt::format("{:.1f} MB, {:.1f} ms of stall", megabytes(stats.bytes_moved), stall_ms(stats)));
   row("fast tier", fmt::format("{:.1f} MB", megabytes(stats.fast_tier_bytes)));
+  if (stats.host_bytes != 0) {
+    row("from disk", fmt::format("{:.1f} MB, through {:.1f} MB of host memory", megabytes(stats.disk_bytes),
+                                 megabytes(stats.host_bytes)));
+  }
   return text;
 }
 

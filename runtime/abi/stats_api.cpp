@@ -39,9 +39,11 @@ moe_stats_t collect(const moe_runtime& runtime) {
   out.resident = traffic.resident.load(std::memory_order_relaxed);
   if (const moe::core::Engine* engine = runtime.engine.load(std::memory_order_acquire)) {
     out.fast_tier_bytes = engine->slot_bytes() * engine->dimensions().num_slots;
+    if (engine->host()) out.host_bytes = engine->host()->size_bytes();
   }
   out.window_hit_rate = counters.rates().hit_rate;
   out.approximated = counters.total(metrics::kApproximated);
+  out.disk_bytes = traffic.disk_bytes.load(std::memory_order_relaxed);
   return out;
 }
 
@@ -106,6 +108,8 @@ std::string to_json(const moe_runtime& runtime) {
   json.number("swaps", stats.swaps);
   json.number("failed_loads", stats.failed_loads);
   json.number("fast_tier_bytes", stats.fast_tier_bytes);
+  json.number("disk_bytes", stats.disk_bytes);
+  json.number("host_bytes", stats.host_bytes);
   json.number("resident", stats.resident);
   json.key("window");
   json.open();

@@ -56,9 +56,11 @@ void Dispatcher::take_swap() {
   }
   current_ = next;
   if (parts_.log) parts_.log->starts(*next, first);
+  tiers_are_new_ = true;
   load_pins(*next, first);
   parts_.counters.set_window(params.monitor_window);
   parts_.transfer.set_prefetch_share(params.bandwidth);
+  if (parts_.disk) parts_.disk->set_prefetch_share(params.bandwidth);
   parts_.monitor.set_policy(next->policy());
 }
 

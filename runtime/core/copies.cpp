@@ -5,8 +5,9 @@
 
 namespace moe::core {
 
-CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator)
+CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below)
     : num_slots_(num_slots),
+      below_(below),
       copies_(allocator, num_copies),
       free_slots_(allocator, num_slots, true),
       deferred_(allocator, num_copies, false),
@@ -22,7 +23,7 @@ void CopyTable::end_dispatch() {
 }
 
 void CopyTable::defer(uint32_t id) {
-  copies_[id].order.store(num_deferrals_++, std::memory_order_relaxed);
+  copies_[id].order.store(num_deferrals_.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
   num_deferred_.fetch_add(1, std::memory_order_relaxed);
   show(id, Phase::deferred);
   deferred_.set(id);
@@ -55,6 +56,7 @@ void CopyTable::recycle(uint32_t id, Phase last) {
     num_deferred_.fetch_sub(1, std::memory_order_release);
   }
   if (last == Phase::failed) failed_.clear(id);
+  end_source(id);
   if (copy.slot != kNone) free_slots_.set(copy.slot);
   const uint32_t state = copy.state.load(std::memory_order_relaxed);
   copy.state.store(with_phase(state, Phase::free), std::memory_order_release);
@@ -105,6 +107,8 @@ bool CopyTable::fill_deferred() {
     deferred_.clear(id);
     num_deferred_.fetch_sub(1, std::memory_order_release);
     copy.slot = slot;
+    const uint32_t below = source(id);
+    if (below != kNone && below_->phase(below) == Phase::claimed) below_->defer(below);
     state = with_phase(state, Phase::filling);
     if (move(id, state, Phase::queued)) {
       queues_.add_late(Queue::demand, id);  // it may be gone by now: then this says nothing
@@ -141,7 +145,23 @@ bool CopyTable::has_queued(Queue queue) {
 }
 
 uint32_t CopyTable::start(Queue queue) {
-  return queues_.take(queue, [this](Waiting waiting) { return move(waiting.copy, waiting.state, Phase::moving); });
+  return queues_.take(queue, [this](Waiting waiting) {
+    if (!is_queued(waiting)) return Take::gone;
+    if (!is_supplied(waiting.copy)) return Take::later;
+    return move(waiting.copy, waiting.state, Phase::moving) ? Take::taken : Take::gone;
+  });
+}
+
+bool CopyTable::is_supplied(uint32_t id) const {
+  const uint32_t below = source(id);
+  if (below == kNone) return true;
+  const Phase now = below_->phase(below);
+  return now == Phase::ready || now == Phase::failed;
+}
+
+void CopyTable::end_source(uint32_t id) {
+  const uint32_t below = copies_[id].source.exchange(kNone, std::memory_order_relaxed);
+  if (below != kNone) below_->drop(below);
 }
 
 void CopyTable::issue(uint32_t id) {

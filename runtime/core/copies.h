@@ -51,18 +51,22 @@ struct alignas(32) Copy {          // half a cache line, never parts of two
   std::atomic<uint32_t> holds;     ///< the dispatching thread counts up
   std::atomic<uint32_t> given_up;  ///< any thread counts up; equal to `holds`: nobody holds it
   uint32_t key;
-  uint32_t slot;                ///< kNone before it has one
+  uint32_t slot;  ///< kNone before it has one
+  /// The copy in the table below that its bytes come from, which it holds until they have been moved. kNone: none is
+  /// needed any more, or the store has them in memory.
+  std::atomic<uint32_t> source;
   std::atomic<uint64_t> order;  ///< of deferred copies: smaller goes first
 };
 
 /// The table of copies, the pool of slots and the queues, all of fixed size.
 ///
 /// Cost     a few atomic operations each; no allocation, no lock, no system call except the wake-ups in finish.
-/// Threads  claim to hold, and evict to retry: the dispatching thread. fill_deferred and end_orphan: under the plans'
-///          lock. collect to finish: the transfer thread. borrow and drop: any.
+/// Threads  claim to hold, and evict to retry: the dispatching thread. fill_deferred and end_orphan: one at a time (of
+///          the fast tier: under the plans' lock). collect to finish: the transfer thread. borrow and drop: any.
 class CopyTable {
  public:
-  CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator);
+  /// `below`: where its sources are; null: it has none.
+  CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below = nullptr);
 
   /// A new copy of `key` with that many holders, without a slot; kNone when the table is full.
   uint32_t claim(uint32_t key, uint32_t holders);
@@ -72,8 +76,12 @@ class CopyTable {
   bool take_slot(uint32_t copy);
   /// Queues the transfer of a copy with a slot. The transfer thread sees it at the end of the dispatch.
   void queue(uint32_t copy, Queue queue);
-  /// Lets a copy wait for a slot, behind those that wait already.
+  /// Lets a claimed copy wait for a slot, behind those that wait already. Any thread that owns it.
   void defer(uint32_t copy);
+  /// A claimed copy takes over one hold of a source. Before it is queued or deferred. A source that is claimed only is
+  /// deferred when the copy gets its slot: so whoever has a slot below has one here, and its transfer ends by itself.
+  void set_source(uint32_t copy, uint32_t source) { copies_[copy].source.store(source, std::memory_order_relaxed); }
+  uint32_t source(uint32_t copy) const { return copies_[copy].source.load(std::memory_order_relaxed); }
 
   /// The end of a dispatch: what was queued is shown to the transfer thread, and slots that evict has freed and
   /// take_slot has not taken are free for all.
@@ -111,8 +119,10 @@ class CopyTable {
   /// Looks for transfers that were queued since.
   void collect();
   bool has_queued(Queue queue);
-  /// Takes the first of a queue; kNone if there is none.
+  /// Takes the first of a queue whose source is there, or has failed; kNone if there is none.
   uint32_t start(Queue queue);
+  /// The bytes have been moved, or will not be.
+  void end_source(uint32_t copy);
   void issue(uint32_t copy);
   /// Ends it and wakes who waits for it. False: it became an orphan, call end_orphan.
   bool finish(uint32_t copy, bool good);
@@ -139,6 +149,7 @@ class CopyTable {
   }
 
   uint32_t num_slots() const { return num_slots_; }
+  uint32_t size() const { return static_cast<uint32_t>(copies_.size()); }
   /// Transfers that wait for the link, roughly: looks at all copies.
   uint32_t num_queued() const;
 
@@ -149,14 +160,17 @@ class CopyTable {
   void recycle(uint32_t copy, Phase last);
   uint32_t first_deferred() const;
   bool is_queued(Waiting waiting) const { return state(waiting.copy) == waiting.state; }
+  bool is_supplied(uint32_t copy) const;
   void show(uint32_t copy, Phase phase);
 
   const uint32_t num_slots_;
+  CopyTable* const below_;
   Array<Copy> copies_;
   AtomicBitset free_slots_;
   AtomicBitset deferred_;  ///< a bit may outlive its phase for a moment, `state` decides
   AtomicBitset failed_;
   std::atomic<uint32_t> num_deferred_{0};
+  std::atomic<uint64_t> num_deferrals_{0};
   std::atomic<uint64_t> failures_{0};
   Queues queues_;
   // The dispatching thread's, apart from what others read all the time.
@@ -164,7 +178,6 @@ class CopyTable {
   Array<uint8_t> promoted_;  ///< queued as demand after they were queued as something else
   Array<uint32_t> spare_slots_;
   uint32_t num_spare_slots_ = 0;
-  uint64_t num_deferrals_ = 0;
   uint64_t failures_taken_ = 0;
 };
 
@@ -176,6 +189,7 @@ inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders) {
   Copy& copy = copies_[id];
   copy.key = key;
   copy.slot = kNone;
+  copy.source.store(kNone, std::memory_order_relaxed);
   copy.holds.store(holders, std::memory_order_relaxed);
   copy.given_up.store(0, std::memory_order_relaxed);
   promoted_[id] = 0;

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decision log as a file; runtime/base/decision_log.h has the layout.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/crc32c.h"
 #include "runtime/core/decision_log.h"
+#include "runtime/core/write_file.h"
 
 namespace moe::core {
 namespace {
@@ -17,10 +13,6 @@ namespace {
 template <class T>
 void append(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-Error io_error(const char* what, const std::string& path) {
-  return {Error::Kind::io, path + ": cannot " + what + ": " + std::strerror(errno)};
 }
 
 /// From the first record whose policy the file names: what a full table of policies has forgotten cannot be read.
@@ -65,25 +57,6 @@ std::string DecisionLog::bytes() const {
   return out;
 }
 
-// Beside the path and renamed: a reader sees the old file or the new one.
-Result<void> DecisionLog::write(const std::string& path) const {
-  const std::string contents = bytes();
-  std::string temporary = path + ".XXXXXX";
-  const int fd = ::mkstemp(temporary.data());
-  if (fd < 0) return io_error("create", path);
-  std::FILE* const file = ::fdopen(fd, "wb");
-  if (!file) {
-    const Error error = io_error("create", path);
-    ::close(fd);
-    std::remove(temporary.c_str());
-    return error;
-  }
-  const bool written = std::fwrite(contents.data(), 1, contents.size(), file) == contents.size();
-  const bool closed = std::fclose(file) == 0;
-  if (written && closed && std::rename(temporary.c_str(), path.c_str()) == 0) return {};
-  const Error error = io_error("write", path);
-  std::remove(temporary.c_str());
-  return error;
-}
+Result<void> DecisionLog::write(const std::string& path) const { return write_file(path, bytes()); }
 
 }  // namespace moe::core

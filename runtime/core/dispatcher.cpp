@@ -71,6 +71,7 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
 
 moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (const moe_status status = check(args)) return status;
+  const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
   Plan* plan = parts_.plans.claim();
   if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
   decision::Output output{};
@@ -81,13 +82,14 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
     status = decide(args, output);
   }
   if (status) {
-    parts_.copies.end_dispatch();
+    show_transfers();
     parts_.plans.unclaim(*plan);
     return status;
   }
   num_dropped_ = 0;  // the kernel has seen them
 
   Counts counts;
+  if (parts_.host) move_between_tiers(args.layer, output);
   prefetch_copies(args.layer, output);
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
@@ -98,7 +100,7 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
   for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
-  parts_.copies.end_dispatch();
+  show_transfers();
   const uint32_t dropped = group_selections(args, *plan);
   counts[metrics::kSelections] += dropped;
   counts[metrics::kApproximated] += dropped;
@@ -111,6 +113,10 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
     const std::span<const char* const> signals = current_->signals(output);
     out.signals = signals.data();
     out.num_signals = static_cast<uint32_t>(signals.size());
+  }
+  if (parts_.timeline) {
+    const uint64_t queued = counts[metrics::kLoads] + counts[metrics::kStreams] + counts[metrics::kPrefetched];
+    parts_.timeline->add(Track::dispatches, {begin, Timeline::now(), args.layer * dims_.shape.num_experts, 0, queued});
   }
   return MOE_OK;
 }
@@ -128,6 +134,7 @@ void Dispatcher::prefetch_copies(uint32_t layer, const decision::Output& output)
 /// The entries, with hits held: what leaves the cache in this dispatch stays where this plan says it is.
 void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, Counts& counts) {
   plan.layer = args.layer;
+  plan.first_key = args.layer * dims_.shape.num_experts;
   plan.num_entries = output.num_entries;
   plan.settled = current_->rules().overlap != 0;
   const uint32_t first_key = args.layer * dims_.shape.num_experts;
@@ -138,6 +145,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
     plan.entries[i] = {sizeof(moe_plan_entry), expert,           action, MOE_NO_SLOT, output.num_selections[i],
                        first_selection,        output.weight[i], 0,      nullptr};
     plan.copies[i] = kNone;
+    plan.host_copies[i] = kNone;
     plan.done[i] = 0;
     entry_of_[expert] = i;
     next_selection_[i] = first_selection;
@@ -169,9 +177,12 @@ void Dispatcher::take_hit(Plan& plan, uint32_t entry, uint32_t key, Counts& coun
   plan.copies[entry] = copy;
   Phase phase = copies.phase(copy);
   if (phase == Phase::failed || phase == Phase::cancelled) {
+    if (parts_.host) supply_again(copy, key);
     copies.retry(copy);
     phase = Phase::queued;
   } else if (phase == Phase::queued) {
+    const uint32_t source = parts_.host ? copies.source(copy) : kNone;
+    if (source != kNone) parts_.host->urge(source);
     copies.promote(copy);
   }
   moe_plan_entry& out = plan.entries[entry];
@@ -234,6 +245,11 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
   out.selections = plan.selections.data();
   out.evicted = plan.evicted.data();
   out.prefetched = plan.prefetched.data();
+}
+
+void Dispatcher::show_transfers() {
+  if (parts_.host) parts_.host->end_dispatch();
+  parts_.copies.end_dispatch();
 }
 
 void Dispatcher::set_resident(uint32_t key, uint32_t copy) {

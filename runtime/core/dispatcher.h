@@ -8,6 +8,8 @@
 #include "moe/moe.h"
 #include "runtime/core/copies.h"
 #include "runtime/core/decision_log.h"
+#include "runtime/core/disk_link.h"
+#include "runtime/core/host_memory.h"
 #include "runtime/core/instance.h"
 #include "runtime/core/monitor.h"
 #include "runtime/core/plans.h"
@@ -26,6 +28,8 @@ struct Dimensions {
   uint32_t max_plans;
   uint32_t num_slots;
   uint32_t streaming_slots;
+  uint32_t host_tier_slots;  ///< and the next: of host memory, where experts are read from disk
+  uint32_t staging_slots;
 
   uint32_t num_keys() const { return shape.num_layers * shape.num_experts; }
   /// Most experts that any policy may keep resident.
@@ -54,14 +58,17 @@ class Dispatcher {
   struct Parts {
     const store::ExpertStore& store;
     CopyTable& copies;
+    HostMemory* host;  ///< null: every expert is in the store's memory
     Plans& plans;
     Waker& waker;
     Traffic& traffic;
     Transfer& transfer;
+    DiskLink* disk;  ///< null: likewise
     Hints& hints;
     metrics::Counters& counters;
     Monitor& monitor;
-    DecisionLog* log;  ///< null: none is kept
+    DecisionLog* log;    ///< null: none is kept
+    Timeline* timeline;  ///< null: none is kept
   };
   Dispatcher(const Dimensions& dimensions, const Parts& parts, const Allocator& allocator);
   ~Dispatcher();
@@ -74,6 +81,8 @@ class Dispatcher {
   void reclaim();
   /// Queues the loads of the pins of the first policy. Before the first swap.
   void load_pins(const Instance& instance, bool preload);
+  /// Lets the links' threads see what was queued: at the end of a dispatch, and after load_pins.
+  void show_transfers();
 
  private:
   struct Load {
@@ -108,6 +117,10 @@ class Dispatcher {
   void load_behind_cpu(const Plan& plan, const decision::Output& output);
   void load_behind(uint32_t key);
   uint32_t reserve(uint32_t key);
+  bool supply(uint32_t copy, uint32_t key, Queue queue);
+  void supply_again(uint32_t copy, uint32_t key);
+  void place_on_host(Plan& plan, uint32_t entry, uint32_t key);
+  void move_between_tiers(uint32_t layer, const decision::Output& output);
   void reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving);
   void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
 
@@ -145,8 +158,9 @@ class Dispatcher {
   uint32_t num_dropped_ = 0;
   uint32_t num_left_ = 0;
   uint32_t num_prefetches_ = 0;
-  uint64_t number_ = 1;     ///< of this dispatch
-  uint64_t cancelled_ = 0;  ///< since the last plan
+  uint64_t number_ = 1;         ///< of this dispatch
+  uint64_t cancelled_ = 0;      ///< since the last plan
+  bool tiers_are_new_ = false;  ///< host memory has not seen what this policy's tiers hold
 };
 
 }  // namespace moe::core

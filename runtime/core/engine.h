@@ -2,33 +2,44 @@
 #pragma once
 #include <memory>
 
+#include "runtime/core/disk_link.h"
 #include "runtime/core/dispatcher.h"
+#include "runtime/core/host_memory.h"
 #include "runtime/core/runtime.h"
 
 namespace moe::core {
 
-/// All that exists from the first attach on: the fast tier, the tables and the transfer thread.
+/// All that exists from the first attach on: the fast tier, the tables and the threads of the links.
 class Engine {
  public:
+  /// Experts that the store does not have in memory are read from disk. Throws std::bad_alloc.
   Engine(const Dimensions& dimensions, moe_runtime& runtime);
 
-  /// Allocates the fast tier, queues the first policy's pins and starts the thread. Errors: no_memory, device.
+  /// Allocates the fast tier, queues the first policy's pins and starts the threads. Errors: no_memory, device, io.
   Result<void> start(std::unique_ptr<Instance> first);
 
   const Dimensions& dimensions() const { return dimensions_; }
   uint64_t slot_bytes() const { return slot_bytes_; }
   Plans& plans() { return plans_; }
   Dispatcher& dispatcher() { return dispatcher_; }
+  /// Null: every expert is in host memory.
+  const HostMemory* host() const { return host_.get(); }
 
  private:
   const Dimensions dimensions_;
+  const Allocator allocator_;
+  const disk::Options disk_options_;
   const uint64_t slot_bytes_;
   const std::unique_ptr<backend::Backend> backend_;
   Waker waker_;
+  Waker disk_waker_;
+  const std::unique_ptr<HostMemory> host_;
   CopyTable copies_;
   Plans plans_;
   Monitor monitor_;
-  Transfer transfer_;  // its thread uses all of the above
+  // Their threads use all of the above.
+  std::unique_ptr<DiskLink> disk_;
+  Transfer transfer_;
   Dispatcher dispatcher_;
 };
 

@@ -46,7 +46,7 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
     if (is_left_out(action)) continue;
     const uint32_t key = first_key + output.expert[i];
     if (action == decision::kCpu || action == decision::kCpuLoad) {
-      plan.entries[i].data = parts_.store.expert(key);
+      place_on_host(plan, i, key);
       continue;
     }
     // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
@@ -64,13 +64,60 @@ bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays
   if (stays) set_resident(key, copy);
   moe_plan_entry& out = plan.entries[entry];
   if (out.action == decision::kHit) out.action = MOE_ACTION_LATE;
-  if (!copies.take_slot(copy)) {
+  if (!supply(copy, key, Queue::demand)) {
     copies.defer(copy);
     return false;
   }
   out.slot = copies[copy].slot;
   out.data = parts_.plans.slot_data(out.slot);
   return true;
+}
+
+/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
+bool Dispatcher::supply(uint32_t copy, uint32_t key, Queue queue) {
+  const bool starts = parts_.copies.take_slot(copy);
+  if (parts_.host) parts_.copies.set_source(copy, parts_.host->source_of(key, queue, starts));
+  return starts;
+}
+
+/// For one that failed or was cancelled and begins again.
+void Dispatcher::supply_again(uint32_t copy, uint32_t key) {
+  const uint32_t source = parts_.copies.source(copy);
+  if (source == kNone) {
+    parts_.copies.set_source(copy, parts_.host->source_of(key, Queue::demand, /*starts=*/true));
+  } else {
+    parts_.host->renew(source);
+    parts_.host->urge(source);
+  }
+}
+
+/// For a miss that the host computes.
+void Dispatcher::place_on_host(Plan& plan, uint32_t entry, uint32_t key) {
+  moe_plan_entry& out = plan.entries[entry];
+  if (!parts_.host) {
+    out.data = parts_.store.expert(key);
+    return;
+  }
+  const uint32_t copy = parts_.host->hold_for_plan(key);
+  plan.host_copies[entry] = copy != kNone ? copy : kMapped;
+  out.data = copy != kNone ? parts_.host->data(copy) : parts_.store.mapped(key);
+}
+
+/// Before any load of the dispatch asks for its source; what is about to be loaded stays in host memory until it has.
+void Dispatcher::move_between_tiers(uint32_t layer, const decision::Output& output) {
+  HostMemory& host = *parts_.host;
+  const uint32_t first_key = layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    if (resident_[first_key + output.expert[i]] == kNone) host.keep(first_key + output.expert[i]);
+  }
+  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
+    if (resident_[output.prefetched[i]] == kNone) host.keep(output.prefetched[i]);
+  }
+  if (std::exchange(tiers_are_new_, false)) {
+    host.adopt(current_->params(), current_->state());
+  } else {
+    host.apply(current_->params(), output);
+  }
 }
 
 void Dispatcher::queue_loads() {
@@ -95,7 +142,7 @@ void Dispatcher::load_behind(uint32_t key) {
   const uint32_t copy = parts_.copies.claim(key, 1);
   if (copy == kNone) return report_dropped(key);
   set_resident(key, copy);
-  if (parts_.copies.take_slot(copy)) {
+  if (supply(copy, key, Queue::background)) {
     parts_.copies.queue(copy, Queue::background);
   } else {
     parts_.copies.defer(copy);
@@ -107,7 +154,7 @@ uint32_t Dispatcher::reserve(uint32_t key) {
   CopyTable& copies = parts_.copies;
   if (!current_->resident(key) || !copies.has_room(dims_.max_entries() + 1)) return kNone;
   const uint32_t copy = copies.claim(key, 1);
-  if (!copies.take_slot(copy)) {
+  if (!supply(copy, key, Queue::prefetch)) {
     copies.drop(copy);
     return kNone;
   }

@@ -21,19 +21,21 @@ Plan::Plan(uint32_t plan_index, const PlanSizes& sizes, const Allocator& allocat
     : index(plan_index),
       entries(allocator, sizes.entries),
       copies(allocator, sizes.entries),
+      host_copies(allocator, sizes.entries),
       done(allocator, sizes.entries),
       selections(allocator, sizes.selections, Uninitialized()),
       evicted(allocator, 2 * sizes.evicted, Uninitialized()),
       prefetched(allocator, 2 * sizes.prefetched, Uninitialized()) {}
 
-Plans::Plans(uint32_t max_plans, const PlanSizes& sizes, CopyTable& copies, backend::Backend& backend, Waker& waker,
-             Traffic& traffic, const Allocator& allocator)
-    : copies_(copies),
-      backend_(backend),
-      waker_(waker),
-      traffic_(traffic),
+Plans::Plans(uint32_t max_plans, const PlanSizes& sizes, const Parts& parts, const Allocator& allocator)
+    : copies_(parts.copies),
+      host_(parts.host),
+      backend_(parts.backend),
+      waker_(parts.waker),
+      traffic_(parts.traffic),
+      timeline_(parts.timeline),
       tag_(next_runtime_tag()),
-      has_streams_(backend.has_streams()),
+      has_streams_(backend_.has_streams()),
       free_plans_(allocator, max_plans) {
   plans_.reserve(max_plans);
   for (uint32_t i = 0; i < max_plans; ++i) plans_.push_back(std::make_unique<Plan>(i, sizes, allocator));
@@ -88,6 +90,8 @@ moe_status Plans::let_go(Plan& plan, uint32_t index, void* stream) {
   const uint32_t copy = plan.copies[index];
   moe_status status = MOE_OK;
   plan.done[index] = 1;
+  const uint32_t on_host = plan.host_copies[index];
+  if (on_host < kMapped) host_->drop_for_plan(on_host);
   if (copy == kNone) return status;
   if (has_streams_ && plan.entries[index].slot != MOE_NO_SLOT) {
     if (Result<void> noted = backend_.last_use(plan.entries[index].slot, stream); !noted) status = fail(noted.error());

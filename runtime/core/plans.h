@@ -9,6 +9,8 @@
 #include "moe/moe.h"
 #include "runtime/backend/backend.h"
 #include "runtime/core/copies.h"
+#include "runtime/core/host_memory.h"
+#include "runtime/core/timeline.h"
 #include "runtime/core/traffic.h"
 #include "runtime/core/waker.h"
 
@@ -22,6 +24,8 @@ struct PlanSizes {
   size_t prefetched;
 };
 
+inline constexpr uint32_t kMapped = kNone - 1;
+
 /// One plan. Written by the dispatching thread from claim to publish, then under the lock of Plans.
 struct Plan {
   Plan(uint32_t index, const PlanSizes& sizes, const Allocator& allocator);
@@ -30,13 +34,16 @@ struct Plan {
   std::atomic<uint64_t> id{0};  ///< 0: not published
   uint32_t generation = 0;
   uint32_t layer = 0;
+  uint32_t first_key = 0;  ///< of the layer
   uint32_t num_entries = 0;
   uint32_t num_evicted = 0;
   uint32_t num_prefetched = 0;
   bool settled = false;  ///< false: the first wait waits for all of it (overlap = false)
   Array<moe_plan_entry> entries;
   Array<uint32_t> copies;  ///< of the entries; kNone: none, it is computed on the host
-  Array<uint8_t> done;     ///< of the entries
+  /// Of the entries: the copy in host memory that it is computed from; kNone: none is held, kMapped: the store's file.
+  Array<uint32_t> host_copies;
+  Array<uint8_t> done;  ///< of the entries
   Array<uint32_t> selections;
   Array<uint32_t> evicted;     ///< [][2]
   Array<uint32_t> prefetched;  ///< [][2]
@@ -47,8 +54,15 @@ struct Plan {
 /// Invariant  an id names one plan of one runtime for ever: runtime, generation and index are in it.
 class Plans {
  public:
-  Plans(uint32_t max_plans, const PlanSizes& sizes, CopyTable& copies, backend::Backend& backend, Waker& waker,
-        Traffic& traffic, const Allocator& allocator);
+  struct Parts {
+    CopyTable& copies;
+    HostMemory* host;  ///< null: every expert is in host memory
+    backend::Backend& backend;
+    Waker& waker;
+    Traffic& traffic;
+    Timeline* timeline;  ///< null: none is kept
+  };
+  Plans(uint32_t max_plans, const PlanSizes& sizes, const Parts& parts, const Allocator& allocator);
 
   // The dispatching thread.
   /// nullptr: all are unreleased.
@@ -84,16 +98,19 @@ class Plans {
   moe_status check_entry(const Plan* plan, uint32_t index) const;
   bool place(Plan& plan, uint32_t index);
   moe_status hold_entry(uint64_t id, uint32_t index, bool streamed, uint32_t& copy, bool& settled);
-  Phase wait_for(uint32_t copy, bool issued_is_enough);
-  Phase sleep_until_there(uint32_t copy, bool issued_is_enough);
+  moe_status wait_on_host(uint64_t id, uint32_t index);
+  Phase wait_for(const CopyTable& table, uint32_t copy, bool issued_is_enough);
+  Phase sleep_until_there(const CopyTable& table, uint32_t copy, bool issued_is_enough);
   moe_status failure(uint32_t copy);
   void settle(uint64_t id);
   moe_status let_go(Plan& plan, uint32_t index, void* stream);
 
   CopyTable& copies_;
+  HostMemory* const host_;
   backend::Backend& backend_;
   Waker& waker_;
   Traffic& traffic_;
+  Timeline* const timeline_;
   const uint64_t tag_;  ///< this runtime's part of every id
   const bool has_streams_;
   std::byte* tier_ = nullptr;

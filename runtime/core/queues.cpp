@@ -10,6 +10,8 @@ Queues::Queues(uint32_t num_copies, const Allocator& allocator)
       late_{AtomicBitset(allocator, num_copies, false), AtomicBitset(allocator, num_copies, false),
             AtomicBitset(allocator, num_copies, false)},
       lists_{List(allocator, std::bit_ceil(2 * num_copies)), List(allocator, std::bit_ceil(2 * num_copies)),
-             List(allocator, std::bit_ceil(2 * num_copies))} {}
+             List(allocator, std::bit_ceil(2 * num_copies))},
+      set_aside_{List(allocator, std::bit_ceil(2 * num_copies)), List(allocator, std::bit_ceil(2 * num_copies)),
+                 List(allocator, std::bit_ceil(2 * num_copies))} {}
 
 }  // namespace moe::core

@@ -21,6 +21,13 @@ struct Waiting {
   uint32_t state;
 };
 
+/// What became of an attempt to take a copy out of a queue.
+enum class Take {
+  taken,
+  gone,   ///< it is queued no longer
+  later,  ///< it stays where it is in the order
+};
+
 /// The dispatching thread writes to a ring and shows what it wrote with one store, because an atomic
 /// read-modify-write per load costs more than the decision. The transfer thread moves what it sees to lists that only
 /// it touches. What does not fit into the ring, and what other threads queue, goes through bit sets.
@@ -44,10 +51,10 @@ class Queues {
   /// The first of the queue that is_queued; its copy is kNone if there is none.
   template <class IsQueued>
   Waiting first(Queue queue, const IsQueued& is_queued);
-  /// The first copy of the queue that can be taken: `take(waiting)` says no for one that is queued no longer. kNone:
-  /// there is none.
-  template <class Take>
-  uint32_t take(Queue queue, const Take& take);
+  /// The first copy of the queue that can be taken, as `take(waiting)` says. kNone: there is none. Cost: those that are
+  /// to be taken later are asked again each time.
+  template <class Taker>
+  uint32_t take(Queue queue, const Taker& take);
 
  private:
   static constexpr uint32_t kNone = AtomicBitset::kNone;
@@ -75,6 +82,7 @@ class Queues {
   uint64_t seen_read_ = 0;         ///< likewise: of read_
   alignas(64) std::atomic<uint64_t> read_{0};
   std::array<List, kNumQueues> lists_;
+  std::array<List, kNumQueues> set_aside_;  ///< before the lists
 };
 
 inline void Queues::add(Queue queue, Waiting waiting) {
@@ -126,14 +134,27 @@ Waiting Queues::first(Queue queue, const IsQueued& is_queued) {
   return {kNone, 0};
 }
 
-template <class Take>
-uint32_t Queues::take(Queue queue, const Take& take) {
-  List& list = lists_[static_cast<uint32_t>(queue)];
-  while (list.begin != list.end) {
-    const Waiting waiting = list.at(list.begin++);
-    if (take(waiting)) return waiting.copy;
+template <class Taker>
+uint32_t Queues::take(Queue queue, const Taker& take) {
+  List& aside = set_aside_[static_cast<uint32_t>(queue)];
+  uint32_t taken = kNone;
+  uint64_t kept = aside.begin;
+  for (uint64_t i = aside.begin; i < aside.end; ++i) {
+    const Waiting waiting = aside.at(i);
+    const Take outcome = taken == kNone ? take(waiting) : Take::later;
+    if (outcome == Take::taken) taken = waiting.copy;
+    if (outcome == Take::later) aside.at(kept++) = waiting;
   }
-  return kNone;
+  aside.end = kept;
+  List& list = lists_[static_cast<uint32_t>(queue)];
+  while (taken == kNone && list.begin != list.end) {
+    const Waiting waiting = list.at(list.begin++);
+    const Take outcome = take(waiting);
+    if (outcome == Take::taken) taken = waiting.copy;
+    if (outcome == Take::later)
+      aside.at(aside.end++) = waiting;  // one for each queued copy at most: they are all asked
+  }
+  return taken;
 }
 
 }  // namespace moe::core

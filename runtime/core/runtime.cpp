@@ -3,6 +3,7 @@
 
 #include "runtime/core/decision_log.h"
 #include "runtime/core/engine.h"
+#include "runtime/core/timeline.h"
 #include "runtime/structs.h"
 
 namespace moe::core {
@@ -29,6 +30,10 @@ moe_status check_config(moe_runtime_config& config) {
   if (config.streaming_slots == 1 || config.streaming_slots > kMaxStreamingSlots) {
     return fail(MOE_INVALID, "streaming_slots is %u, not in 2..%u", config.streaming_slots, kMaxStreamingSlots);
   }
+  if (config.staging_slots == 0) config.staging_slots = 8;
+  if (config.staging_slots == 1 || config.staging_slots > kMaxStreamingSlots) {
+    return fail(MOE_INVALID, "staging_slots is %u, not in 2..%u", config.staging_slots, kMaxStreamingSlots);
+  }
   if (config.max_plans == 0) config.max_plans = 8;
   if (config.max_plans > kMaxPlans) {
     return fail(MOE_INVALID, "max_plans is %u, not in 1..%u", config.max_plans, kMaxPlans);
@@ -47,9 +52,42 @@ moe_status check_config(moe_runtime_config& config) {
                 static_cast<unsigned long long>(config.decision_log_bytes),
                 static_cast<unsigned long long>(logfmt::kMostBytes));
   }
-  if (config.reserved != 0) return fail(MOE_INVALID, "`reserved` is not 0");
+  if (config.timeline_bytes > logfmt::kMostBytes) {
+    return fail(MOE_INVALID, "timeline_bytes is %llu, more than %llu",
+                static_cast<unsigned long long>(config.timeline_bytes),
+                static_cast<unsigned long long>(logfmt::kMostBytes));
+  }
+  if (config.reserved != 0 || config.reserved2 != 0) return fail(MOE_INVALID, "`reserved` is not 0");
   if (!config.alloc != !config.free) return fail(MOE_INVALID, "`alloc` and `free` go together: give both or none");
   return MOE_OK;
+}
+
+bool is_at(const decision::Tier& tier, decision::TierLocation location) {
+  return tier.location == static_cast<uint32_t>(location);
+}
+
+/// Whether the policy wants experts to stay on disk.
+bool has_disk_tier(const decision::Params& p) {
+  for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
+    const decision::TierSet& set = p.tier_sets[i];
+    for (uint32_t tier = 1; tier < set.num_tiers; ++tier) {
+      if (is_at(set.tiers[tier], decision::TierLocation::disk)) return true;
+    }
+  }
+  return false;
+}
+
+/// Slots of host memory that the policy's host tiers want.
+uint32_t host_tier_slots(const decision::Params& p) {
+  uint64_t slots = 0;
+  for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
+    const decision::TierSet& set = p.tier_sets[i];
+    for (uint32_t tier = 1; tier < set.num_tiers; ++tier) {
+      if (!is_at(set.tiers[tier], decision::TierLocation::host)) continue;
+      slots += set.tiers[tier].holds_all ? p.num_keys() : set.tiers[tier].capacity;
+    }
+  }
+  return static_cast<uint32_t>(std::min<uint64_t>(slots, p.num_keys()));
 }
 
 /// The number of slots for a first policy; 0: it does not fit, and the error is set.
@@ -86,6 +124,12 @@ moe_status check_policy(const moe_runtime& runtime, const moe_policy& policy) {
                 policy.name.c_str(), clause);
   }
   if (const auto missing = runtime.store.missing()) return fail(MOE_INVALID, "%s", missing->c_str());
+  if (has_disk_tier(p) && runtime.store.opened() && !runtime.store.extents()) {
+    return fail(MOE_UNSUPPORTED,
+                "policy `%s` keeps experts on disk, and a checkpoint's lie apart there: pack the model first "
+                "(`moec pack MODEL -o STORE`) and open the store",
+                policy.name.c_str());
+  }
   const uint64_t stored = runtime.store.layout().weight_bytes;
   if (policy.expert_bytes != 0 && policy.expert_bytes != stored) {
     return fail(MOE_INVALID, "policy `%s` is for experts of %llu bytes, the store's have %llu", policy.name.c_str(),
@@ -104,9 +148,14 @@ moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
   const moe_runtime_config& config = runtime.config;
   const uint32_t num_slots = choose_slots(runtime, *policy);
   if (num_slots == 0) return MOE_FULL;
+  if (!has_disk_tier(policy->params)) {
+    if (Result<void> loaded = runtime.store.load(); !loaded) return fail(loaded.error());
+  }
+  const uint32_t in_host_tiers = host_tier_slots(policy->params);
   auto instance = make_instance(runtime, std::move(policy));
-  auto engine = std::make_unique<Engine>(
-      Dimensions{config.shape, config.max_tokens, config.max_plans, num_slots, config.streaming_slots}, runtime);
+  auto engine = std::make_unique<Engine>(Dimensions{config.shape, config.max_tokens, config.max_plans, num_slots,
+                                                    config.streaming_slots, in_host_tiers, config.staging_slots},
+                                         runtime);
   if (Result<void> started = engine->start(std::move(instance)); !started) return fail(started.error());
   runtime.engine.store(engine.release(), std::memory_order_release);
   return MOE_OK;
@@ -123,6 +172,11 @@ moe_status attach_next(moe_runtime& runtime, Engine& engine, PolicyRef policy) {
                 policy->name.c_str(), static_cast<unsigned long long>(wanted),
                 static_cast<unsigned long long>(wanted * engine.slot_bytes()), capacity, dims.streaming_slots,
                 dims.num_slots, static_cast<unsigned long long>(engine.slot_bytes()));
+  }
+  const uint32_t on_host = host_tier_slots(policy->params);
+  if (engine.host() && on_host > dims.host_tier_slots) {
+    return fail(MOE_FULL, "the host tiers of policy `%s` hold %u experts; the first attached policy's held %u",
+                policy->name.c_str(), on_host, dims.host_tier_slots);
   }
   auto instance = make_instance(runtime, std::move(policy));
   engine.dispatcher().reclaim();
@@ -180,7 +234,11 @@ moe_runtime::moe_runtime(const moe_runtime_config& checked, const moe::core::Bac
       counters(config.shape.num_layers, config.shape.num_experts, allocator),
       decision_log(config.decision_log_bytes == 0
                        ? nullptr
-                       : std::make_unique<moe::core::DecisionLog>(config.decision_log_bytes, config.shape, allocator)) {
+                       : std::make_unique<moe::core::DecisionLog>(config.decision_log_bytes, config.shape, allocator)),
+      timeline(config.timeline_bytes == 0
+                   ? nullptr
+                   : std::make_unique<moe::core::Timeline>(config.timeline_bytes, config.shape, allocator)) {
+  disk.bytes_per_s = config.disk_bytes_per_s;
 }
 
 moe_runtime::~moe_runtime() {

@@ -10,6 +10,7 @@
 #include "runtime/backend/backend.h"
 #include "runtime/core/log.h"
 #include "runtime/core/traffic.h"
+#include "runtime/disk/reader.h"
 #include "runtime/hints.h"
 #include "runtime/metrics/counters.h"
 #include "runtime/policy.h"
@@ -18,6 +19,7 @@
 namespace moe::core {
 class DecisionLog;
 class Engine;
+class Timeline;
 using BackendFactory = std::function<std::unique_ptr<backend::Backend>(const Allocator&)>;
 
 /// moe_runtime_create with any backend. Errors: as there.
@@ -37,12 +39,14 @@ struct moe_runtime {
   const moe::core::BackendFactory make_backend;
   const moe::Allocator allocator;
   const moe::core::Log log;
-  std::mutex setup;               ///< store and attach; never taken by dispatch, wait, done, release
+  moe::disk::Options disk;  ///< of the link between disk and host memory; changed before the first attach, if at all
+  std::mutex setup;         ///< store and attach; never taken by dispatch, wait, done, release
   moe::store::ExpertStore store;  ///< read-only from the first attach on
   moe::Hints hints;
   moe::metrics::Counters counters;
   moe::core::Traffic traffic;
   const std::unique_ptr<moe::core::DecisionLog> decision_log;  ///< null: none is kept
+  const std::unique_ptr<moe::core::Timeline> timeline;         ///< null: none is kept
   std::atomic_flag dispatching;                                ///< set while a thread is inside moe_dispatch
   std::atomic<moe::core::Engine*> engine{nullptr};             ///< owned; set once, by the first attach
 };

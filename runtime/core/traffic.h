@@ -11,6 +11,7 @@ struct Traffic {
   alignas(64) std::atomic<uint64_t> bytes_moved{0};
   std::atomic<uint64_t> stall_ns{0};
   std::atomic<uint64_t> failed_loads{0};
+  std::atomic<uint64_t> disk_bytes{0};  ///< the disk thread's
   alignas(64) std::atomic<uint64_t> swaps{0};
   std::atomic<uint64_t> resident{0};  ///< experts resident now
 };

@@ -60,7 +60,7 @@ bool Transfer::move_next() {
     const uint32_t copy = parts_.copies.start(queue);
     if (copy == kNone) continue;
     const auto begin = Clock::now();
-    carry(copy);
+    carry(copy, queue);
     if (queue == Queue::prefetch) link_.pace_prefetch(begin, prefetch_share_.load(std::memory_order_relaxed));
     return true;
   }
@@ -83,7 +83,8 @@ void Transfer::rest(uint32_t seen) {
   parts_.waker.doze(seen, limit);
 }
 
-void Transfer::carry(uint32_t copy) {
+void Transfer::carry(uint32_t copy, Queue queue) {
+  const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
   bool good = false;
   try {
     const Result<void> moved = copy_bytes(copy);
@@ -91,6 +92,12 @@ void Transfer::carry(uint32_t copy) {
     if (!good && !unwanted(copy)) report(copy, moved.error());
   } catch (const std::bad_alloc&) {
     // No memory for the message. The load has failed all the same.
+  }
+  parts_.copies.end_source(copy);
+  if (parts_.timeline) {
+    parts_.timeline->add(Track::link,
+                         {begin, Timeline::now(), parts_.copies[copy].key,
+                          static_cast<uint32_t>(queue) | (good ? 0 : kFailed), good ? parts_.store.expert_bytes() : 0});
   }
   if (!parts_.copies.finish(copy, good)) parts_.plans.end_orphan(copy);
 }
@@ -104,9 +111,20 @@ void Transfer::report(uint32_t copy, const Error& error) {
                                 std::to_string(key % parts_.num_experts) + " failed: " + error.message);
 }
 
+/// In host memory. What was read from disk is there, or has failed: else the transfer would not have begun.
+Result<const std::byte*> Transfer::source_of(uint32_t id) const {
+  if (!parts_.host) return static_cast<const std::byte*>(parts_.store.expert(parts_.copies[id].key));
+  const uint32_t source = parts_.copies.source(id);
+  if (source == kNone) return Error{Error::Kind::no_memory, "the tables of host memory are full"};
+  if (parts_.host->copies().phase(source) != Phase::ready) return parts_.host->failure();
+  return parts_.host->data(source);
+}
+
 Result<void> Transfer::copy_bytes(uint32_t id) {
+  const Result<const std::byte*> from = source_of(id);
+  if (!from) return from.error();
+  const std::byte* const source = *from;
   const Copy& copy = parts_.copies[id];
-  const auto* source = static_cast<const std::byte*>(parts_.store.expert(copy.key));
   const uint64_t size = parts_.store.expert_bytes();
   const uint64_t chunk = link_.limited() ? kLimitedChunk : kChunk;
   link_.begin();

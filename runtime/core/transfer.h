@@ -5,6 +5,7 @@
 
 #include "runtime/backend/backend.h"
 #include "runtime/core/copies.h"
+#include "runtime/core/host_memory.h"
 #include "runtime/core/link.h"
 #include "runtime/core/log.h"
 #include "runtime/core/monitor.h"
@@ -21,6 +22,7 @@ class Transfer {
  public:
   struct Parts {
     CopyTable& copies;
+    HostMemory* host;  ///< null: every expert is in the store's memory
     Plans& plans;
     Waker& waker;
     Traffic& traffic;
@@ -28,6 +30,7 @@ class Transfer {
     const store::ExpertStore& store;
     uint32_t num_experts;  ///< per layer, for messages
     Monitor& monitor;      ///< gets its turn between transfers
+    Timeline* timeline;    ///< null: none is kept
     Log log;
   };
   Transfer(const Parts& parts, uint64_t link_bytes_per_s) : parts_(parts), link_(link_bytes_per_s) {}
@@ -44,8 +47,9 @@ class Transfer {
   void run();
   bool move_next();
   void rest(uint32_t seen);
-  void carry(uint32_t copy);
+  void carry(uint32_t copy, Queue queue);
   void report(uint32_t copy, const Error& error);
+  Result<const std::byte*> source_of(uint32_t copy) const;
   Result<void> copy_bytes(uint32_t copy);
   void wait_for_link(Link::Clock::time_point until) const;
   bool unwanted(uint32_t copy) const {

@@ -62,28 +62,28 @@ moe_status Plans::hold_entry(uint64_t id, uint32_t index, bool streamed, uint32_
 }
 
 /// Waits for a copy that the caller holds. Returns what it saw: the next dispatch may retry a failed one.
-Phase Plans::wait_for(uint32_t copy, bool issued_is_enough) {
-  const Phase now = copies_.phase(copy);
-  return is_there(now, issued_is_enough) ? now : sleep_until_there(copy, issued_is_enough);
+Phase Plans::wait_for(const CopyTable& table, uint32_t copy, bool issued_is_enough) {
+  const Phase now = table.phase(copy);
+  return is_there(now, issued_is_enough) ? now : sleep_until_there(table, copy, issued_is_enough);
 }
 
-Phase Plans::sleep_until_there(uint32_t copy, bool issued_is_enough) {
-  const auto begin = std::chrono::steady_clock::now();
+Phase Plans::sleep_until_there(const CopyTable& table, uint32_t copy, bool issued_is_enough) {
+  const uint64_t begin = Timeline::now();
   waker_.wake();
   Phase phase;
   for (int spin = 0;; ++spin) {
-    const uint32_t state = copies_.state(copy);
+    const uint32_t state = table.state(copy);
     phase = CopyTable::phase_of(state);
     if (is_there(phase, issued_is_enough)) break;
     if (spin < kSpins) {
       relax();
     } else {
-      copies_[copy].state.wait(state, std::memory_order_acquire);
+      table[copy].state.wait(state, std::memory_order_acquire);
     }
   }
-  const auto stalled = std::chrono::steady_clock::now() - begin;
-  traffic_.stall_ns.fetch_add(static_cast<uint64_t>(std::chrono::nanoseconds(stalled).count()),
-                              std::memory_order_relaxed);
+  const uint64_t end = Timeline::now();
+  traffic_.stall_ns.fetch_add(end - begin, std::memory_order_relaxed);
+  if (timeline_) timeline_->add(Track::waits, {begin, end, table[copy].key, 0, 0});
   return phase;
 }
 
@@ -110,9 +110,31 @@ void Plans::settle(uint64_t id) {
       if (copy == kNone || plan->done[i] || plan->entries[i].slot == MOE_NO_SLOT) continue;
       copies_.borrow(copy);
     }
-    wait_for(copy, false);
+    wait_for(copies_, copy, false);
     copies_.drop(copy);
   }
+}
+
+/// An entry that is computed on the host while experts are read from disk.
+moe_status Plans::wait_on_host(uint64_t id, uint32_t index) {
+  uint32_t copy;
+  uint32_t key;
+  {
+    const std::lock_guard lock(lock_);
+    Plan* plan = find(id);
+    if (const moe_status status = check_entry(plan, index)) return status;
+    copy = plan->host_copies[index];
+    key = plan->first_key + plan->entries[index].expert;
+    if (copy < kMapped) host_->copies().borrow(copy);
+  }
+  if (copy == kNone) return MOE_OK;
+  if (copy == kMapped) {
+    const Result<void> good = host_->store().verify_mapped(key);
+    return good ? MOE_OK : fail(MOE_IO, "%s", good.error().message.c_str());
+  }
+  const Phase phase = wait_for(host_->copies(), copy, false);
+  host_->copies().drop(copy);
+  return phase == Phase::failed ? fail(MOE_IO, "%s", host_->failure().message.c_str()) : MOE_OK;
 }
 
 moe_status Plans::wait(uint64_t id, uint32_t index, void* stream) {
@@ -121,9 +143,9 @@ moe_status Plans::wait(uint64_t id, uint32_t index, void* stream) {
   bool settled;
   if (const moe_status status = hold_entry(id, index, stream != nullptr, copy, settled)) return status;
   if (!settled) settle(id);
-  if (copy == kNone) return MOE_OK;
+  if (copy == kNone) return host_ ? wait_on_host(id, index) : MOE_OK;
   moe_status status = MOE_OK;
-  if (wait_for(copy, stream != nullptr) == Phase::failed) {
+  if (wait_for(copies_, copy, stream != nullptr) == Phase::failed) {
     status = failure(copy);
   } else if (stream) {
     if (Result<void> queued = backend_.stream_wait(copies_[copy].slot, stream); !queued) status = fail(queued.error());

@@ -12,17 +12,29 @@ namespace moe::core {
 /// is found by a dozing thread; who must not wait for that, or may find it asleep, wakes it.
 class alignas(64) Waker {  // a line of its own: every dispatch writes it
  public:
-  /// There may be work. The dispatching thread: one store, all that moe_dispatch does.
-  void announce() { announced_.store(announced_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  /// `below`: of the thread that this one's work waits for; it hears of everything, too. Before any other call.
+  void chain(Waker* below) { below_ = below; }
 
-  /// Ends a doze or a sleep now: the caller is about to wait for a transfer. At most one system call.
+  /// There may be work. The dispatching thread: one store, all that moe_dispatch does.
+  void announce() {
+    announced_.store(announced_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    if (below_) below_->announce();
+  }
+
+  /// Ends a doze or a sleep now: the caller is about to wait for a transfer. At most one system call for each thread.
   void wake() {
+    wake_alone();
+    if (below_) below_->wake();
+  }
+  /// The same without those below.
+  void wake_alone() {
     woken_.fetch_add(1, std::memory_order_release);
     if (look() != kAwake) end_sleep();
   }
   /// Ends a sleep, not a doze, if something was announced: every wait, done and release does this.
   void nudge() {
     if (look() == kAsleep && epoch() != seen_.load(std::memory_order_relaxed)) end_sleep();
+    if (below_) below_->nudge();
   }
 
   /// Changes with every announcement and every wake-up.
@@ -42,6 +54,7 @@ class alignas(64) Waker {  // a line of its own: every dispatch writes it
   void sleep_until_woken(uint32_t seen, uint32_t depth, int64_t limit_ns);
 
   std::atomic<uint32_t> announced_{0};
+  Waker* below_ = nullptr;
   alignas(64) std::atomic<uint32_t> woken_{0};
   std::atomic<uint32_t> seen_{0};
   std::atomic<uint32_t> sleeping_{kAwake};  ///< the futex

@@ -42,7 +42,7 @@ struct TierSet {
   uint32_t ladder_site;
   uint32_t inclusive;
   uint32_t direct;
-  uint32_t reserved;
+  uint32_t converts;  ///< 1: some tier holds experts in another precision, or elsewhere, than the model's files
   const Tier* tiers;  ///< the first is the cache itself
   const TierRule* rules;
   const Rung* rungs;

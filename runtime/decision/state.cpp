@@ -225,15 +225,27 @@ uint32_t adopt_state(const Params& old_params, const void* old_state, const Para
   return num_left;
 }
 
+bool tier_holds(const Params& params, void* state, uint32_t tier, uint32_t key) {
+  const TierSet* const set = tier_set_of(params, key / params.num_experts);
+  if (set == nullptr || tier == 0 || tier >= set->num_tiers) return false;
+  if (set->tiers[tier].holds_all != 0) return true;
+  return State(params, state).tier_order(set->first_tier + tier)[key].prev != kNone;
+}
+
 const uint32_t* places(const Params& params, const void* state) { return &state_of(params, state).place_of(0); }
 
 namespace {
 
 const char* beyond_engines_of(const Params& p) {
   if (p.side_buffer != 0) return "side_buffer";
-  if (p.num_tier_sets != 0) return "tiers";
-  for (uint32_t i = 0; i < p.num_arms; ++i) {
-    if (p.arms[i].action == static_cast<uint32_t>(MissAction::degrade)) return "degrade";
+  for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
+    const TierSet& set = p.tier_sets[i];
+    if (set.num_rungs != 0) return "precision = by (...)";
+    if (set.converts != 0) return "dtype of a tier";
+    for (uint32_t tier = 1; tier < set.num_tiers; ++tier) {
+      if (set.tiers[tier].location == static_cast<uint32_t>(TierLocation::gpu))
+        return "a second tier with location = gpu";
+    }
   }
   return nullptr;
 }

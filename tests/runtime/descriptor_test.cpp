@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <span>
 
 #include "runtime/decision/state.h"
 #include "runtime/policy_owner.h"
@@ -46,27 +47,23 @@ TEST_CASE("a descriptor linked into the program") {
 }
 
 TEST_CASE("what no plan carries yet is refused when it is attached") {
-  using decision::MissAction;
-  static const decision::Tier tiers[] = {{4, 0, 0, 0}, {8, 1, 1, 0}};
+  static const decision::Tier on_host[] = {{4, 0, 0, 0}, {8, 1, 1, 0}};
+  static const decision::Tier on_gpu[] = {{4, 0, 0, 0}, {4, 0, 0, 1}, {8, 1, 1, 0}};
+  static const decision::Rung rungs[] = {{0.5, 2, 0}, {0, 5, 0}};
   static decision::TierSet set{};
-  set.num_tiers = 2;
-  set.tiers = tiers;
   static const uint32_t set_of_layer[] = {0, 0};
-  static decision::Arm arm{};
-  arm.applies = 1;
-  const auto with_arm = [](decision::Params& p, MissAction action) {
-    p.num_arms = 1;
-    p.arms = &arm;
-    arm.action = static_cast<uint32_t>(action);
+  const auto with_tiers = [](decision::Params& p, std::span<const decision::Tier> tiers) {
+    set = {};
+    set.num_tiers = static_cast<uint32_t>(tiers.size());
+    set.tiers = tiers.data();
+    p.num_tier_sets = 1, p.num_tiers = set.num_tiers, p.tier_evictions = 1;
+    p.tier_sets = &set, p.tier_set_of_layer = set_of_layer;
   };
   const std::pair<const char*, std::function<void(decision::Params&)>> cases[] = {
       {"side_buffer", [](auto& p) { p.side_buffer = 1; }},
-      {"degrade", [&](auto& p) { with_arm(p, MissAction::degrade); }},
-      {"tiers",
-       [](auto& p) {
-         p.num_tier_sets = 1, p.num_tiers = 2, p.tier_evictions = 1;
-         p.tier_sets = &set, p.tier_set_of_layer = set_of_layer;
-       }},
+      {"a second tier with location = gpu", [&](auto& p) { with_tiers(p, on_gpu); }},
+      {"dtype of a tier", [&](auto& p) { with_tiers(p, on_host), set.converts = 1; }},
+      {"precision = by (...)", [&](auto& p) { with_tiers(p, on_host), set.num_rungs = 2, set.rungs = rungs; }},
   };
   for (const auto& [clause, change] : cases) {
     CAPTURE(clause);

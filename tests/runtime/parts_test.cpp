@@ -258,12 +258,90 @@ TEST_CASE("queues: nothing is lost when the transfer thread does not look for lo
   }
   queues.collect(state_of, is_queued);
   std::set<uint32_t> demand, prefetch;
-  const auto take = [&](Waiting waiting) { return is_queued(waiting) && (state[waiting.copy] = 0, true); };
+  const auto take = [&](Waiting waiting) {
+    if (!is_queued(waiting)) return Take::gone;
+    state[waiting.copy] = 0;
+    return Take::taken;
+  };
   for (uint32_t copy; (copy = queues.take(Queue::demand, take)) != kNone;) CHECK(demand.insert(copy).second);
   for (uint32_t copy; (copy = queues.take(Queue::prefetch, take)) != kNone;) CHECK(prefetch.insert(copy).second);
   CHECK(demand == std::set<uint32_t>{0, 2, 4});
   CHECK(prefetch == std::set<uint32_t>{1, 3});
   CHECK(queues.first(Queue::background, is_queued).copy == kNone);
+}
+
+TEST_CASE("queues: what has to be taken later keeps its turn") {
+  using namespace core;
+  constexpr uint32_t kCopies = 6;
+  Queues queues(kCopies, Allocator());
+  std::array<uint32_t, kCopies> state{};
+  const auto is_queued = [&](Waiting waiting) { return state[waiting.copy] == waiting.state; };
+  for (uint32_t copy = 0; copy < kCopies; ++copy) {
+    state[copy] = 1;
+    queues.add(Queue::demand, {copy, 1});
+  }
+  queues.publish();
+  queues.collect([&](uint32_t copy) { return state[copy]; }, is_queued);
+  std::set<uint32_t> ready;
+  const auto take = [&](Waiting waiting) {
+    if (!is_queued(waiting)) return Take::gone;
+    return ready.contains(waiting.copy) ? Take::taken : Take::later;
+  };
+  CHECK(queues.take(Queue::demand, take) == kNone);
+  ready = {2, 4};
+  CHECK(queues.take(Queue::demand, take) == 2);
+  state[0] = 0;  // dropped meanwhile
+  ready = {0, 1, 4, 5};
+  CHECK(queues.take(Queue::demand, take) == 1);
+  state[3] = 2;  // and queued again as another
+  queues.add(Queue::demand, {3, 2});
+  queues.publish();
+  queues.collect([&](uint32_t copy) { return state[copy]; }, is_queued);
+  ready.insert(3);
+  CHECK(queues.take(Queue::demand, take) == 4);
+  CHECK(queues.take(Queue::demand, take) == 5);
+  CHECK(queues.take(Queue::demand, take) == 3);
+  CHECK(queues.take(Queue::demand, take) == kNone);
+}
+
+TEST_CASE("a copy starts when its source is there, and its source's slot waits for its own") {
+  using namespace core;
+  CopyTable below(3, 1, Allocator());
+  CopyTable copies(3, 1, Allocator(), &below);
+  // The first has a slot in both tables, the second in neither: it is behind the first in both.
+  const uint32_t first = copies.claim(7, 1), first_source = below.claim(7, 1);
+  REQUIRE(copies.take_slot(first));
+  REQUIRE(below.take_slot(first_source));
+  copies.set_source(first, first_source);
+  below.queue(first_source, Queue::demand);
+  copies.queue(first, Queue::demand);
+  const uint32_t second = copies.claim(8, 1), second_source = below.claim(8, 1);
+  REQUIRE_FALSE(copies.take_slot(second));
+  copies.set_source(second, second_source);
+  copies.defer(second);
+  copies.end_dispatch();
+  below.end_dispatch();
+  copies.collect();
+  below.collect();
+
+  CHECK(copies.start(Queue::demand) == kNone);
+  CHECK(copies.phase(first) == Phase::queued);
+  CHECK_FALSE(below.any_deferred());
+  REQUIRE(below.start(Queue::demand) == first_source);
+  REQUIRE(below.finish(first_source, true));
+  REQUIRE(copies.start(Queue::demand) == first);
+  copies.end_source(first);
+  CHECK(below.phase(first_source) == Phase::free);
+  CHECK(copies.source(first) == kNone);
+  REQUIRE(copies.finish(first, true));
+  CHECK(below.phase(second_source) == Phase::claimed);
+  copies.drop(first);
+  REQUIRE(copies.fill_deferred());
+  CHECK(below.phase(second_source) == Phase::deferred);
+  REQUIRE(below.fill_deferred());
+  // Nobody wants it any more: what it held below is free with it.
+  copies.drop(second);
+  CHECK(below.phase(second_source) == Phase::free);
 }
 
 }  // namespace

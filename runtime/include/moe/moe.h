@@ -140,6 +140,11 @@ typedef struct moe_runtime_config {
   moe_free_fn free;
   void* alloc_user;
   uint64_t decision_log_bytes; /* size of the decision log, see moe_decision_log_write; 0: none, which costs nothing */
+  uint64_t disk_bytes_per_s;   /* limit of the link between disk and host memory; 0: none */
+  uint32_t staging_slots;      /* slots of host memory beyond the policy's host tiers, for experts on their way from
+                                * disk; 0: 8; at least 2 */
+  uint32_t reserved2;          /* 0 */
+  uint64_t timeline_bytes;     /* size of the timeline, see moe_timeline_write; 0: none, which costs nothing */
 } moe_runtime_config;
 
 /* Creates a runtime. The fast tier is allocated by the first attach.
@@ -180,9 +185,10 @@ typedef struct moe_expert_part {
 } moe_expert_part;
 
 /* Opens a store that `moec pack` wrote; a Hugging Face model folder: model.safetensors, or the shards that
- * model.safetensors.index.json names; or a Chronos expert cache. Files are mapped read-only; a store's experts are read
- * and compared with their checksums. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the L-th MoE
- * layer (layers that have no experts are not counted), and so does the E-th matrix of a tensor
+ * model.safetensors.index.json names; or a Chronos expert cache. Files are mapped read-only. A store's experts stay on
+ * disk: the first attach reads them all into memory, unless its policy has a tier with `location = disk`; each is
+ * compared with its checksum when it is read. Tensors named `...layers.L. ... .experts.E.PART` become expert E of the
+ * L-th MoE layer (layers that have no experts are not counted), and so does the E-th matrix of a tensor
  * `...layers.L. ... .experts.PART` of three dimensions. Every expert must have the same parts. Errors: IO, FORMAT
  * (hostile or damaged file: says the offset and the reason), INVALID (another shape than the runtime's, or a store is
  * already there). Any thread, before the first attach. */
@@ -194,7 +200,8 @@ MOE_API moe_status moe_store_open(moe_runtime* runtime, const char* model_dir);
 MOE_API moe_status moe_store_add(moe_runtime* runtime, uint32_t layer, uint32_t expert, const void* bytes,
                                  uint64_t size);
 
-/* Finds any tensor of an opened store by its full name. Errors: INVALID (no such tensor, no opened store). */
+/* Finds any tensor of an opened store by its full name. One of an expert that `moec pack` wrote is read from its file.
+ * Errors: INVALID (no such tensor, no opened store), FORMAT (the expert's checksum is wrong). */
 MOE_API moe_status moe_store_tensor(moe_runtime* runtime, const char* name, moe_tensor_view* out_tensor);
 
 /* The layout of a slot. `index` counts from 0; MOE_INVALID at the end. */
@@ -285,8 +292,16 @@ MOE_API moe_status moe_policy_destroy(moe_policy* policy);
 
 /* Attaches a policy: the first time allocates the fast tier, starts the transfer thread and loads the pinned experts;
  * later times swap. A swap takes effect at the next dispatch, keeps what is resident (in order of last use) and never
- * makes a dispatch wait. Errors: INVALID (other shape, no store), FULL (needs more slots than the fast tier has),
- * NO_MEMORY, IO. Any thread. */
+ * makes a dispatch wait.
+ *
+ * A policy with `tiers` and a tier with `location = disk` streams experts from a store that `moec pack` wrote: its host
+ * tiers' capacity and staging_slots are what host memory holds of them, in slots of an expert's bytes rounded up to 4
+ * KiB, allocated by the first attach. A thread of its own reads them with io_uring and O_DIRECT, or pread where the
+ * kernel refuses. Where the first policy has no such tier every expert stays in host memory, whatever later ones say.
+ *
+ * Errors: INVALID (other shape, no store), FULL (needs more slots than the fast tier or host memory has), NO_MEMORY,
+ * IO, FORMAT (a checksum is wrong), UNSUPPORTED (tiers on disk over a checkpoint that was not packed; a part of the
+ * policy that only a replay can carry out). Any thread. */
 MOE_API moe_status moe_policy_attach(moe_runtime* runtime, moe_policy* policy);
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------- */
@@ -418,6 +433,8 @@ typedef struct moe_stats_t {
   uint64_t resident;        /* gauge: experts resident now */
   double window_hit_rate;   /* over the policy's monitor window; 0 before the first dispatch */
   uint64_t approximated;    /* selections whose expert was not computed: SHARED, SKIP, dropped */
+  uint64_t disk_bytes;      /* experts read from disk; not those that the engine's host computes from a mapped file */
+  uint64_t host_bytes;      /* gauge: size of the host memory for experts that are read from disk */
 } moe_stats_t;
 
 /* Any thread; stops nobody. The counters are each exact, and together as of nearly the same moment. */
@@ -439,6 +456,17 @@ MOE_API moe_status moe_stats_json(moe_runtime* runtime, char* buffer, size_t cap
  * those that moe_policy_compile made; it is read where that text's imports are. Errors: INVALID (no log is kept), IO,
  * NO_MEMORY. Any thread; never makes a dispatch wait: what is overwritten meanwhile is left out. */
 MOE_API moe_status moe_decision_log_write(moe_runtime* runtime, const char* path);
+
+/* ---- the timeline --------------------------------------------------------------------------------------------- */
+
+/* Writes what the runtime did when, as a file in the Trace Event Format that chrome://tracing and
+ * https://ui.perfetto.dev show: a row for each link with every transfer (expert, bytes, and its class: demand,
+ * background, prefetch), and a row for each layer with its dispatches and what they waited for. The runtime keeps one
+ * when its config has timeline_bytes: four rings of a quarter of that each (rounded down to a power of two), an event
+ * takes 40 bytes, the newest stay. A dispatch costs two looks at the clock more then.
+ *   path  replaced as a whole, readable by the user only
+ * Errors: INVALID (no timeline is kept), IO, NO_MEMORY. Any thread; never makes a dispatch wait. */
+MOE_API moe_status moe_timeline_write(moe_runtime* runtime, const char* path);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// An engine whose experts are read from disk, a model whose bytes are known, and policies with tiers of every kind.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "codegen/compiler.h"
+#include "compiler/driver.h"
+#include "runtime/core/runtime.h"
+#include "tests/runtime/disk/faulty_io.h"
+#include "tests/runtime/pack_support.h"
+
+namespace moe::test {
+
+inline constexpr uint32_t kLayers = 3, kExperts = 12, kTopK = 2;
+inline constexpr uint32_t kPart = 4 * 37 * 64;  // bytes: two parts make an expert that is no multiple of 4096
+inline constexpr uint64_t kExtent = 5 * 4096;   // of 2 * kPart bytes
+inline constexpr uint64_t kExpertBytes = 2 * kPart;
+
+inline std::vector<FileTensor> model_tensors() {
+  std::vector<FileTensor> tensors{f32("model.embed_tokens.weight", {3, 5})};
+  for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t expert = 0; expert < kExperts; ++expert) {
+      tensors.push_back(f32(expert_name(layer, expert, "down_proj.weight"), {37, 64}));
+      tensors.push_back(f32(expert_name(layer, expert, "up_proj.weight"), {64, 37}));
+    }
+  }
+  return tensors;
+}
+
+/// A packed store of the model, and what its experts are.
+class Model {
+ public:
+  Model() {
+    const std::vector<FileTensor> tensors = model_tensors();
+    const TempDir model;
+    write_file(model / "model.safetensors", safetensors(tensors));
+    const auto packed = pack_model(model.path(), store());
+    REQUIRE_MESSAGE(packed.ok(), packed.error().message);
+    for (size_t i = 1; i < tensors.size(); i += 2) experts_.push_back(tensors[i].bytes + tensors[i + 1].bytes);
+  }
+  std::string store() const { return dir_ / "store"; }
+  std::string data_file() const { return store() + "/experts-00000.bin"; }
+  const std::string& expert(uint32_t key) const { return experts_[key]; }
+  /// Where the expert lies in the data file.
+  size_t place(uint32_t key) const { return read_file(data_file()).find(experts_[key]); }
+
+ private:
+  TempDir dir_;
+  std::vector<std::string> experts_;
+};
+
+/// A policy compiled in this process, alive as long as this.
+class Policy {
+ public:
+  explicit Policy(const std::string& blocks) {
+    compiler::Target target;
+    target.shape = {kLayers, kExperts, kTopK, kExpertBytes};
+    ir::Diagnostics diagnostics;
+    const auto bound = compiler::compile_to_bound(ir::SourceFile("tiered.moe", "policy tiered { " + blocks + " }"),
+                                                  target, diagnostics);
+    REQUIRE_MESSAGE(bound.has_value(), blocks);
+    codegen::Options options;
+    options.opt_level = 1;
+    auto compiled = codegen::jit(*bound, options);
+    REQUIRE_MESSAGE(compiled.ok(), compiled.error().message);
+    code_ = std::move(*compiled);
+  }
+  moe_status attach(moe_runtime* runtime) const {
+    moe_policy* policy = nullptr;
+    REQUIRE_MESSAGE(moe_policy_from_descriptor(&code_->descriptor(), &policy) == MOE_OK, moe_last_error());
+    const moe_status status = moe_policy_attach(runtime, policy);
+    REQUIRE(moe_policy_destroy(policy) == MOE_OK);
+    return status;
+  }
+
+ private:
+  std::unique_ptr<codegen::JitPolicy> code_;
+};
+
+inline std::string gpu(uint32_t capacity) {
+  return "tier fast { location = gpu capacity = " + std::to_string(capacity) + " } ";
+}
+inline std::string host(uint32_t capacity) {
+  return "tier warm { location = host capacity = " + std::to_string(capacity) + " } ";
+}
+inline constexpr const char* kDisk = "tier cold { location = disk } ";
+
+inline std::string with_host(uint32_t fast, uint32_t on_host, const std::string& more = "") {
+  return "tiers { " + gpu(fast) + host(on_host) + kDisk + more + " } ";
+}
+inline std::string without_host(uint32_t fast) { return "tiers { " + gpu(fast) + kDisk + " direct = true } "; }
+
+struct TierCase {
+  std::string blocks;
+  uint32_t fast_slots;
+  uint32_t host_slots;
+  bool by_the_clock = false;  ///< decisions depend on which prefetch was late
+  bool computes = false;      ///< on the host: nothing is loaded
+
+  const Policy& policy() const {
+    if (!compiled) compiled = std::make_unique<Policy>(blocks);
+    return *compiled;
+  }
+  mutable std::unique_ptr<Policy> compiled{};
+};
+
+inline const auto& tier_cases() {
+  static const TierCase all[] = {
+      {with_host(4, 9), 4, 9},
+      {with_host(4, 9, "inclusive = false"), 4, 9},
+      {with_host(4, 9, "inclusive = false demote fast -> warm on evict"), 4, 9},
+      {with_host(4, 9, "direct = true promote cold -> warm when idle < 3"), 4, 9},
+      {with_host(4, 12, "demote warm -> cold when position > 0") + "cache { eviction = lfu }", 4, 12},
+      {with_host(4, 9, "eviction = sieve") + "cache { eviction = s3_fifo }", 4, 9},
+      {without_host(4), 4, 0},
+      {with_host(6, 8) + "prefetch { strategy = history budget = 2 lookahead = 1 }", 6, 8, true},
+      {with_host(4, 9) + "schedule { mode = cpu_fallback }", 4, 9},
+      {with_host(4, 9) + "schedule { on miss { else -> cpu } }", 4, 9, false, true},
+      {with_host(1, 1), 1, 1},
+      {with_host(6, 12) + "cache { admit = when(weight > 0.5) pin = [0:3, 2:1] }", 6, 12},
+  };
+  return all;
+}
+
+class TieredEngine {
+ public:
+  explicit TieredEngine(const Model& model, const std::function<void(moe_runtime_config&)>& adjust = {})
+      : model_(model) {
+    moe_runtime_config config{};
+    config.struct_size = sizeof config;
+    config.shape = {sizeof(moe_model_shape), kLayers, kExperts, kTopK, 0};
+    config.streaming_slots = 64;  // plans are held, and entries of one are not done one by one
+    if (adjust) adjust(config);
+    REQUIRE(moe_runtime_create(&config, &runtime_) == MOE_OK);
+  }
+  ~TieredEngine() { CHECK(moe_runtime_destroy(runtime_) == MOE_OK); }
+  TieredEngine(const TieredEngine&) = delete;
+
+  moe_runtime* get() const { return runtime_; }
+  void open() const { REQUIRE_MESSAGE(moe_store_open(runtime_, model_.store().c_str()) == MOE_OK, moe_last_error()); }
+
+  moe_status dispatch(uint32_t layer, const std::vector<int32_t>& ids, moe_plan& plan) const {
+    moe_dispatch_args args{};
+    args.struct_size = sizeof args;
+    args.layer = layer;
+    args.num_tokens = static_cast<uint32_t>(ids.size()) / kTopK;
+    args.top_k = kTopK;
+    args.ids = ids.data();
+    plan = empty_plan();
+    return moe_dispatch(runtime_, &args, &plan);
+  }
+  /// One dispatch; every entry is waited for and compared. Returns what was decided.
+  std::vector<uint32_t> step(uint32_t layer, const std::vector<int32_t>& ids, bool late_release = false) {
+    moe_plan plan;
+    REQUIRE_MESSAGE(dispatch(layer, ids, plan) == MOE_OK, moe_last_error());
+    std::vector<uint32_t> decided;
+    std::vector<uint32_t> there;
+    for (uint32_t i = 0; i < plan.num_entries; ++i) {
+      const moe_status status = moe_plan_wait(runtime_, &plan, i, nullptr);
+      if (status == MOE_IO && may_fail) {
+        ++failures;
+        continue;
+      }
+      REQUIRE_MESSAGE(status == MOE_OK, moe_last_error());
+      check(layer, plan.entries[i]);
+      there.push_back(i);
+      const uint32_t action = plan.entries[i].action;
+      decided.push_back(action == MOE_ACTION_LATE ? static_cast<uint32_t>(MOE_ACTION_HIT) : action);
+    }
+    decided.insert(decided.end(), plan.evicted, plan.evicted + 2 * plan.num_evicted);
+    if (held_.size() > 3) release_oldest();
+    held_.push_back({plan, there});
+    if (!late_release)
+      while (!held_.empty()) release_oldest();
+    return decided;
+  }
+  void release_oldest() {
+    const auto [plan, there] = held_.front();
+    held_.erase(held_.begin());
+    for (const uint32_t i : there) check(plan.layer, plan.entries[i]);  // nothing moved meanwhile
+    REQUIRE(moe_plan_release(runtime_, &plan, nullptr) == MOE_OK);
+  }
+  void check(uint32_t layer, const moe_plan_entry& entry) const {
+    const std::string& bytes = model_.expert(layer * kExperts + entry.expert);
+    REQUIRE(std::memcmp(entry.data, bytes.data(), bytes.size()) == 0);
+  }
+  std::vector<std::vector<uint32_t>> run(uint32_t count, uint32_t seed, bool late_release = false) {
+    std::mt19937 random(seed);
+    std::vector<std::vector<uint32_t>> decided;
+    for (uint32_t i = 0; i < count; ++i) {
+      std::vector<int32_t> ids;
+      for (uint32_t token = 0; token < 1 + random() % 3; ++token) {
+        const auto a = static_cast<int32_t>(random() % kExperts * (random() % kExperts) / kExperts);
+        ids.push_back(a);
+        ids.push_back((a + 1 + static_cast<int32_t>(random() % (kExperts - 1))) % static_cast<int32_t>(kExperts));
+      }
+      decided.push_back(step(i % kLayers, ids, late_release));
+    }
+    return decided;
+  }
+  moe_stats_t stats() const {
+    moe_stats_t stats{};
+    stats.struct_size = sizeof stats;
+    REQUIRE(moe_stats(runtime_, &stats) == MOE_OK);
+    return stats;
+  }
+
+  bool may_fail = false;  ///< reads may
+  uint64_t failures = 0;  ///< waits that ended with MOE_IO
+
+ private:
+  const Model& model_;
+  moe_runtime* runtime_ = nullptr;
+  std::vector<std::pair<moe_plan, std::vector<uint32_t>>> held_;
+};
+
+inline void put_faults(const TieredEngine& engine, disk::test::FaultyIo::Plan plan) {
+  engine.get()->disk.wrap_io = [plan = std::move(plan)](std::unique_ptr<disk::Io> io) {
+    return std::make_unique<disk::test::FaultyIo>(std::move(io), plan);
+  };
+}
+
+/// A quarter of the reads fail, stop short or are corrupted, and an eighth come late.
+inline disk::test::Fault random_fault(std::mt19937& random) {
+  disk::test::Fault fault;
+  fault.kind = static_cast<disk::test::Fault::Kind>(random() % 4 == 0 ? random() % 4 : 0);
+  fault.error_number = EIO;
+  fault.number = random() % 20000;
+  if (random() % 8 == 0) fault.delay = std::chrono::microseconds(random() % 3000);
+  return fault;
+}
+
+}  // namespace moe::test
