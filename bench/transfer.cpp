@@ -142,7 +142,8 @@ void compute(std::chrono::nanoseconds time) {
   }
 }
 
-/// A pipeline of layers that compute for a time and need experts that are never there, each hinted one layer ahead.
+/// A pipeline of layers that compute for a time and need experts that are never there, each hinted two layers ahead, so
+/// that neither side waits for the other's wake-ups.
 void bench_overlap(uint32_t rounds) {
   constexpr uint32_t kLayers = 12, kExperts = 16, kTopK = 4;
   constexpr uint64_t kBytes = 256 << 10, kRate = 1 << 30;  // 1 ms of transfer for each layer
@@ -154,8 +155,8 @@ void bench_overlap(uint32_t rounds) {
       for (const bool hints : {false, true}) {
         Engine engine(shape(kLayers, kExperts, kTopK, kBytes),
                       hints
-                          ? "policy p { cache { capacity = 16 } prefetch { strategy = gate budget = 4 lookahead = 1 } }"
-                          : "policy p { cache { capacity = 16 } }",
+                          ? "policy p { cache { capacity = 20 } prefetch { strategy = gate budget = 4 lookahead = 2 } }"
+                          : "policy p { cache { capacity = 20 } }",
                       kRate);
         constexpr uint32_t kTokens = 10;
         uint32_t layers = 0;
@@ -163,9 +164,9 @@ void bench_overlap(uint32_t rounds) {
         for (uint32_t token = 0; token <= kTokens; ++token) {
           if (token == 1) begin = Clock::now(), layers = 0;  // the first token finds nothing ahead of it
           for (uint32_t layer = 0; layer < kLayers; ++layer, ++layers) {
-            const uint32_t first = (token * 4) % kExperts;
-            const uint32_t next = layer + 1 < kLayers ? layer + 1 : 0;
-            if (hints) engine.hint(next, next == 0 ? (token * 4 + 4) % kExperts : first);
+            const uint32_t first = token * kTopK % kExperts;
+            const uint32_t ahead = token * kLayers + layer + 2;
+            if (hints) engine.hint(ahead % kLayers, ahead / kLayers * kTopK % kExperts);
             const moe_plan plan = engine.dispatch(layer, first);
             engine.wait(plan);
             compute(std::chrono::nanoseconds(static_cast<int64_t>(of_compute * 1e9)));

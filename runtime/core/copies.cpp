@@ -17,9 +17,9 @@ CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& a
       promoted_(allocator, num_copies),
       spare_slots_(allocator, num_slots) {}
 
-void CopyTable::end_dispatch() {
-  queues_.publish();
+bool CopyTable::end_dispatch() {
   while (num_spare_slots_ != 0) free_slots_.set(spare_slots_[--num_spare_slots_]);
+  return queues_.publish();
 }
 
 void CopyTable::defer(uint32_t id) {

@@ -84,8 +84,8 @@ class CopyTable {
   uint32_t source(uint32_t copy) const { return copies_[copy].source.load(std::memory_order_relaxed); }
 
   /// The end of a dispatch: what was queued is shown to the transfer thread, and slots that evict has freed and
-  /// take_slot has not taken are free for all.
-  void end_dispatch();
+  /// take_slot has not taken are free for all. Whether anything was queued.
+  bool end_dispatch();
 
   /// For a plan. The caller knows that residency holds the copy.
   void hold(uint32_t copy) {

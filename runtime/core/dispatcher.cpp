@@ -234,7 +234,7 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
   parts_.hints.use_up(args.layer);
   passed_[args.layer] = number_++;
   parts_.plans.publish(plan);
-  parts_.waker.announce();
+  parts_.waker.announce(queued_);
 
   out.layer = plan.layer;
   out.id = plan.id.load(std::memory_order_relaxed);
@@ -248,8 +248,8 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
 }
 
 void Dispatcher::show_transfers() {
-  if (parts_.host) parts_.host->end_dispatch();
-  parts_.copies.end_dispatch();
+  const bool reads = parts_.host && parts_.host->end_dispatch();
+  queued_ = parts_.copies.end_dispatch() || reads;
 }
 
 void Dispatcher::set_resident(uint32_t key, uint32_t copy) {

@@ -160,6 +160,7 @@ class Dispatcher {
   uint32_t num_prefetches_ = 0;
   uint64_t number_ = 1;         ///< of this dispatch
   uint64_t cancelled_ = 0;      ///< since the last plan
+  bool queued_ = false;         ///< this dispatch queued transfers
   bool tiers_are_new_ = false;  ///< host memory has not seen what this policy's tiers hold
 };
 

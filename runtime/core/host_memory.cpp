@@ -138,9 +138,9 @@ void HostMemory::urge(uint32_t copy) {
   if (phase == Phase::queued || phase == Phase::moving) urgent_.set(copy);
 }
 
-void HostMemory::end_dispatch() {
+bool HostMemory::end_dispatch() {
   while (num_kept_ != 0) copies_.drop(std::exchange(kept_[kept_keys_[--num_kept_]], kNone));
-  copies_.end_dispatch();
+  return copies_.end_dispatch();
 }
 
 uint32_t HostMemory::hold_for_plan(uint32_t key) {

@@ -52,7 +52,7 @@ class HostMemory {
   void urge(uint32_t copy);
   /// A load that failed or was cancelled begins again: a source that failed is read again.
   void renew(uint32_t copy);
-  void end_dispatch();
+  bool end_dispatch();
 
   /// A copy that a plan reads on the host until drop_for_plan; kNone: none is there, or too many are held like this.
   uint32_t hold_for_plan(uint32_t key);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -16,8 +16,15 @@ class Link {
 
   bool limited() const { return bytes_per_s_ != 0; }
 
-  /// A copy begins now. The schedule goes on from its last end, unless the link was idle.
-  void begin() { free_at_ = std::max(free_at_, Clock::now()); }
+  /// There is nothing to carry.
+  void rest() { rested_ = true; }
+  /// A copy begins now. The schedule goes on from its last end, unless the link rested: who was woken late from the copy
+  /// before does not lose that time. What is later than a wake-up can be is lost.
+  void begin() {
+    const auto now = Clock::now();
+    free_at_ = std::max(free_at_, rested_ ? now : now - kLatest);
+    rested_ = false;
+  }
   /// When `bytes` more will have crossed the link: absolute, so that late wake-ups do not add up.
   Clock::time_point after(uint64_t bytes) {
     const double seconds = static_cast<double>(bytes) / static_cast<double>(bytes_per_s_);
@@ -33,7 +40,10 @@ class Link {
   Clock::time_point prefetch_at() const { return prefetch_at_; }
 
  private:
+  static constexpr auto kLatest = std::chrono::milliseconds(1);
+
   const uint64_t bytes_per_s_;
+  bool rested_ = true;
   Clock::time_point free_at_{};
   Clock::time_point prefetch_at_{};
 };

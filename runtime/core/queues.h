@@ -39,8 +39,12 @@ class Queues {
   explicit Queues(uint32_t num_copies, const Allocator& allocator);
 
   void add(Queue queue, Waiting waiting);
-  /// Shows the transfer thread what was added.
-  void publish() { written_.store(next_, std::memory_order_release); }
+  /// Shows the transfer thread what was added. Whether anything was.
+  bool publish() {
+    const bool any = next_ != written_.load(std::memory_order_relaxed);
+    written_.store(next_, std::memory_order_release);
+    return any;
+  }
   /// Queues a copy behind what is seen already; its state is read when the transfer thread sees it.
   void add_late(Queue queue, uint32_t copy) { late_[static_cast<uint32_t>(queue)].set(copy); }
 

@@ -49,6 +49,7 @@ void Transfer::run() {
     if (parts_.copies.any_deferred()) parts_.plans.fill_deferred();
     parts_.copies.collect();
     if (move_next()) continue;
+    link_.rest();
     parts_.monitor.look();
     rest(seen);
   }

@@ -139,6 +139,7 @@ moe_status Plans::wait_on_host(uint64_t id, uint32_t index) {
 
 moe_status Plans::wait(uint64_t id, uint32_t index, void* stream) {
   if (const moe_status status = check_stream(stream)) return status;
+  waker_.prompt();
   uint32_t copy;
   bool settled;
   if (const moe_status status = hold_entry(id, index, stream != nullptr, copy, settled)) return status;

@@ -15,10 +15,16 @@ class alignas(64) Waker {  // a line of its own: every dispatch writes it
   /// `below`: of the thread that this one's work waits for; it hears of everything, too. Before any other call.
   void chain(Waker* below) { below_ = below; }
 
-  /// There may be work. The dispatching thread: one store, all that moe_dispatch does.
-  void announce() {
+  /// There may be work; `queued`: there is. The dispatching thread: a store or two, all that moe_dispatch does.
+  void announce(bool queued) {
     announced_.store(announced_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    if (below_) below_->announce();
+    if (queued) pending_.store(true, std::memory_order_release);
+    if (below_) below_->announce(queued);
+  }
+  /// Ends a doze or a sleep if something is queued that nobody has said since: every wait does this, so that the link
+  /// does not idle until the doze is over. A load, and once for each dispatch that queued something as wake().
+  void prompt() {
+    if (pending_.load(std::memory_order_relaxed) && pending_.exchange(false, std::memory_order_acq_rel)) wake();
   }
 
   /// Ends a doze or a sleep now: the caller is about to wait for a transfer. At most one system call for each thread.
@@ -31,7 +37,7 @@ class alignas(64) Waker {  // a line of its own: every dispatch writes it
     woken_.fetch_add(1, std::memory_order_release);
     if (look() != kAwake) end_sleep();
   }
-  /// Ends a sleep, not a doze, if something was announced: every wait, done and release does this.
+  /// Ends a sleep, not a doze, if something was announced: done and release do this.
   void nudge() {
     if (look() == kAsleep && epoch() != seen_.load(std::memory_order_relaxed)) end_sleep();
     if (below_) below_->nudge();
@@ -54,6 +60,7 @@ class alignas(64) Waker {  // a line of its own: every dispatch writes it
   void sleep_until_woken(uint32_t seen, uint32_t depth, int64_t limit_ns);
 
   std::atomic<uint32_t> announced_{0};
+  std::atomic<bool> pending_{false};
   Waker* below_ = nullptr;
   alignas(64) std::atomic<uint32_t> woken_{0};
   std::atomic<uint32_t> seen_{0};
