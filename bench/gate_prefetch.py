@@ -40,7 +40,7 @@ def idle_share(path):
     changes = []  # when, transfers more in the queue or under way
     for event in events:
         if event["cat"] == "dispatch":
-            changes.append((event["ts"] + event["dur"], event["args"]["queued"], 0))
+            changes.append((event["ts"] + event["dur"], event["args"]["queued"] - event["args"]["cancelled"], 0))
         elif event["pid"] == 1:
             changes.append((event["ts"], 0, 1))
             changes.append((event["ts"] + event["dur"], -1, -1))

@@ -116,7 +116,8 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   }
   if (parts_.timeline) {
     const uint64_t queued = counts[metrics::kLoads] + counts[metrics::kStreams] + counts[metrics::kPrefetched];
-    parts_.timeline->add(Track::dispatches, {begin, Timeline::now(), args.layer * dims_.shape.num_experts, 0, queued});
+    parts_.timeline->add(Track::dispatches, {begin, Timeline::now(), plan->first_key,
+                                             static_cast<uint32_t>(counts[metrics::kPrefetchCancelled]), queued});
   }
   return MOE_OK;
 }

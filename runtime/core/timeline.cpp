@@ -25,11 +25,11 @@ class TraceEvents {
   }
   /// Microseconds from `zero`.
   void span(uint32_t process, uint32_t row, uint64_t begin_ns, uint64_t end_ns, const std::string& name,
-            const char* category, const char* argument, uint64_t amount) {
+            const char* category, const std::string& arguments) {
     add("{\"ph\":\"X\",\"name\":\"%s\",\"cat\":\"%s\",\"pid\":%u,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,"
-        "\"args\":{\"%s\":%llu}}",
+        "\"args\":{%s}}",
         name.c_str(), category, process, row, static_cast<double>(begin_ns - zero) / 1e3,
-        static_cast<double>(end_ns - begin_ns) / 1e3, argument, static_cast<unsigned long long>(amount));
+        static_cast<double>(end_ns - begin_ns) / 1e3, arguments.c_str());
   }
   std::string take() { return "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[" + std::move(text_) + "\n]}\n"; }
 
@@ -45,6 +45,10 @@ class TraceEvents {
   }
   std::string text_;
 };
+
+std::string number(const char* name, uint64_t value) {
+  return "\"" + std::string(name) + "\":" + std::to_string(value);
+}
 
 std::vector<TimelineEvent> events_of(const RecordRing& ring) {
   const std::vector<uint64_t> words = ring.copy();
@@ -101,17 +105,17 @@ std::string Timeline::json() const {
                                std::to_string(event.key % shape_.num_experts) +
                                ((event.kind & kFailed) != 0 ? " failed" : "");
       out.span(kLinks, track == Track::disk ? 1 : 2, event.begin_ns, event.end_ns, name, kQueueNames[event.kind & 0xFF],
-               "bytes", event.amount);
+               number("bytes", event.amount));
     }
   }
   for (const TimelineEvent& event : tracks[static_cast<uint32_t>(Track::dispatches)]) {
     out.span(kLayers, event.key / shape_.num_experts + 1, event.begin_ns, event.end_ns, "dispatch", "dispatch",
-             "queued", event.amount);
+             number("queued", event.amount) + "," + number("cancelled", event.kind));
   }
   for (const TimelineEvent& event : tracks[static_cast<uint32_t>(Track::waits)]) {
     out.span(kLayers, event.key / shape_.num_experts + 1, event.begin_ns, event.end_ns,
-             "wait E" + std::to_string(event.key % shape_.num_experts), "wait", "expert",
-             event.key % shape_.num_experts);
+             "wait E" + std::to_string(event.key % shape_.num_experts), "wait",
+             number("expert", event.key % shape_.num_experts));
   }
   return out.take();
 }

@@ -22,13 +22,14 @@ enum class Track : uint32_t {
 };
 inline constexpr uint32_t kNumTracks = 4;
 
-/// An interval. Of a dispatch and a wait, `key` is the layer's first; `amount` is bytes, and of a dispatch the
-/// transfers that it queued.
+/// An interval. `key`: whose, of a dispatch the layer's first. `amount`: bytes, of a dispatch the transfers that it
+/// queued.
 struct TimelineEvent {
   uint64_t begin_ns;
   uint64_t end_ns;
   uint32_t key;
-  uint32_t kind;  ///< of a transfer: a Queue, and kFailed
+  uint32_t
+      kind;  ///< of a transfer a Queue, and kFailed; of a dispatch how many stale prefetches it took from the queue
   uint64_t amount;
 };
 inline constexpr uint32_t kFailed = 1u << 8;
