@@ -44,6 +44,7 @@ void Dispatcher::take_swap() {
   if (current_) {
     num_left_ = decision::adopt_state(current_->params(), current_->state(), params, next->state(), left_.data());
     for (uint32_t i = 0; i < num_left_; ++i) end_residency(left_[i]);
+    while (num_aside_ != 0) end_residency(aside_[--num_aside_]);
     keep_dropped(*next);
     parts_.traffic.swaps.fetch_add(1, std::memory_order_relaxed);
     // Freed by the next attach: this thread frees nothing.

@@ -20,6 +20,7 @@ Dispatcher::Dispatcher(const Dimensions& dimensions, const Parts& parts, const A
       dropped_(allocator, dims_.max_resident()),
       left_(allocator, dims_.max_resident()),
       prefetches_(allocator, size_t{2} * dims_.num_slots),
+      aside_(allocator, dims_.num_keys()),
       passed_(allocator, dims_.shape.num_layers) {
   std::fill(resident_.begin(), resident_.end(), kNone);
 }
@@ -93,6 +94,7 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   prefetch_copies(args.layer, output);
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
+  if (num_aside_ != 0) settle_aside(args.layer);
   const uint32_t leaving = count_leaving(*plan);
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
   place_misses(*plan, output, leaving);

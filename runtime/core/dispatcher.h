@@ -117,6 +117,7 @@ class Dispatcher {
   void load_behind_cpu(const Plan& plan, const decision::Output& output);
   void load_behind(uint32_t key);
   uint32_t reserve(uint32_t key);
+  void settle_aside(uint32_t layer);
   bool supply(uint32_t copy, uint32_t key, Queue queue);
   void supply_again(uint32_t copy, uint32_t key);
   void place_on_host(Plan& plan, uint32_t entry, uint32_t key);
@@ -153,11 +154,13 @@ class Dispatcher {
   Array<uint32_t> dropped_;  ///< keys to report to the kernel at the next dispatch, each resident there
   Array<uint32_t> left_;     ///< keys that left at a swap, to be listed by the next plan
   Array<Outstanding> prefetches_;
+  Array<uint32_t> aside_;   ///< keys that wait beside the cache for their layer's next dispatch
   Array<uint64_t> passed_;  ///< layer -> number of its last dispatch
   uint32_t num_loads_ = 0;
   uint32_t num_dropped_ = 0;
   uint32_t num_left_ = 0;
   uint32_t num_prefetches_ = 0;
+  uint32_t num_aside_ = 0;
   uint64_t number_ = 1;         ///< of this dispatch
   uint64_t cancelled_ = 0;      ///< since the last plan
   bool queued_ = false;         ///< this dispatch queued transfers

@@ -18,8 +18,8 @@ class Link {
 
   /// There is nothing to carry.
   void rest() { rested_ = true; }
-  /// A copy begins now. The schedule goes on from its last end, unless the link rested: who was woken late from the copy
-  /// before does not lose that time. What is later than a wake-up can be is lost.
+  /// A copy begins now. The schedule goes on from its last end, unless the link rested: who was woken late from the
+  /// copy before does not lose that time. What is later than a wake-up can be is lost.
   void begin() {
     const auto now = Clock::now();
     free_at_ = std::max(free_at_, rested_ ? now : now - kLatest);

@@ -152,14 +152,30 @@ void Dispatcher::load_behind(uint32_t key) {
 /// A copy and a slot for a prefetch, not queued yet: demand goes first. kNone: nothing is free, or it has left again.
 uint32_t Dispatcher::reserve(uint32_t key) {
   CopyTable& copies = parts_.copies;
-  if (!current_->resident(key) || !copies.has_room(dims_.max_entries() + 1)) return kNone;
+  const bool aside = !current_->resident(key);
+  if ((aside && current_->rules().side_buffer == 0) || !copies.has_room(dims_.max_entries() + 1)) return kNone;
   const uint32_t copy = copies.claim(key, 1);
   if (!supply(copy, key, Queue::prefetch)) {
     copies.drop(copy);
     return kNone;
   }
   set_resident(key, copy);
+  if (aside) aside_[num_aside_++] = key;
   return copy;
+}
+
+/// The layer has run: what waited for it beside the cache is in the cache now, or gone. The plan holds what it uses.
+void Dispatcher::settle_aside(uint32_t layer) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < num_aside_; ++i) {
+    const uint32_t key = aside_[i];
+    if (key / dims_.shape.num_experts != layer) {
+      aside_[kept++] = key;
+    } else if (!current_->resident(key)) {
+      end_residency(key);
+    }
+  }
+  num_aside_ = kept;
 }
 
 /// With no other plan held there are slots for every resident and S more to stream through: prefetches get theirs

@@ -66,6 +66,11 @@ bool is_at(const decision::Tier& tier, decision::TierLocation location) {
   return tier.location == static_cast<uint32_t>(location);
 }
 
+/// Slots of the fast tier that the policy fills, those for streaming not among them.
+uint32_t slots_of(const decision::Params& p) {
+  return std::min(p.total_capacity() + decision::side_places(p), p.num_keys());
+}
+
 /// Whether the policy wants experts to stay on disk.
 bool has_disk_tier(const decision::Params& p) {
   for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
@@ -94,7 +99,7 @@ uint32_t host_tier_slots(const decision::Params& p) {
 uint32_t choose_slots(const moe_runtime& runtime, const moe_policy& policy) {
   const uint64_t slot_bytes = runtime.store.layout().slot_bytes;
   const uint64_t streaming = runtime.config.streaming_slots;
-  const uint64_t wanted = policy.params.total_capacity() + streaming;
+  const uint64_t wanted = slots_of(policy.params) + streaming;
   uint64_t slots = wanted;
   if (runtime.config.fast_bytes != 0) {
     const uint64_t useful = uint64_t{policy.params.num_keys()} + streaming;
@@ -105,7 +110,7 @@ uint32_t choose_slots(const moe_runtime& runtime, const moe_policy& policy) {
        "policy `%s` needs %llu slots (%llu bytes): %u for its capacity and %llu for streaming; the fast tier of %llu "
        "bytes has %llu of %llu bytes each",
        policy.name.c_str(), static_cast<unsigned long long>(wanted),
-       static_cast<unsigned long long>(wanted * slot_bytes), policy.params.total_capacity(),
+       static_cast<unsigned long long>(wanted * slot_bytes), slots_of(policy.params),
        static_cast<unsigned long long>(streaming), static_cast<unsigned long long>(runtime.config.fast_bytes),
        static_cast<unsigned long long>(slots), static_cast<unsigned long long>(slot_bytes));
   return 0;
@@ -163,7 +168,7 @@ moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
 
 moe_status attach_next(moe_runtime& runtime, Engine& engine, PolicyRef policy) {
   const Dimensions& dims = engine.dimensions();
-  const uint32_t capacity = policy->params.total_capacity();
+  const uint32_t capacity = slots_of(policy->params);
   if (capacity > dims.max_resident()) {
     const uint64_t wanted = uint64_t{capacity} + dims.streaming_slots;
     return fail(MOE_FULL,

@@ -232,12 +232,18 @@ bool tier_holds(const Params& params, void* state, uint32_t tier, uint32_t key) 
   return State(params, state).tier_order(set->first_tier + tier)[key].prev != kNone;
 }
 
+/// What each of the last dispatches fetched for the layers ahead of it waits until its layer's turn.
+uint32_t side_places(const Params& params) {
+  if (!has_side_buffer(params)) return 0;
+  const uint64_t places = uint64_t{params.max_budget()} * max_reach(params);
+  return static_cast<uint32_t>(std::min<uint64_t>(places, params.num_keys()));
+}
+
 const uint32_t* places(const Params& params, const void* state) { return &state_of(params, state).place_of(0); }
 
 namespace {
 
 const char* beyond_engines_of(const Params& p) {
-  if (p.side_buffer != 0) return "side_buffer";
   for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
     const TierSet& set = p.tier_sets[i];
     if (set.num_rungs != 0) return "precision = by (...)";

@@ -26,6 +26,9 @@ const uint32_t* places(const Params& params, const void* state);
 /// Whether tier `tier` of its layer's set holds a key; the first one never says so. Only between dispatches.
 bool tier_holds(const Params& params, void* state, uint32_t tier, uint32_t key);
 
+/// Most experts that wait beside the cache, with `side_buffer`.
+uint32_t side_places(const Params& params);
+
 /// What the policy decides under any of its rules that an engine cannot carry out, though a replay can: the clause as
 /// the language writes it; null: nothing.
 const char* beyond_engines(const Params& params);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -63,12 +64,12 @@ class Policy {
     compiler::Target target;
     target.shape = {kLayers, kExperts, kTopK, kExpertBytes};
     ir::Diagnostics diagnostics;
-    const auto bound = compiler::compile_to_bound(ir::SourceFile("tiered.moe", "policy tiered { " + blocks + " }"),
-                                                  target, diagnostics);
-    REQUIRE_MESSAGE(bound.has_value(), blocks);
+    bound_ = compiler::compile_to_bound(ir::SourceFile("tiered.moe", "policy tiered { " + blocks + " }"), target,
+                                        diagnostics);
+    REQUIRE_MESSAGE(bound_.has_value(), blocks);
     codegen::Options options;
     options.opt_level = 1;
-    auto compiled = codegen::jit(*bound, options);
+    auto compiled = codegen::jit(*bound_, options);
     REQUIRE_MESSAGE(compiled.ok(), compiled.error().message);
     code_ = std::move(*compiled);
   }
@@ -79,8 +80,10 @@ class Policy {
     REQUIRE(moe_policy_destroy(policy) == MOE_OK);
     return status;
   }
+  const ir::BoundPolicy& bound() const { return *bound_; }
 
  private:
+  std::optional<ir::BoundPolicy> bound_;
   std::unique_ptr<codegen::JitPolicy> code_;
 };
 
@@ -126,6 +129,20 @@ inline const auto& tier_cases() {
       {with_host(1, 1), 1, 1},
       {with_host(6, 12) + "cache { admit = when(weight > 0.5) pin = [0:3, 2:1] }", 6, 12},
   };
+  return all;
+}
+
+/// Ids of dispatches of one to three tokens, few experts often.
+inline std::vector<std::vector<int32_t>> random_routing(uint32_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<std::vector<int32_t>> all(count);
+  for (std::vector<int32_t>& ids : all) {
+    for (uint64_t tokens = 1 + random() % 3; tokens > 0; --tokens) {
+      const auto a = static_cast<int32_t>(random() % kExperts * (random() % kExperts) / kExperts);
+      ids.push_back(a);
+      ids.push_back((a + 1 + static_cast<int32_t>(random() % (kExperts - 1))) % static_cast<int32_t>(kExperts));
+    }
+  }
   return all;
 }
 
@@ -175,6 +192,7 @@ class TieredEngine {
       decided.push_back(action == MOE_ACTION_LATE ? static_cast<uint32_t>(MOE_ACTION_HIT) : action);
     }
     decided.insert(decided.end(), plan.evicted, plan.evicted + 2 * plan.num_evicted);
+    decided.insert(decided.end(), plan.prefetched, plan.prefetched + 2 * plan.num_prefetched);
     if (held_.size() > 3) release_oldest();
     held_.push_back({plan, there});
     if (!late_release)
@@ -192,16 +210,9 @@ class TieredEngine {
     REQUIRE(std::memcmp(entry.data, bytes.data(), bytes.size()) == 0);
   }
   std::vector<std::vector<uint32_t>> run(uint32_t count, uint32_t seed, bool late_release = false) {
-    std::mt19937 random(seed);
     std::vector<std::vector<uint32_t>> decided;
-    for (uint32_t i = 0; i < count; ++i) {
-      std::vector<int32_t> ids;
-      for (uint32_t token = 0; token < 1 + random() % 3; ++token) {
-        const auto a = static_cast<int32_t>(random() % kExperts * (random() % kExperts) / kExperts);
-        ids.push_back(a);
-        ids.push_back((a + 1 + static_cast<int32_t>(random() % (kExperts - 1))) % static_cast<int32_t>(kExperts));
-      }
-      decided.push_back(step(i % kLayers, ids, late_release));
+    for (const std::vector<int32_t>& ids : random_routing(count, seed)) {
+      decided.push_back(step(static_cast<uint32_t>(decided.size()) % kLayers, ids, late_release));
     }
     return decided;
   }

@@ -60,7 +60,6 @@ TEST_CASE("what no plan carries yet is refused when it is attached") {
     p.tier_sets = &set, p.tier_set_of_layer = set_of_layer;
   };
   const std::pair<const char*, std::function<void(decision::Params&)>> cases[] = {
-      {"side_buffer", [](auto& p) { p.side_buffer = 1; }},
       {"a second tier with location = gpu", [&](auto& p) { with_tiers(p, on_gpu); }},
       {"dtype of a tier", [&](auto& p) { with_tiers(p, on_host), set.converts = 1; }},
       {"precision = by (...)", [&](auto& p) { with_tiers(p, on_host), set.num_rungs = 2, set.rungs = rungs; }},
