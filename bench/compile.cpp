@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processor time of compiling one policy to native code in this process, 27 layers x 64 experts, top-6: medians, at O0
-// and O2, with what each step of the pipeline takes.
+// and O2, with what each step of the pipeline takes; before them, what it takes until a policy with expressions or
+// changing rules decides by the kernels that serve every policy. What a dispatch takes with each stands behind it
+// (least of five rounds; Zipf's law, half of them warmed up).
 //
 //   build/release/bin/bench-compile [-n REPETITIONS] [NAME...]
 #include <fmt/format.h>
@@ -9,10 +11,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "bench/contender.h"
+#include "bench/workload.h"
+#include "codegen/any_policy.h"
 #include "codegen/compiler.h"
 #include "compiler/driver.h"
 
@@ -74,39 +80,86 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Prints a line; false when the policy cannot be compiled.
-bool measure(const Case& c, int opt_level, int repetitions) {
+void print_totals(const char* name, const char* what, const std::vector<double>& totals) {
+  fmt::print("{:<14} {:<4} {:>8.3f} ms  (least {:.3f}) ", name, what, median(totals),
+             *std::min_element(totals.begin(), totals.end()));
+}
+
+std::optional<ir::BoundPolicy> bind(const Case& c) {
   const ir::SourceFile source(c.name, c.text);
   ir::Diagnostics diagnostics;
   compiler::Target target;
   target.shape = {27, 64, 6, 0};
-  const std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
-  if (!bound) {
-    fmt::print(stderr, "{}", ir::render_text(source, diagnostics, false));
+  std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(source, target, diagnostics);
+  if (!bound) fmt::print(stderr, "{}", ir::render_text(source, diagnostics, false));
+  return bound;
+}
+
+/// Processor time of a dispatch by `decide`, least of five rounds.
+template <class Decide>
+double dispatch_ns(const decision::Params& params, Decide decide) {
+  static const bench::Routing routing = bench::zipf_routing({27, 64, 6, 0}, 200, 100);
+  double least = std::numeric_limits<double>::infinity();
+  for (int round = 0; round < 5; ++round) {
+    bench::Contender contender(params, nullptr);
+    double begin = 0;
+    for (size_t d = 0; d < routing.num_dispatches; ++d) {
+      if (d == routing.num_dispatches / 2) begin = cpu_ms();
+      const decision::Input in = bench::input_of(routing, d);
+      if (decide(contender.state(), &in, &contender.arrays()) != decision::kOk) std::abort();
+    }
+    least = std::min(least, cpu_ms() - begin);
+  }
+  return least * 1e6 / static_cast<double>(routing.num_dispatches - routing.num_dispatches / 2);
+}
+
+/// Each prints a line; false when it cannot be done.
+bool measure_any(const Case& c, const ir::BoundPolicy& bound, int repetitions) {
+  std::vector<double> totals;
+  for (int i = 0; i < repetitions; ++i) {
+    const double begin = cpu_ms();
+    const Result<std::unique_ptr<codegen::AnyPolicy>> made = codegen::AnyPolicy::make(bound);
+    totals.push_back(cpu_ms() - begin);
+    if (made) continue;
+    fmt::print(stderr, "bench-compile: {}\n", made.error().message);
     return false;
   }
+  const Result<std::unique_ptr<codegen::AnyPolicy>> made = codegen::AnyPolicy::make(bound);
+  if (!made) return false;
+  const codegen::AnyPolicy& policy = **made;
+  print_totals(c.name, "any", totals);
+  fmt::print("  dispatch {:.0f} ns\n",
+             dispatch_ns(policy.params(), [&](void* state, const decision::Input* in, decision::Output* out) {
+               return policy.dispatch(state, in, out);
+             }));
+  return true;
+}
+
+bool measure(const Case& c, const ir::BoundPolicy& bound, int opt_level, int repetitions) {
   std::vector<double> totals;
   std::vector<std::string_view> order;
   std::map<std::string_view, std::vector<double>> steps;
+  double ns = 0;
   for (int i = 0; i < repetitions; ++i) {
     std::vector<codegen::StepTime> times;
     codegen::Options options;
     options.opt_level = opt_level;
     options.times = &times;
     const double begin = cpu_ms();
-    const Result<std::unique_ptr<codegen::JitPolicy>> code = codegen::jit(*bound, options);
+    const Result<std::unique_ptr<codegen::JitPolicy>> code = codegen::jit(bound, options);
     totals.push_back(cpu_ms() - begin);
     if (!code) {
       fmt::print(stderr, "bench-compile: {}\n", code.error().message);
       return false;
     }
+    if (i == 0) ns = dispatch_ns(*(*code)->descriptor().params, (*code)->descriptor().dispatch);
     for (const codegen::StepTime& time : times) {
       if (steps[time.step].empty()) order.push_back(time.step);
       steps[time.step].push_back(time.milliseconds);
     }
   }
-  fmt::print("{:<14} O{} {:>8.2f} ms  (least {:.2f}) ", c.name, opt_level, median(totals),
-             *std::min_element(totals.begin(), totals.end()));
+  print_totals(c.name, opt_level == 0 ? "O0" : "O2", totals);
+  fmt::print("  dispatch {:.0f} ns", ns);
   for (const std::string_view step : order) fmt::print("  {} {:.2f}", step, median(steps[step]));
   fmt::print("\n");
   return true;
@@ -126,8 +179,10 @@ int main(int argc, char** argv) {
   }
   for (const Case& c : kCases) {
     if (!names.empty() && std::find(names.begin(), names.end(), c.name) == names.end()) continue;
+    const std::optional<ir::BoundPolicy> bound = bind(c);
+    if (!bound || !measure_any(c, *bound, repetitions)) return 1;
     for (const int opt_level : {0, 2}) {
-      if (!measure(c, opt_level, repetitions)) return 1;
+      if (!measure(c, *bound, opt_level, repetitions)) return 1;
     }
   }
 }

@@ -58,7 +58,7 @@ Contender::Contender(const decision::Params& params, const Baseline& baseline)
       arrays_(decision::output_sizes(params, 1, 0)),
       output_(arrays_.output()) {}
 
-bool Contender::decide(const Routing& routing, size_t d) {
+decision::Input input_of(const Routing& routing, size_t d) {
   decision::Input in{};
   in.layer = static_cast<uint32_t>(d % routing.shape.num_layers);
   in.num_tokens = 1;
@@ -66,6 +66,11 @@ bool Contender::decide(const Routing& routing, size_t d) {
   in.ids = &routing.ids[d * in.top_k];
   in.weights = &routing.weights[d * in.top_k];
   in.phase = 1;
+  return in;
+}
+
+bool Contender::decide(const Routing& routing, size_t d) {
+  const decision::Input in = input_of(routing, d);
   return dispatch_(state_.get(), &in, &output_) == decision::kOk;
 }
 

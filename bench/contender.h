@@ -30,6 +30,9 @@ class Contender {
   decision::Output output_;
 };
 
+/// The `d`-th dispatch of `routing`, which it points into.
+decision::Input input_of(const Routing& routing, size_t d);
+
 /// What a policy does on a whole routing, from a fresh state on.
 struct Summary {
   double hit_rate = 0;

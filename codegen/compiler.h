@@ -31,6 +31,7 @@ struct Options {
   std::string print_after;  ///< a step's name: its LLVM IR goes to `print`
   std::function<void(std::string_view)> print;
   std::vector<StepTime>* times = nullptr;  ///< filled when set
+  bool leaves_math = false;                ///< exp, log and their like are left to who loads or links the object
 };
 
 /// Names of the steps, in order, for --print-after.
@@ -50,7 +51,8 @@ class JitPolicy {
 /// Takes a few milliseconds; any thread.
 Result<std::unique_ptr<JitPolicy>> jit(const ir::BoundPolicy& policy, const Options& options);
 
-/// The steps of jit() and of a shared library, one by one: machine code for options.cpu ("": the host) ...
+/// The steps of jit() and of a shared library, one by one: machine code for options.cpu ("": the host), which may call
+/// exp, log and their like, ...
 Result<std::string> compile_object(const ir::BoundPolicy& policy, const Options& options);
 /// ... loaded into this process ...
 Result<std::unique_ptr<JitPolicy>> load_object(const ir::BoundPolicy& policy, const std::string& object);

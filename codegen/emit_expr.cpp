@@ -5,7 +5,6 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "codegen/module.h"
@@ -25,12 +24,8 @@ class ExprEmitter {
   /// `double name(frame, site, key, place, victim)`: the sites of one variant, or of all.
   void evaluate(const std::string& name, std::optional<uint32_t> variant) {
     std::vector<SiteExpr> sites;
-    for (const SiteExpr& site : program_.sites) {
+    for (const SiteExpr& site : all_sites(program_)) {
       if (!variant || site.variant == *variant) sites.push_back(site);
-    }
-    const uint32_t first_steady = decision::first_steady_site(program_.params.front());
-    for (uint32_t i = 0; i < program_.steady_parts.size(); ++i) {
-      sites.push_back({first_steady + i, 0, first_steady + i, &program_.steady_parts[i], true});
     }
     llvm::Function* function =
         define(name, {ptr(), i32(), i32(), i32(), i32()}, {"frame", "site", "key", "place", "victim"});
@@ -78,29 +73,8 @@ class ExprEmitter {
   llvm::Type* ptr() { return builder_.getPtrTy(); }
   llvm::Value* number(double value) { return llvm::ConstantFP::get(f64(), value); }
 
-  /// Where the value of a node is kept; none: it is worked out.
-  std::optional<uint32_t> kept_at(const SiteExpr& site, size_t node) const {
-    if (site.kind != decision::kSiteLeast) return std::nullopt;
-    const auto& roots = program_.steady_roots;
-    const auto found = std::find(roots.begin(), roots.end(), node);
-    if (found == roots.end()) return std::nullopt;
-    return static_cast<uint32_t>(found - roots.begin());
-  }
-
-  /// All nodes but those below one whose value is kept.
-  std::vector<bool> needed_for(const SiteExpr& site) const {
-    const std::vector<ir::ExprNode>& nodes = site.expr->nodes;
-    std::vector<bool> needed(nodes.size());
-    needed.back() = true;
-    for (size_t i = nodes.size(); i-- > 0;) {
-      if (!needed[i] || kept_at(site, i)) continue;
-      for (size_t j = 0; j < ir::num_operands(nodes[i].op); ++j) needed[nodes[i].operand[j]] = true;
-    }
-    return needed;
-  }
-
   llvm::Value* emit(const SiteExpr& site) {
-    const std::vector<bool> needed = needed_for(site);
+    const std::vector<bool> needed = needed_nodes(program_, site);
     std::vector<llvm::Value*> values;
     for (size_t at = 0; at < needed.size(); ++at) {
       const ir::ExprNode& node = site.expr->nodes[at];
@@ -108,7 +82,7 @@ class ExprEmitter {
         values.push_back(nullptr);
         continue;
       }
-      if (const std::optional<uint32_t> kept = kept_at(site, at)) {
+      if (const std::optional<uint32_t> kept = kept_part(program_, site, at)) {
         values.push_back(call("moe_value_steady", {frame_, key_, builder_.getInt32(*kept)}));
         continue;
       }
@@ -148,48 +122,25 @@ class ExprEmitter {
 
   llvm::Value* rate(const ir::ExprNode& node) {
     if (!of_expert_) return number(0);
-    const auto& rates = program_.rates;
-    const auto place = node.op == ExprOp::use_rate
-                           ? static_cast<size_t>(std::find(rates.begin(), rates.end(), node.window) - rates.begin())
-                           : place_of(program_.weight_rates, node);
+    const size_t place =
+        node.op == ExprOp::use_rate ? place_of(program_.rates, node) : place_of(program_.weight_rates, node);
     llvm::Value* rate = builder_.getInt32(static_cast<uint32_t>(place));
     const std::string name(ir::to_word(node.op));
     return node.of_victim ? call("moe_victim_" + name, {frame_, victim_, rate})
                           : call("moe_value_" + name, {frame_, key_, rate});
   }
 
-  /// Without a learner and a strategy there is nothing to read.
-  bool is_kept(Variable v) const {
-    const uint32_t keeps = program_.params.front().keeps;
-    if (v == Variable::value) return (keeps & decision::kKeepsValue) != 0;
-    if (v == Variable::predicted) return (keeps & decision::kKeepsPredicted) != 0;
-    return v != Variable::foretold || (keeps & decision::kKeepsForetold) != 0;
-  }
-
   llvm::Value* look_back(const ir::ExprNode& node) {
-    const auto metric = static_cast<uint32_t>(counted_as(node.variable));
-    const auto& remembered = program_.remembered;
-    const auto found = std::find_if(remembered.begin(), remembered.end(),
-                                    [&](const decision::Remembered& r) { return r.metric == metric; });
-    llvm::Value* which = builder_.getInt32(static_cast<uint32_t>(found - remembered.begin()));
+    llvm::Value* which = builder_.getInt32(static_cast<uint32_t>(place_of(program_.remembered, node)));
     return call("moe_look_back_" + std::string(ir::to_word(node.op)), {frame_, which, builder_.getInt32(node.window)});
   }
 
   llvm::Value* variable(const ir::ExprNode& node) {
-    switch (node.variable) {
-      case Variable::num_experts:
-        return number(program_.policy.shape.num_experts);
-      case Variable::num_layers:
-        return number(program_.policy.shape.num_layers);
-      case Variable::top_k:
-        return number(program_.policy.shape.top_k);
-      default:
-        break;
-    }
+    if (const std::optional<double> of_model = value_in_model(program_, node.variable)) return number(*of_model);
     if (is_counted(node.variable)) {
       return call("moe_metric", {frame_, builder_.getInt32(static_cast<uint32_t>(counted_as(node.variable)))});
     }
-    if (!of_expert_ || !is_kept(node.variable)) return number(0);
+    if (!of_expert_ || !is_kept(program_, node.variable)) return number(0);
     const std::string name(ir::to_word(node.variable));
     return node.of_victim ? call("moe_victim_" + name, {frame_, victim_})
                           : call("moe_value_" + name, {frame_, key_, place_});

@@ -9,7 +9,9 @@ Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, c
   auto target = make_target(options.cpu.empty() ? "x86-64-v2" : options.cpu, options.opt_level);
   if (!target) return std::move(target).error();
   const Program program(policy);
-  Result<Unit> unit = build_unit(program, options, **target);
+  Options its = options;
+  its.leaves_math = artifact == Artifact::shared_library;
+  Result<Unit> unit = build_unit(program, its, **target);
   if (!unit) return std::move(unit).error();
   if (artifact == Artifact::llvm) {
     std::string text;

@@ -11,7 +11,7 @@
 namespace moe::codegen {
 namespace {
 
-/// Where the sections go. memset and its kin are all that a kernel may call.
+/// Where the sections go. memset and its kin, and the functions of expressions, are all that a kernel may call.
 class Memory final : public llvm::SectionMemoryManager {
  public:
   uint64_t getSymbolAddress(const std::string& name) override {
@@ -19,7 +19,7 @@ class Memory final : public llvm::SectionMemoryManager {
     if (name == "memcpy")
       return reinterpret_cast<uint64_t>(static_cast<void* (*)(void*, const void*, size_t)>(&std::memcpy));
     if (name == "memmove") return reinterpret_cast<uint64_t>(&std::memmove);
-    return 0;
+    return math_function(name);
   }
 };
 
@@ -60,7 +60,9 @@ Result<std::string> compile_object(const ir::BoundPolicy& policy, const Options&
     target = std::move(made).value();
   }
   const Program program(policy);
-  Result<Unit> unit = build_unit(program, options, *target);
+  Options shared = options;
+  shared.leaves_math = true;
+  Result<Unit> unit = build_unit(program, shared, *target);
   if (!unit) return std::move(unit).error();
   const StepTimer timer(options, "machine-code");
   return emit_machine_code(*unit, /*assembly=*/false);

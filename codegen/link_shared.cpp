@@ -32,18 +32,25 @@ class TemporaryFile {
   std::string path_;
 };
 
+bool write(const TemporaryFile& to, std::string_view bytes) {
+  std::ofstream file(to.path(), std::ios::binary);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  return file.good();
+}
+
 }  // namespace
 
 Result<std::string> link_shared(std::string_view object, std::string_view soname) {
   const TemporaryFile in("o");
+  const TemporaryFile math("o");
   const TemporaryFile out("so");
-  if (in.path().empty() || out.path().empty()) {
+  if (in.path().empty() || math.path().empty() || out.path().empty()) {
     return Error{Error::Kind::io, "cannot create a temporary file to link in; is TMPDIR writable?"};
   }
-  std::ofstream file(in.path(), std::ios::binary);
-  file.write(object.data(), static_cast<std::streamsize>(object.size()));
-  file.close();
-  if (!file) return Error{Error::Kind::io, "cannot write " + in.path()};
+  if (!write(in, object) || !write(math, math_object())) {
+    return Error{Error::Kind::io, "cannot write " + in.path() + " or " + math.path()};
+  }
 
   const std::string name(soname);
   const char* arguments[] = {"ld.lld",
@@ -59,7 +66,10 @@ Result<std::string> link_shared(std::string_view object, std::string_view soname
                              "--build-id=sha1",
                              "-o",
                              out.path().c_str(),
-                             in.path().c_str()};
+                             in.path().c_str(),
+                             "--start-lib",  // taken only where the policy calls it
+                             math.path().c_str(),
+                             "--end-lib"};
   static std::mutex one_at_a_time;  // LLD keeps its state in globals
   const std::lock_guard<std::mutex> lock(one_at_a_time);
   std::string messages;

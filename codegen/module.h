@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "codegen/compiler.h"
 #include "codegen/program.h"
@@ -105,7 +106,12 @@ Result<void> run_pipeline(Unit& unit);
 /// Machine code of a finished module.
 Result<std::string> emit_machine_code(Unit& unit, bool assembly);
 
-/// Links one object into a shared library, in this process.
+/// exp, log and their like, which policies share: an object that defines moe_math_*, for linking; and where the
+/// function of that name is in this process, 0 for any other name.
+std::string_view math_object();
+uintptr_t math_function(std::string_view name);
+
+/// Links one object, with what it takes of math_object(), into a shared library, in this process.
 Result<std::string> link_shared(std::string_view object, std::string_view soname);
 
 /// A unit that has been through the pipeline. It refers to the program.

@@ -140,6 +140,49 @@ std::vector<SiteExpr> sites_of(const ir::BoundRules& rules, uint32_t first) {
   return sites;
 }
 
+std::vector<SiteExpr> all_sites(const Program& program) {
+  std::vector<SiteExpr> sites = program.sites;
+  const uint32_t first_steady = decision::first_steady_site(program.params.front());
+  for (uint32_t i = 0; i < program.steady_parts.size(); ++i) {
+    sites.push_back({first_steady + i, 0, first_steady + i, &program.steady_parts[i], true});
+  }
+  return sites;
+}
+
+std::optional<uint32_t> kept_part(const Program& program, const SiteExpr& site, size_t node) {
+  if (site.kind != decision::kSiteLeast) return std::nullopt;
+  const auto& roots = program.steady_roots;
+  const auto found = std::find(roots.begin(), roots.end(), node);
+  if (found == roots.end()) return std::nullopt;
+  return static_cast<uint32_t>(found - roots.begin());
+}
+
+std::vector<bool> needed_nodes(const Program& program, const SiteExpr& site) {
+  const std::vector<ir::ExprNode>& nodes = site.expr->nodes;
+  std::vector<bool> needed(nodes.size());
+  needed.back() = true;
+  for (size_t i = nodes.size(); i-- > 0;) {
+    if (!needed[i] || kept_part(program, site, i)) continue;
+    for (size_t j = 0; j < ir::num_operands(nodes[i].op); ++j) needed[nodes[i].operand[j]] = true;
+  }
+  return needed;
+}
+
+std::optional<double> value_in_model(const Program& program, Variable v) {
+  const ir::ModelShape& shape = program.policy.shape;
+  if (v == Variable::num_experts) return shape.num_experts;
+  if (v == Variable::num_layers) return shape.num_layers;
+  if (v == Variable::top_k) return shape.top_k;
+  return std::nullopt;
+}
+
+bool is_kept(const Program& program, Variable v) {
+  const uint32_t keeps = program.params.front().keeps;
+  if (v == Variable::value) return (keeps & decision::kKeepsValue) != 0;
+  if (v == Variable::predicted) return (keeps & decision::kKeepsPredicted) != 0;
+  return v != Variable::foretold || (keeps & decision::kKeepsForetold) != 0;
+}
+
 uint32_t num_sites(const ir::BoundRules& rules) {
   return decision::kFirstArm + static_cast<uint32_t>(rules.arms.size());
 }
@@ -168,6 +211,17 @@ size_t place_of(const std::vector<decision::WeightRate>& rates, const ir::ExprNo
     return rate.window == node.window && rate.largest == node.largest;
   });
   return static_cast<size_t>(found - rates.begin());
+}
+
+size_t place_of(const std::vector<uint32_t>& rates, const ir::ExprNode& node) {
+  return static_cast<size_t>(std::find(rates.begin(), rates.end(), node.window) - rates.begin());
+}
+
+size_t place_of(const std::vector<decision::Remembered>& remembered, const ir::ExprNode& node) {
+  const auto metric = static_cast<uint32_t>(counted_as(node.variable));
+  const auto found = std::find_if(remembered.begin(), remembered.end(),
+                                  [&](const decision::Remembered& r) { return r.metric == metric; });
+  return static_cast<size_t>(found - remembered.begin());
 }
 
 std::vector<decision::Remembered> remembered_of(const std::vector<SiteExpr>& sites) {

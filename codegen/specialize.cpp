@@ -171,6 +171,7 @@ Result<void> specialize(Unit& unit) {
     }
   }
   for (llvm::Function& function : module) {
+    if (unit.options.leaves_math && is_math(function)) function.deleteBody();
     if (!function.isDeclaration()) function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
   erase_unused(module);

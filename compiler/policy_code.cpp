@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 
+#include "codegen/any_policy.h"
 #include "codegen/compiler.h"
 #include "codegen/native.h"
 #include "compiler/build_id.h"
@@ -96,27 +97,50 @@ void compile_better(const TaskRef& task, moe_policy* policy) {
   }
 }
 
-/// The policy on libmoe's own kernels.
-moe_status from_static_kernel(const TaskRef& task, moe_policy** out) {
-  struct Constants {
-    TaskRef task;  // pins and preload are the bound policy's
-    decision::Params params;
-  };
-  auto constants = std::make_unique<Constants>(Constants{task, codegen::make_params(task->bound)});
-  const codegen::Host& host = codegen::host();
-  const std::string manifest = codegen::make_manifest(task->bound, host.cpu, host.features);
-  const moe_status status = moe_policy_from_params_owned(
-      &constants->params, manifest.c_str(), [](void* user) { delete static_cast<Constants*>(user); }, constants.get(),
-      out);
-  if (status == MOE_OK) constants.release();
-  return status;
-}
-
 moe_status compile_now(const TaskRef& task, int opt_level, std::string& object, moe_policy** out) {
   Result<Loaded> loaded = compile_and_load(*task, opt_level);
   if (!loaded) return fail(loaded.error());
   object = std::move(loaded->object);
   return from_code(loaded->policy.release(), out);
+}
+
+/// A policy that decides by `decide`, which gets `decider`: something that has its constants as params().
+template <class Decider>
+moe_status from_params(const TaskRef& task, std::unique_ptr<Decider> decider, moe_decide_fn decide, moe_policy** out) {
+  const codegen::Host& host = codegen::host();
+  const std::string manifest = codegen::make_manifest(task->bound, host.cpu, host.features);
+  const moe_status status = moe_policy_from_params_owned(
+      &decider->params(), decide, manifest.c_str(), [](void* user) { delete static_cast<Decider*>(user); },
+      decider.get(), out);
+  if (status == MOE_OK) decider.release();
+  return status;
+}
+
+/// The policy on libmoe's own kernels.
+moe_status from_static_kernel(const TaskRef& task, moe_policy** out) {
+  struct OfStatic {
+    TaskRef task;  // pins and preload are the bound policy's
+    decision::Params constants;
+    const decision::Params& params() const { return constants; }
+  };
+  return from_params(task, std::make_unique<OfStatic>(task, codegen::make_params(task->bound)), nullptr, out);
+}
+
+/// The policy on the kernels that serve every policy. Where those do not do, on code that is made quickly.
+moe_status from_any_kernel(const TaskRef& task, moe_policy** out) {
+  struct OfAny {
+    TaskRef task;  // the expressions are the bound policy's
+    std::unique_ptr<codegen::AnyPolicy> policy;
+    const decision::Params& params() const { return policy->params(); }
+    static uint32_t decide(const void* user, void* state, const void* input, void* output) {
+      return static_cast<const OfAny*>(user)->policy->dispatch(state, static_cast<const decision::Input*>(input),
+                                                               static_cast<decision::Output*>(output));
+    }
+  };
+  Result<std::unique_ptr<codegen::AnyPolicy>> made = codegen::AnyPolicy::make(task->bound);
+  std::string object;
+  if (!made) return compile_now(task, 0, object, out);
+  return from_params(task, std::make_unique<OfAny>(task, std::move(made).value()), &OfAny::decide, out);
 }
 
 }  // namespace
@@ -171,7 +195,7 @@ moe_status make_policy(ir::BoundPolicy bound, KnownCode known, const CodeOptions
   } else if (codegen::has_static_kernel(task->bound)) {
     status = from_static_kernel(task, out_policy);
   } else {
-    status = compile_now(task, 0, object, out_policy);
+    status = from_any_kernel(task, out_policy);
   }
   if (status != MOE_OK) return status;
   if (at_once) {

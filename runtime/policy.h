@@ -10,6 +10,7 @@
 #include "moe/moe.h"
 #include "runtime/base/result.h"
 #include "runtime/decision/abi.h"
+#include "runtime/policy_owner.h"
 
 /// Counted: the handle is one reference, every runtime that has the policy attached holds another.
 struct moe_policy {
@@ -18,9 +19,11 @@ struct moe_policy {
   uint64_t magic = kMagic;
   std::atomic<uint32_t> references{1};
   moe::decision::Params params{};  ///< checked; pins live as long as this
-  /// nullptr: static_dispatch with `params`. Better code may take its place once, between two dispatches: each reads
-  /// this once. All code of a policy decides alike and keeps the same state, and lives as long as the policy.
+  /// nullptr: `decide`, or without one static_dispatch with `params`. Better code may take its place once, between two
+  /// dispatches: each reads this once. All code of a policy decides alike and keeps the same state, and lives as long
+  /// as the policy.
   std::atomic<moe::decision::DispatchFn> dispatch{nullptr};
+  moe_decide_fn decide = nullptr;  ///< called with first.user
   std::string name;
   std::string manifest;              ///< one JSON object
   std::string program;               ///< one JSON object that says how to make it again, or ""
@@ -86,10 +89,11 @@ class PolicyRef {
 /// Errors: invalid, format (the manifest), unsupported (another ABI version).
 Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor, void (*free_fn)(void*), void* user);
 
-/// A policy that runs on the statically compiled kernels. What `params` points to lives in `user`, which is owned as in
-/// policy_from_descriptor. Errors: invalid, format (the manifest), unsupported (it has expressions).
-Result<PolicyRef> policy_from_params(const decision::Params& params, const char* manifest, void (*free_fn)(void*),
-                                     void* user);
+/// A policy that runs on the statically compiled kernels, or decides by `decide` (moe_policy_from_params_owned). What
+/// `params` points to lives in `user`, which is owned as in policy_from_descriptor. Errors: invalid, format (the
+/// manifest), unsupported (without `decide`: it has expressions).
+Result<PolicyRef> policy_from_params(const decision::Params& params, moe_decide_fn decide, const char* manifest,
+                                     void (*free_fn)(void*), void* user);
 
 /// A policy that runs on the statically compiled kernels. `params.pins` is copied. Errors: invalid.
 Result<PolicyRef> static_policy(const decision::Params& params, const std::string& name);

@@ -16,11 +16,16 @@ extern "C" {
 MOE_API moe_status moe_policy_from_descriptor_owned(const void* descriptor, void (*free_fn)(void* user), void* user,
                                                     moe_policy** out_policy);
 
-/* A policy without expressions, whose decisions libmoe's own kernels make until better code is there.
+/* A dispatch by whoever made the policy: a decision::DispatchFn with what it needs. */
+typedef uint32_t (*moe_decide_fn)(const void* user, void* state, const void* input, void* output);
+
+/* A policy that decides without code of its own, until that is there.
  *   params    a decision::Params; it and all it points to live in `user`
+ *   decide    called with `user`; NULL: libmoe's own kernels decide, which is for policies without expressions, whose
+ *             rules do not change
  *   manifest  its JSON; copied */
-MOE_API moe_status moe_policy_from_params_owned(const void* params, const char* manifest, void (*free_fn)(void* user),
-                                                void* user, moe_policy** out_policy);
+MOE_API moe_status moe_policy_from_params_owned(const void* params, moe_decide_fn decide, const char* manifest,
+                                                void (*free_fn)(void* user), void* user, moe_policy** out_policy);
 
 /* Better code of `policy` will follow: takes a reference that moe_policy_take_code gives back. Once per policy, before
  * another thread has it. */

@@ -5,7 +5,7 @@
 
 #include <charconv>
 
-#include "codegen/compiler.h"
+#include "codegen/any_policy.h"
 #include "compiler/program.h"
 #include "ir/shape.h"
 #include "replay/explain.h"
@@ -95,6 +95,46 @@ Result<compiler::Program> program_of(const std::string& file, const replay::Deci
   return compiler::Program{std::move(source).value(), std::move(target).value()};
 }
 
+/// Policies of a log, made again once each.
+class RemadePolicies {
+ public:
+  RemadePolicies(const replay::DecisionLog& log, const TargetOptions& given, const Common& common)
+      : log_(log), given_(given), common_(common), made_(log.policies.size()) {}
+
+  /// kFine, or the exit status of what was reported. `file`: instead of the log's own text, unless it is "".
+  int remake(uint32_t which, const std::string& file) {
+    if (made_[which]) return kFine;
+    const Result<compiler::Program> program = program_of(file, log_, log_.policies[which], given_);
+    if (!program) return report(program.error());
+    ir::Diagnostics diagnostics;
+    std::optional<ir::BoundPolicy> bound = compiler::compile_to_bound(program->source, program->target, diagnostics);
+    print_diagnostics(program->source, diagnostics, common_);
+    if (!bound) return kInputErrors;
+    made_[which] = std::make_unique<Made>(std::move(*bound));
+    return kFine;
+  }
+
+  replay::RemadePolicy operator[](uint32_t which) const {
+    const Made& made = *made_[which];
+    return {&made.bound, made.native ? &made.native->params() : nullptr};
+  }
+
+ private:
+  struct Made {
+    explicit Made(ir::BoundPolicy policy) : bound(std::move(policy)) {
+      // The layout of a state is the native code's.
+      if (auto any = codegen::AnyPolicy::make(bound); any.ok()) native = std::move(any).value();
+    }
+    ir::BoundPolicy bound;
+    std::unique_ptr<codegen::AnyPolicy> native;
+  };
+
+  const replay::DecisionLog& log_;
+  const TargetOptions& given_;
+  const Common& common_;
+  std::vector<std::unique_ptr<Made>> made_;
+};
+
 int explain_in_log(const std::string& file, const DecisionOptions& options, const TargetOptions& given,
                    const std::string& format, const Common& common) {
   const Result<replay::MappedFile> mapped = replay::MappedFile::open(options.log);
@@ -103,25 +143,15 @@ int explain_in_log(const std::string& file, const DecisionOptions& options, cons
   if (!log) return report(Error{log.error().kind, options.log + ": " + log.error().message});
   const Result<replay::LoggedDispatch> dispatch = find(*log, {*options.decision, options.layer});
   if (!dispatch) return report(dispatch.error());
-  const Result<compiler::Program> program = program_of(file, *log, log->policies[dispatch->policy], given);
-  if (!program) return report(program.error());
-  ir::Diagnostics diagnostics;
-  const std::optional<ir::BoundPolicy> policy =
-      compiler::compile_to_bound(program->source, program->target, diagnostics);
-  print_diagnostics(program->source, diagnostics, common);
-  if (!policy) return kInputErrors;
-  // Where the beginning is gone: the layout of the state is the native code's.
-  std::unique_ptr<codegen::JitPolicy> code;
-  if (log->records[dispatch->beginning].kind == replay::LogRecord::Kind::state) {
-    codegen::Options quick;
-    quick.opt_level = 0;
-    Result<std::unique_ptr<codegen::JitPolicy>> made = codegen::jit(*policy, quick);
-    if (!made) return report(made.error());
-    code = std::move(made).value();
-  }
+  RemadePolicies policies(*log, given, common);
+  // FILE is of the dispatch's own policy.
+  if (const int refused = policies.remake(dispatch->policy, file); refused != kFine) return refused;
   const Result<ir::ExplainedDecision> explained =
-      replay::explain(*log, *dispatch, *policy, code ? code->descriptor().params : nullptr);
-  return explained ? print(*explained, *policy, options, format) : report(explained.error());
+      replay::explain(*log, *dispatch, [&](uint32_t which) -> Result<replay::RemadePolicy> {
+        if (policies.remake(which, "") == kFine) return policies[which];
+        return Error{Error::Kind::unsupported, "a policy that ran before cannot be made again"};
+      });
+  return explained ? print(*explained, *policies[dispatch->policy].bound, options, format) : report(explained.error());
 }
 
 }  // namespace

@@ -40,12 +40,12 @@ moe_status moe_policy_from_descriptor_owned(const void* descriptor, void (*free_
   });
 }
 
-moe_status moe_policy_from_params_owned(const void* params, const char* manifest, void (*free_fn)(void* user),
-                                        void* user, moe_policy** out_policy) {
+moe_status moe_policy_from_params_owned(const void* params, moe_decide_fn decide, const char* manifest,
+                                        void (*free_fn)(void* user), void* user, moe_policy** out_policy) {
   return guarded([&] {
     if (!params || !manifest || !out_policy) return fail(MOE_INVALID, "an argument is NULL");
     const auto& given = *static_cast<const moe::decision::Params*>(params);
-    return hand_out(moe::policy_from_params(given, manifest, free_fn, user), out_policy);
+    return hand_out(moe::policy_from_params(given, decide, manifest, free_fn, user), out_policy);
   });
 }
 

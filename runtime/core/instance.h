@@ -63,8 +63,9 @@ class Instance {
   }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
-    if (code == nullptr) return decision::static_dispatch(params(), state(), &input, &output);
-    return decision::checked(params(), state(), input, code(state(), &input, &output));
+    if (code != nullptr) return decision::checked(params(), state(), input, code(state(), &input, &output));
+    if (policy_->decide == nullptr) return decision::static_dispatch(params(), state(), &input, &output);
+    return decision::checked(params(), state(), input, policy_->decide(policy_->first.user, state(), &input, &output));
   }
   /// What the rules that fired signal, in order; valid until the next call.
   std::span<const char* const> signals(const decision::Output& output) const {

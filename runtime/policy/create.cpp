@@ -51,17 +51,20 @@ Result<PolicyRef> policy_from_descriptor(const decision::Descriptor* descriptor,
   return PolicyRef(policy.release());
 }
 
-Result<PolicyRef> policy_from_params(const decision::Params& params, const char* manifest_text, void (*free_fn)(void*),
-                                     void* user) {
+Result<PolicyRef> policy_from_params(const decision::Params& params, moe_decide_fn decide, const char* manifest_text,
+                                     void (*free_fn)(void*), void* user) {
   if (Result<void> good = check_params(params); !good) return good.error();
-  if (decision::has_sites(params)) return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
-  if (decision::is_beyond_static(params)) {
+  if (decide == nullptr && decision::has_sites(params)) {
+    return Error{Error::Kind::unsupported, "the policy has expressions: compile it"};
+  }
+  if (decide == nullptr && decision::is_beyond_static(params)) {
     return Error{Error::Kind::unsupported, "no static kernel has all of the policy: compile it"};
   }
   Result<Manifest> manifest = parse_manifest(manifest_text, "the policy's manifest");
   if (!manifest) return manifest.error();
   auto policy = std::make_unique<moe_policy>();
   policy->params = params;
+  policy->decide = decide;
   describe(*policy, std::move(*manifest), manifest_text);
   policy->first = {free_fn, user};
   return PolicyRef(policy.release());

@@ -147,6 +147,9 @@ constexpr const char* kPolicies[] = {
     " prefetch { strategy = gate  budget = 3  cancel_stale = false } }",
     "policy p { cache { capacity = 40%  eviction = lru  memory_threshold = 80%  memory_headroom = 60%  "
     "memory_budget_gb = 20  expert_size_gb = 1  protect_selected = false } }",
+    "policy p { cache { capacity = 30%  eviction = lru } "
+    " schedule { approximate = true  drop = when(weight < 0.05)  on miss { when weight < 0.3 -> skip  else -> load } } "
+    "}",
 };
 
 TEST_CASE("from the beginning, and from a state once the ring has wrapped") {

@@ -111,6 +111,40 @@ TEST_CASE("a standard policy's code calls only itself and memory functions, and 
   }
 }
 
+TEST_CASE("the functions of expressions are left to who loads or links, and a library has them") {
+  const ir::SourceFile source("math.moe",
+                              "policy p { cache { capacity = 4  eviction = lru "
+                              " admit = when(exp(-idle) + log(1 + tokens) + pow(weight, 1.5) > sigmoid(weight)) } }");
+  compiler::Target target;
+  target.shape = {4, 16, 2, 0};
+  ir::Diagnostics diagnostics;
+  const std::optional<ir::BoundPolicy> policy = compiler::compile_to_bound(source, target, diagnostics);
+  REQUIRE(policy);
+  for (const int level : {0, 2}) {
+    CAPTURE(level);
+    const std::string object = object_of(*policy, level);
+    std::set<std::string> left = ElfObject(object).undefined();
+    for (const std::string& name : kMayCall) left.erase(name);
+    CHECK(left.contains("moe_math_pow"));
+    for (const std::string& name : left) CHECK(name.starts_with("moe_math_"));
+    const Result<std::string> library = codegen::link_object(*policy, object);
+    REQUIRE(library.ok());
+    for (const std::string& name : ElfObject(*library).undefined()) {
+      CAPTURE(name);
+      CHECK(kMayCall.contains(name));
+    }
+    const Disassembler disassembler;
+    Found found;
+    for (const std::string& code : ElfObject(*library).code()) {
+      for (const auto& [what, count] : disassembler.read(code)) found[what] += count;
+    }
+    for (const char* never : {"syscall", "sysenter", "int", "call *", "lock"}) {
+      CAPTURE(never);
+      CHECK(found[never] == 0);
+    }
+  }
+}
+
 TEST_CASE("a standard policy's code knows no exceptions") {
   for (const StandardPolicy& policy : native_standard_policies({27, 64, 6, 17301504})) {
     for (const int level : {0, 2}) {

@@ -48,16 +48,31 @@ ir::DispatchInput input_of(const RandomDispatch& step, uint32_t top_k) {
   return input;
 }
 
-/// A kernel in the race: always the JIT's, or the static one wherever there is one.
+/// Decides by the kernels that serve every policy and by the JIT's in turns, on one state: the second take over from
+/// the first when they are compiled.
+Result<KernelEngine> create_in_turns(const Contender& policy) {
+  return KernelEngine::create(policy.for_any().params(), [&policy, any = true](void* state, const decision::Input* in,
+                                                                               decision::Output* out) mutable {
+    any = !any;
+    return any ? policy.jit().dispatch(state, in, out) : policy.for_any().dispatch(state, in, out);
+  });
+}
+
+/// A kernel in the race: always the JIT's, the static one wherever there is one, or those for every policy in turns
+/// with the JIT's.
 struct Side {
+  enum class Kind { jit, prefers_static, in_turns };
   const char* name;
-  bool prefers_static;
+  Kind kind;
   std::optional<KernelEngine> engine;
 
-  bool is_static(const Contender& policy) const { return prefers_static && policy.for_static() != nullptr; }
+  bool is_static(const Contender& policy) const {
+    return kind == Kind::prefers_static && policy.for_static() != nullptr;
+  }
   bool start(const Contender& policy) {
-    auto made =
-        is_static(policy) ? KernelEngine::create_static(*policy.for_static()) : KernelEngine::create(policy.jit());
+    auto made = kind == Kind::in_turns ? create_in_turns(policy)
+                : is_static(policy)    ? KernelEngine::create_static(*policy.for_static())
+                                       : KernelEngine::create(policy.jit());
     if (!made.ok()) return false;
     engine.emplace(std::move(made).value());
     return true;
@@ -73,10 +88,11 @@ struct Side {
 class Race {
  public:
   Race(const Contenders& policies, Tally& tally) : policies_(policies), tally_(tally) {
-    sides_.push_back({"JIT", false, {}});
+    sides_.push_back({"JIT", Side::Kind::jit, {}});
+    sides_.push_back({"the kernels for every policy, and JIT", Side::Kind::in_turns, {}});
     bool has_static = false;
     for (const auto& policy : policies) has_static |= policy->for_static() != nullptr;
-    if (has_static) sides_.push_back({"static", true, {}});
+    if (has_static) sides_.push_back({"static", Side::Kind::prefers_static, {}});
   }
 
   std::string start() {
@@ -186,6 +202,12 @@ std::shared_ptr<const Contender> Contender::compile(ir::BoundPolicy policy, std:
     return nullptr;
   }
   made->code_ = std::move(code).value();
+  auto any = codegen::AnyPolicy::make(made->policy_);
+  if (!any.ok()) {
+    error = any.error().message;
+    return nullptr;
+  }
+  made->any_ = std::move(any).value();
   made->has_static_ = codegen::has_static_kernel(made->policy_);
   if (made->has_static_) made->static_params_ = codegen::make_params(made->policy_);
   return made;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference interpreter, the statically compiled kernels and the JIT side by side.
+// The reference interpreter, the statically compiled kernels, those that serve every policy, and the JIT side by side.
 #pragma once
 #include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "codegen/any_policy.h"
 #include "codegen/compiler.h"
 #include "runtime/decision/abi.h"
 #include "tests/decision/case.h"
@@ -20,6 +21,7 @@ class Contender {
 
   const ir::BoundPolicy& policy() const { return policy_; }
   const decision::Descriptor& jit() const { return code_->descriptor(); }
+  const codegen::AnyPolicy& for_any() const { return *any_; }
   bool has_changes() const { return jit().params->changes != nullptr; }
   const decision::Params* for_static() const { return has_static_ ? &static_params_ : nullptr; }
   /// Whether a swap carries over all that it holds.
@@ -28,6 +30,7 @@ class Contender {
  private:
   ir::BoundPolicy policy_;
   std::unique_ptr<codegen::JitPolicy> code_;
+  std::unique_ptr<codegen::AnyPolicy> any_;
   decision::Params static_params_{};
   bool has_static_ = false;
 };

@@ -194,7 +194,11 @@ TEST_CASE("after the ring has wrapped, from a state") {
     for (const uint64_t number : {first, first + 1, uint64_t{2800}, uint64_t{2999}}) {
       check(log, number, policy, engine.reported);
     }
-    CHECK_FALSE(replay::find(log, {first - 1, {}}).ok());
+    const auto gone = replay::find(log, {first - 1, {}});
+    REQUIRE_FALSE(gone.ok());
+    CHECK(gone.error().message == "dispatch " + std::to_string(first - 1) +
+                                      " cannot be explained: the log explains dispatches " + std::to_string(first) +
+                                      " to 2999; what came before has been overwritten: a larger log keeps more");
     // Another policy does not pass for this one.
     Both other = policy;
     other.bound.eviction = rule == Rule::fifo ? ir::Eviction::lru : ir::Eviction::fifo;
@@ -219,6 +223,39 @@ TEST_CASE("what cannot start from a state says so") {
   REQUIRE_FALSE(explained.ok());
   CHECK(explained.error().kind == Error::Kind::unsupported);
   CHECK(explained.error().message.find("an eviction rule with queues") != std::string::npos);
+}
+
+TEST_CASE("what cannot start from a state starts where the engine did, through swaps too") {
+  const Both arc(Rule::arc, 2, 16, 8), lru(Rule::lru, 2, 16, 8), sieve(Rule::sieve, 2, 16, 6);
+  Engine engine(arc, 1 << 18);  // whose quarter 1000 dispatches fill
+  engine.run(2000);
+  REQUIRE(engine.fixture().attach(lru.params) == MOE_OK);
+  engine.run(100);
+  REQUIRE(engine.fixture().attach(sieve.params) == MOE_OK);
+  engine.run(100);
+  const std::string bytes = engine.written();
+  const DecisionLog log = read(bytes);
+  size_t states = 0;
+  for (const replay::LogRecord& record : log.records) states += record.kind == replay::LogRecord::Kind::state;
+  CHECK(states >= 3);
+  CHECK(first_explained(log) == 0);
+  check(log, 1999, arc, engine.reported);
+  check(log, 2099, lru, engine.reported);
+  const auto found = replay::find(log, {2199, {}});
+  REQUIRE(found.ok());
+  CHECK_FALSE(replay::explain(log, *found, sieve.bound, &sieve.params).ok());  // from lru's state, which is not given
+  const Both* const all[] = {&arc, &lru, &sieve};
+  for (const uint64_t number : {2100, 2150, 2199}) {
+    CAPTURE(number);
+    const auto explained =
+        replay::explain(log, *replay::find(log, {number, {}}), [&](uint32_t which) -> Result<replay::RemadePolicy> {
+          return replay::RemadePolicy{&all[which]->bound, &all[which]->params};
+        });
+    REQUIRE_MESSAGE(explained.ok(), (explained.ok() ? "" : explained.error().message));
+    std::vector<uint32_t> left;
+    for (const ir::Departure& departure : explained->account.departures) left.push_back(departure.key);
+    if (number != 2100) CHECK(left == engine.reported[number].evicted);  // whose plan has who left at the swap
+  }
 }
 
 TEST_CASE("a swap: each policy explains its own dispatches") {
@@ -253,7 +290,11 @@ TEST_CASE("a dispatch that is too large is left out, and the log goes on behind 
   check(log, 19, policy, engine.reported);
   check(log, 21, policy, engine.reported);
   check(log, 40, policy, engine.reported);
-  CHECK_FALSE(replay::find(log, {20, {}}).ok());
+  const auto large = replay::find(log, {20, {}});
+  REQUIRE_FALSE(large.ok());
+  CHECK(large.error().message ==
+        "dispatch 20 cannot be explained: the log explains dispatches 0 to 19, 21 to 40; it was too large for the log, "
+        "which left it out");
 }
 
 TEST_CASE("a ring that holds no state keeps what can be explained, and the file stays one that can be read") {

@@ -243,11 +243,12 @@ typedef struct moe_diagnostic {
  *   out_diagnostics   may be NULL; else always written (NULL when there are no findings), also on MOE_POLICY_ERROR:
  *                     the one output of this header that is written on failure
  *
- * Returns as soon as something can run: libmoe's own kernels where the policy has no expressions, else code that was
- * compiled quickly. A thread of libmoec compiles at opt_level meanwhile; the dispatch that begins after it is done runs
- * the new code. Decisions and state are the same with either, so nothing is to be done about it. The policy may be
- * attached, swapped and destroyed at any time; a process that ends waits for the compilation in progress, not for
- * others. moe_policy_wait waits for it; `wait` = 1, or opt_level 0, compiles in the call.
+ * Returns as soon as something can run: libmoe's own kernels where the policy has no expressions and its rules do not
+ * change, else libmoec's, for which nothing is compiled. A thread of libmoec compiles at opt_level meanwhile; the
+ * dispatch that begins after it is done runs the new code. Decisions and state are the same with either, so nothing is
+ * to be done about it. The policy may be attached, swapped and destroyed at any time; a process that ends waits for the
+ * compilation in progress, not for others. moe_policy_wait waits for it; `wait` = 1, or opt_level 0, compiles in the
+ * call.
  *
  * Code is kept on disk and found again by later processes, which then start without compiling: in $MOE_CACHE_DIR, or
  * $XDG_CACHE_HOME/moe, or ~/.cache/moe; MOE_CACHE_DIR="" turns that off. The folder must belong to the user and to
