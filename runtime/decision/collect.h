@@ -2,15 +2,46 @@
 // The first pass over a dispatch: its unique experts in order of first appearance, their weights, and whether it is
 // valid.
 #pragma once
+#include <bit>
 #include <cfloat>
 
 #include "runtime/decision/layout.h"
 
 namespace moe::decision {
 
+/// A dispatch of one token, as decoding makes them, has each of its experts once: nothing is looked up, and what may be
+/// wrong with it is asked once for all. False: something is unusual, and nothing has been decided yet.
+MOE_INLINE bool collect_token(const Params& p, const State& s, const Input& in, const Output& out, uint64_t epoch) {
+  uint32_t largest_id = 0;
+  uint32_t largest_weight = 0;  // as bits, which ascend as weights do; -0 is above them all
+  for (uint32_t k = 0; k < p.top_k; ++k) {
+    const auto id = static_cast<uint32_t>(in.ids[k]);
+    const auto weight = std::bit_cast<uint32_t>(in.weights[k]);
+    largest_id = id > largest_id ? id : largest_id;
+    largest_weight = weight > largest_weight ? weight : largest_weight;
+  }
+  if (largest_id >= p.num_experts || largest_weight > std::bit_cast<uint32_t>(FLT_MAX)) return false;
+  uint64_t* const stamps = s.stamps();
+  uint32_t* const entry_of = s.entry_of();
+  bool twice = false;
+  for (uint32_t k = 0; k < p.top_k; ++k) {
+    const auto id = static_cast<uint32_t>(in.ids[k]);
+    twice |= stamps[id] == epoch;
+    stamps[id] = epoch;
+    entry_of[id] = k;
+    out.expert[k] = id;
+    out.num_selections[k] = 1;
+    out.weight[k] = in.weights[k];
+  }
+  return !twice;
+}
+
 /// Fills output's entries and the scratch entries; touches nothing that outlives the dispatch. Returns the number of
 /// unique experts, or kNone when the dispatch is invalid.
 MOE_INLINE uint32_t collect(const Params& p, const State& s, const Input& in, const Output& out) {
+  if (in.num_tokens == 1 && in.weights != nullptr) {
+    if (collect_token(p, s, in, out, ++s.header().epoch)) return p.top_k;
+  }
   const uint64_t epoch = ++s.header().epoch;
   uint64_t* const stamps = s.stamps();
   uint32_t* const entry_of = s.entry_of();

@@ -309,7 +309,8 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
 template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
   if (uses_tiers(p) && State(p, block).header().tiers_started == 0) moe_tiers_start(&p, block);
-  uint32_t n = collect(p, State(p, block), in, out);
+  const Output arrays = out;  // whose addresses no store of the kernel can change
+  uint32_t n = collect(p, State(p, block), in, arrays);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
   if (uses_tiers(p)) ctx.s.header().num_moves = ctx.s.header().num_copies = 0;
@@ -320,7 +321,6 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (p.balance != 0) balance(ctx, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
-  const Output arrays = out;  // whose addresses no store of the kernel can change
   if (together) {
     run_protected(ctx, arrays, n);
   } else {
