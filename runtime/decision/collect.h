@@ -5,33 +5,40 @@
 #include <bit>
 #include <cfloat>
 
-#include "runtime/decision/layout.h"
+#include "runtime/decision/expression.h"
 
 namespace moe::decision {
+
+/// Whether something asks which entry of the dispatch an expert has, beside this pass.
+constexpr bool reads_entry_of(const Params& p) { return has_sites(p) || has_learner(p); }
 
 /// A dispatch of one token, as decoding makes them, has each of its experts once: nothing is looked up, and what may be
 /// wrong with it is asked once for all. False: something is unusual, and nothing has been decided yet.
 MOE_INLINE bool collect_token(const Params& p, const State& s, const Input& in, const Output& out, uint64_t epoch) {
+  const int32_t* __restrict const ids = in.ids;
+  const float* __restrict const weights = in.weights;
+  uint32_t* __restrict const expert = out.expert;
+  uint32_t* __restrict const num_selections = out.num_selections;
+  float* __restrict const weight = out.weight;
   uint32_t largest_id = 0;
   uint32_t largest_weight = 0;  // as bits, which ascend as weights do; -0 is above them all
   for (uint32_t k = 0; k < p.top_k; ++k) {
-    const auto id = static_cast<uint32_t>(in.ids[k]);
-    const auto weight = std::bit_cast<uint32_t>(in.weights[k]);
+    const auto id = static_cast<uint32_t>(ids[k]);
+    const auto bits = std::bit_cast<uint32_t>(weights[k]);
     largest_id = id > largest_id ? id : largest_id;
-    largest_weight = weight > largest_weight ? weight : largest_weight;
+    largest_weight = bits > largest_weight ? bits : largest_weight;
+    expert[k] = id;
+    weight[k] = weights[k];
+    num_selections[k] = 1;
   }
   if (largest_id >= p.num_experts || largest_weight > std::bit_cast<uint32_t>(FLT_MAX)) return false;
   uint64_t* const stamps = s.stamps();
-  uint32_t* const entry_of = s.entry_of();
   bool twice = false;
   for (uint32_t k = 0; k < p.top_k; ++k) {
-    const auto id = static_cast<uint32_t>(in.ids[k]);
+    const auto id = static_cast<uint32_t>(ids[k]);
     twice |= stamps[id] == epoch;
     stamps[id] = epoch;
-    entry_of[id] = k;
-    out.expert[k] = id;
-    out.num_selections[k] = 1;
-    out.weight[k] = in.weights[k];
+    if (reads_entry_of(p)) s.entry_of()[id] = k;
   }
   return !twice;
 }

@@ -161,15 +161,16 @@ struct Context : Progress {
     if (keeps_recency()) recency(i).append(place);
   }
 
+  /// A hit, between its count and move_to_end(): whoever looks for a victim meanwhile does not meet it.
+  MOE_INLINE void take_out(uint32_t i, uint32_t place) const {
+    if (Rule::kTouches) order(i).remove(place);
+    if (!keeps_recency()) return;
+    recency(i).remove(place);
+    if (Rule::kThreshold) recency(i).leave_out(place);  // it may leave the cache before move_to_end()
+  }
   MOE_INLINE void move_to_end(uint32_t i, uint32_t place) const {
-    if (Rule::kTouches) {
-      order(i).remove(place);
-      order(i).append(place);
-    }
-    if (keeps_recency()) {
-      recency(i).remove(place);
-      recency(i).append(place);
-    }
+    if (Rule::kTouches) order(i).append(place);
+    if (keeps_recency()) recency(i).append(place);
   }
 };
 

@@ -56,7 +56,7 @@ struct Resident {
   double ema;         ///< of its router weight
 };
 
-/// Doubly linked places; the ring of instance i closes through node total_capacity + i.
+/// Doubly linked places; the ring of instance i closes through node sentinel(i).
 struct Link {
   uint32_t prev;
   uint32_t next;
@@ -258,8 +258,8 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.place_of = take(keys, sizeof(uint32_t));
   // One more place for what is done to nobody: nobodys_place().
   at.residents = take(places + 1, sizeof(Resident));
-  at.order = take(has_order(p) ? places + instances : 0, sizeof(Link));
-  at.recency = take(has_recency(p) ? places + instances : 0, sizeof(Link));
+  at.order = take(has_order(p) ? places + 1 + instances : 0, sizeof(Link));
+  at.recency = take(has_recency(p) ? places + 1 + instances : 0, sizeof(Link));
   at.rank = take(has_rank(p) ? places + 1 : 0, sizeof(int64_t));
   at.tag = take(has_rank(p) ? places : 0, sizeof(uint64_t));
   at.free_places = take(places, sizeof(uint32_t));
@@ -436,11 +436,11 @@ class State {
   MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
-  /// First place of instance `i`, and the number of nodes before the rings' sentinels.
+  /// First place of instance `i`.
   MOE_INLINE uint32_t first_place(uint32_t i) const { return static_cast<uint32_t>(i * padded_capacity(p_)); }
   /// What is written there is read by nobody.
   MOE_INLINE uint32_t nobodys_place() const { return first_place(p_.num_instances()); }
-  MOE_INLINE uint32_t sentinel(uint32_t i) const { return first_place(p_.num_instances()) + i; }
+  MOE_INLINE uint32_t sentinel(uint32_t i) const { return nobodys_place() + 1 + i; }
   MOE_INLINE uint32_t instance_of_layer(uint32_t layer) const { return p_.scope_layer ? layer : 0; }
   MOE_INLINE uint32_t instance_of_place(uint32_t place) const {
     return p_.scope_layer ? static_cast<uint32_t>(place / padded_capacity(p_)) : 0;
@@ -457,7 +457,7 @@ class State {
   const Layout at_;
 };
 
-/// A ring of places, oldest first.
+/// A ring of places, oldest first. A place that is in no ring is linked to itself: to remove it does nothing.
 class Ring {
  public:
   MOE_INLINE Ring(Link* links, uint32_t sentinel) : links_(links), sentinel_(sentinel) {}
@@ -480,11 +480,32 @@ class Ring {
     links_[tail].next = place;
     links_[sentinel_].prev = place;
   }
+  /// Several in a row: what one append leaves to the next one is kept in a register, not stored and loaded again.
+  class Appender {
+   public:
+    MOE_INLINE explicit Appender(const Ring& ring)
+        : links_(ring.links_), sentinel_(ring.sentinel_), tail_(ring.links_[ring.sentinel_].prev) {}
+    MOE_INLINE void append(uint32_t place) {
+      links_[tail_].next = place;
+      links_[place].prev = tail_;
+      tail_ = place;
+    }
+    MOE_INLINE void finish() const {
+      links_[tail_].next = sentinel_;
+      links_[sentinel_].prev = tail_;
+    }
+
+   private:
+    Link* links_;
+    uint32_t sentinel_;
+    uint32_t tail_;
+  };
   MOE_INLINE void remove(uint32_t place) const {
     const Link link = links_[place];
     links_[link.prev].next = link.next;
     links_[link.next].prev = link.prev;
   }
+  MOE_INLINE void leave_out(uint32_t place) const { links_[place] = {place, place}; }
 
  private:
   Link* links_;
