@@ -31,9 +31,10 @@
 
 namespace moe::decision {
 
-/// Step 1 for one expert, its instance's access number `access`, which the caller counts: a hit moves all but the rings. Returns
-/// whether it is a hit. Hits and misses come as they please, so that a branch between them is mispredicted every other
-/// time: where a rule lets it, what a hit moves is moved for a miss as well, in a place of nobody's.
+/// Step 1 for one expert, its instance's access number `access`, which the caller counts: a hit moves all but the
+/// rings. Returns whether it is a hit. Hits and misses come as they please, so that a branch between them is
+/// mispredicted every other time: where a rule lets it, what a hit moves is moved for a miss as well, in a place of
+/// nobody's.
 template <class Rule>
 MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t entry, uint64_t access) {
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
@@ -55,10 +56,10 @@ MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   const uint32_t place = ctx.p.balance != 0 && e.on_host != 0 ? kNone : ctx.place_to_hit(key);
   e.place = place;
   const bool hit = place != kNone;
-  if ((Rule::kQueue || has_samples(ctx.p)) && !hit) return false;
+  if (Rule::kQueue && !hit) return false;
   const uint32_t at = hit ? place : ctx.s.nobodys_place();
   Resident& r = ctx.s.resident(at);
-  if (has_samples(ctx.p)) note_hit(ctx, r);
+  if (has_samples(ctx.p)) note_access(ctx, r, hit);
   ++r.uses;
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
