@@ -38,6 +38,7 @@ struct Context : Progress {
   const Params& p;
   State s;
   uint32_t cursor = kNone;   ///< where the next victim walk of this dispatch goes on
+  bool ranked_all = false;   ///< least(E), a | b: everybody's order is written down, for this dispatch's victims
   uint32_t misses_seen = 0;  ///< by the schedule, so far
 
   MOE_INLINE Context(const Params& params, void* block, const Input& in, const Output& out)

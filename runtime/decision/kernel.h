@@ -114,12 +114,9 @@ MOE_INLINE uint32_t victim_of_demand(Context<Rule>& ctx, [[maybe_unused]] uint32
 template <class Rule, bool Together>
 MOE_INLINE bool find_vacancy(Context<Rule>& ctx, uint32_t key, Vacancy& vacancy) {
   if constexpr (Rule::kSegmented) {
-    const auto may_leave = [&ctx](uint32_t place) {
-      const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
-      return !is_protected && !ctx.is_coming(place);
-    };
     const auto no_other = [](auto) { return kNone; };
-    return Rule::find_vacancy(ctx, ctx.instance, key, may_leave, /*has_instead=*/false, no_other, vacancy);
+    return Rule::find_vacancy(ctx, ctx.instance, key, MayLeaveForDemand<Context<Rule>>{ctx}, /*has_instead=*/false,
+                              no_other, vacancy);
   }
   if (ctx.s.instance(ctx.instance).num_free > 0) return true;
   vacancy.leaver = victim_of_demand<Rule, Together>(ctx, key);

@@ -145,7 +145,8 @@ struct Layout {
   size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;              // per_layer
   size_t stamps, entry_of, entries, misses, candidates, sorted, balance_list, history_order;  // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;                          // rules with queues
-  size_t arrives, aside, segments, may_leave;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t arrives, aside, segments;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t may_leave, segment_order, segment_tags;  // scratch of a | b
   size_t tier_order, tier_sizes, tier_queues, tier_links, tier_second_links, tier_marks, tier_use_counts;
   size_t rungs, start_places;  // by key: of the ladder; scratch
   PredictLayout predict;
@@ -320,6 +321,8 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.aside = take(has_side_buffer(p) ? keys : 0, sizeof(uint8_t));
   at.segments = take(sets == 2 ? keys : 0, sizeof(uint8_t));
   at.may_leave = take(sets == 2 ? places : 0, sizeof(uint8_t));
+  at.segment_order = take(sets == 2 ? 2 * padded_capacity(p) : 0, sizeof(int64_t));
+  at.segment_tags = take(sets == 2 ? padded_capacity(p) : 0, sizeof(uint64_t));
   const size_t queues = has_tier_queues(p) ? p.num_tiers : 0;
   at.tier_order = take(p.num_tiers * (keys + 1), sizeof(Link));
   at.tier_sizes = take(p.num_tiers, sizeof(uint32_t));
@@ -412,6 +415,9 @@ class State {
   MOE_INLINE uint8_t* aside() const { return at<uint8_t>(at_.aside); }
   MOE_INLINE uint8_t* segments() const { return at<uint8_t>(at_.segments); }
   MOE_INLINE uint8_t* may_leave() const { return at<uint8_t>(at_.may_leave); }  ///< by place: scratch of a | b
+  // Of one instance: rules/segment_orders.h.
+  MOE_INLINE int64_t* segment_order() const { return at<int64_t>(at_.segment_order); }
+  MOE_INLINE uint64_t* segment_tags() const { return at<uint64_t>(at_.segment_tags); }
   // Of tiers, those of all sets numbered through.
   MOE_INLINE Link* tier_order(uint32_t tier) const {
     return at<Link>(at_.tier_order) + size_t{tier} * (p_.num_keys() + 1);
