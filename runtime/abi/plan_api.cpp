@@ -41,15 +41,22 @@ extern "C" {
 moe_status moe_dispatch(moe_runtime* runtime, const moe_dispatch_args* args, moe_plan* out_plan) {
   return guarded([&] {
     if (const moe_status status = moe::abi::check_runtime(runtime)) return status;
-    moe_dispatch_args checked;
-    if (const moe_status status = moe::abi::read_struct(args, checked, "args")) return status;
+    if (const moe_status status = moe::abi::check_struct(args, "args")) return status;
     if (const moe_status status = moe::abi::check_struct(out_plan, "out_plan")) return status;
     moe::core::Engine* engine = runtime->engine.load(std::memory_order_acquire);
     if (!engine) return fail(MOE_INVALID, "no policy is attached");
     const DispatchTurn turn(runtime->dispatching);
     if (!turn.mine()) return fail(MOE_BUSY, "another thread is inside moe_dispatch of this runtime");
+    // Structs of this version's size are used where they are: a copy of what has just been stored field by field would
+    // wait for all of it.
+    moe_dispatch_args other_args;
+    if (args->struct_size != sizeof(moe_dispatch_args)) {
+      if (const moe_status status = moe::abi::read_struct(args, other_args, "args")) return status;
+      args = &other_args;
+    }
+    if (out_plan->struct_size == sizeof(moe_plan)) return engine->dispatcher().dispatch(*args, *out_plan);
     moe_plan plan{};
-    if (const moe_status status = engine->dispatcher().dispatch(checked, plan)) return status;
+    if (const moe_status status = engine->dispatcher().dispatch(*args, plan)) return status;
     moe::abi::write_struct(plan, out_plan);
     return MOE_OK;
   });

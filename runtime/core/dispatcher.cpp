@@ -111,6 +111,9 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   out.num_fired = output.num_fired;
   out.dropped = output.dropped;
   out.num_dropped = output.num_dropped;
+  out.signals = nullptr;
+  out.num_signals = 0;
+  out.reserved = out.reserved2 = 0;
   if (output.num_fired != 0) {
     const std::span<const char* const> signals = current_->signals(output);
     out.signals = signals.data();

@@ -38,6 +38,7 @@ struct Context : Progress {
   const Params& p;
   State s;
   uint32_t cursor = kNone;   ///< where the next victim walk of this dispatch goes on
+  bool ranked_all = false;   ///< least(E), a | b: everybody's order is written down, for this dispatch's victims
   uint32_t misses_seen = 0;  ///< by the schedule, so far
 
   MOE_INLINE Context(const Params& params, void* block, const Input& in, const Output& out)
@@ -161,15 +162,16 @@ struct Context : Progress {
     if (keeps_recency()) recency(i).append(place);
   }
 
+  /// A hit, between its count and move_to_end(): whoever looks for a victim meanwhile does not meet it.
+  MOE_INLINE void take_out(uint32_t i, uint32_t place) const {
+    if (Rule::kTouches) order(i).remove(place);
+    if (!keeps_recency()) return;
+    recency(i).remove(place);
+    if (Rule::kThreshold) recency(i).leave_out(place);  // it may leave the cache before move_to_end()
+  }
   MOE_INLINE void move_to_end(uint32_t i, uint32_t place) const {
-    if (Rule::kTouches) {
-      order(i).remove(place);
-      order(i).append(place);
-    }
-    if (keeps_recency()) {
-      recency(i).remove(place);
-      recency(i).append(place);
-    }
+    if (Rule::kTouches) order(i).append(place);
+    if (keeps_recency()) recency(i).append(place);
   }
 };
 

@@ -25,12 +25,13 @@ inline uint32_t moe_prefetch_other(Progress*, const Params*, uint32_t, const Can
 inline uint32_t moe_resize_other(Progress*, const Params*, uint32_t) { return 0; }
 #endif
 
-/// The constants that instance `i` has installed, where they may be of another rule; else null.
+/// The constants that instance `i` has installed, where they are others than these; else null.
 template <class Rule>
 MOE_INLINE const Params* other_rules(const Context<Rule>& ctx, uint32_t i) {
   const Changes* const changes = changes_of(ctx.p);
   if (changes == nullptr || ctx.p.room.rules_differ == 0 || i == ctx.instance) return nullptr;
-  return &changes->variants[ctx.s.instance(i).variant];
+  const uint32_t variant = ctx.s.instance(i).variant;
+  return variant == ctx.p.variant ? nullptr : &changes->variants[variant];
 }
 
 /// Does something to an instance under other rules. They get a copy of the progress, for the reason that moe_evaluate

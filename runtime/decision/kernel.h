@@ -31,13 +31,13 @@
 
 namespace moe::decision {
 
-/// Step 1 for one expert: its instance's access number `access` is counted; a hit moves all but the rings. Returns
-/// whether it is a hit. Hits and misses come as they please, so that a branch between them is mispredicted every other
-/// time: where a rule lets it, what a hit moves is moved for a miss as well, in a place of nobody's.
+/// Step 1 for one expert, its instance's access number `access`, which the caller counts: a hit moves all but the
+/// rings. Returns whether it is a hit. Hits and misses come as they please, so that a branch between them is
+/// mispredicted every other time: where a rule lets it, what a hit moves is moved for a miss as well, in a place of
+/// nobody's.
 template <class Rule>
 MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t entry, uint64_t access) {
   const uint32_t key = ctx.layer * ctx.p.num_experts + out.expert[entry];
-  ctx.s.instance(ctx.instance).accesses = access;
   Rule::on_access(ctx, key, access);
   if (has_window(ctx.p)) count_in_window(ctx, key, access);
   record_access(ctx, key, access);
@@ -56,16 +56,17 @@ MOE_INLINE bool count_access(Context<Rule>& ctx, const Output& out, uint32_t ent
   const uint32_t place = ctx.p.balance != 0 && e.on_host != 0 ? kNone : ctx.place_to_hit(key);
   e.place = place;
   const bool hit = place != kNone;
-  if ((Rule::kQueue || has_samples(ctx.p)) && !hit) return false;
+  if (Rule::kQueue && !hit) return false;
   const uint32_t at = hit ? place : ctx.s.nobodys_place();
   Resident& r = ctx.s.resident(at);
-  if (has_samples(ctx.p)) note_hit(ctx, r);
+  if (has_samples(ctx.p)) note_access(ctx, r, hit);
   ++r.uses;
   r.last_use = access;
   r.ema = ctx.p.score_ema_alpha * weight + (1.0 - ctx.p.score_ema_alpha) * r.ema;
   if (Rule::kRanked) ctx.s.rank()[at] = Rule::rank_on_hit(ctx, ctx.s.rank()[at], r.ema);
   if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[at] += 1;
   if constexpr (Rule::kQueue) Rule::hit(ctx, ctx.instance, key);
+  ctx.take_out(ctx.instance, at);
   return hit;
 }
 
@@ -113,12 +114,9 @@ MOE_INLINE uint32_t victim_of_demand(Context<Rule>& ctx, [[maybe_unused]] uint32
 template <class Rule, bool Together>
 MOE_INLINE bool find_vacancy(Context<Rule>& ctx, uint32_t key, Vacancy& vacancy) {
   if constexpr (Rule::kSegmented) {
-    const auto may_leave = [&ctx](uint32_t place) {
-      const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
-      return !is_protected && !ctx.is_coming(place);
-    };
     const auto no_other = [](auto) { return kNone; };
-    return Rule::find_vacancy(ctx, ctx.instance, key, may_leave, /*has_instead=*/false, no_other, vacancy);
+    return Rule::find_vacancy(ctx, ctx.instance, key, MayLeaveForDemand<Context<Rule>>{ctx}, /*has_instead=*/false,
+                              no_other, vacancy);
   }
   if (ctx.s.instance(ctx.instance).num_free > 0) return true;
   vacancy.leaver = victim_of_demand<Rule, Together>(ctx, key);
@@ -170,7 +168,11 @@ MOE_INLINE void load(Context<Rule>& ctx, uint32_t key, Entry& e) {
   }
   if constexpr (HidesProtected<Rule> && Together) Rule::hide(ctx, ctx.instance, key);
   if (Rule::kRemembersRanks && Together) ctx.s.rank()[e.place] = kNeverVictim;
-  ctx.join_rings(ctx.instance, e.place);
+  if (!Together) {
+    ctx.join_rings(ctx.instance, e.place);
+  } else if (Rule::kOrder && !Rule::kTouches) {
+    ctx.order(ctx.instance).append(e.place);
+  }
 }
 
 /// Step 3 for one miss.
@@ -218,11 +220,13 @@ inline void load_from_side(Context<Rule>& ctx, const Output& out, uint32_t n) {
   }
 }
 
-/// Ends protection: ranks come back (if `shielded`), and the dispatch's experts become the rings' last, in order of
-/// access.
+/// Ends protection: ranks come back (if `shielded`), and the dispatch's experts become the last of the rings that go by
+/// last use, in order of access.
 template <class Rule>
 MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool shielded) {
   Entry* const entries = ctx.s.entries();
+  Ring::Appender order(ctx.order(ctx.instance));
+  Ring::Appender recency(ctx.recency(ctx.instance));
   for (uint32_t j = 0; j < n; ++j) {
     const uint32_t place = entries[j].place;
     if (place == kNone) continue;
@@ -232,8 +236,12 @@ MOE_INLINE void settle(Context<Rule>& ctx, const Output& out, uint32_t n, bool s
     if constexpr (HidesProtected<Rule>) {
       if (shielded) Rule::insert(ctx, ctx.instance, r.key);
     }
-    if (!is_pinned(r)) ctx.move_to_end(ctx.instance, place);
+    if (is_pinned(r)) continue;
+    if (Rule::kTouches) order.append(place);
+    if (ctx.keeps_recency()) recency.append(place);
   }
+  if (Rule::kTouches) order.finish();
+  if (ctx.keeps_recency()) recency.finish();
 }
 
 /// Steps 1 to 3 with the dispatch's experts protected.
@@ -251,6 +259,8 @@ MOE_INLINE void run_protected(Context<Rule>& ctx, const Output& out, uint32_t n)
     num_misses += miss;
     num_absent += !hit;
   }
+  ctx.s.instance(ctx.instance).accesses = access;
+  if (!uses_side_buffer(ctx.p)) num_absent = num_misses;
   if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
   if (num_absent != 0) {
     if (Rule::kRanked || HidesProtected<Rule>) shield(ctx, n);
@@ -275,7 +285,7 @@ MOE_INLINE void end_exemptions(Context<Rule>& ctx) {
 template <class Rule>
 MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) {
-    const bool hit = count_access(ctx, out, j, ctx.s.instance(ctx.instance).accesses + 1);
+    const bool hit = count_access(ctx, out, j, ++ctx.s.instance(ctx.instance).accesses);
     Entry& e = ctx.s.entries()[j];
     const uint32_t place = e.place;
     if constexpr (Rule::kThreshold) FreqThreshold::leave_below(ctx);
@@ -309,7 +319,8 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
 template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
   if (uses_tiers(p) && State(p, block).header().tiers_started == 0) moe_tiers_start(&p, block);
-  uint32_t n = collect(p, State(p, block), in, out);
+  const Output arrays = out;  // whose addresses no store of the kernel can change
+  uint32_t n = collect(p, State(p, block), in, arrays);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
   if (uses_tiers(p)) ctx.s.header().num_moves = ctx.s.header().num_copies = 0;
@@ -320,7 +331,6 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   if (p.balance != 0) balance(ctx, out, n);
   if (in.num_dropped != 0) drop(ctx, in);
   const bool together = handles_together(p);
-  const Output arrays = out;  // whose addresses no store of the kernel can change
   if (together) {
     run_protected(ctx, arrays, n);
   } else {

@@ -56,7 +56,7 @@ struct Resident {
   double ema;         ///< of its router weight
 };
 
-/// Doubly linked places; the ring of instance i closes through node total_capacity + i.
+/// Doubly linked places; the ring of instance i closes through node sentinel(i).
 struct Link {
   uint32_t prev;
   uint32_t next;
@@ -145,7 +145,8 @@ struct Layout {
   size_t slots, slot_weights, slot_fractions, ghosts, num_ghosts, hits_at_depth;              // per_layer
   size_t stamps, entry_of, entries, misses, candidates, sorted, balance_list, history_order;  // scratch of one dispatch
   size_t queues, links, second_links, marks, use_counts, lots, bits;                          // rules with queues
-  size_t arrives, aside, segments, may_leave;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t arrives, aside, segments;  // when a resident can be hit; by key: beside the cache, segment of a | b
+  size_t may_leave, segment_order, segment_tags;  // scratch of a | b
   size_t tier_order, tier_sizes, tier_queues, tier_links, tier_second_links, tier_marks, tier_use_counts;
   size_t rungs, start_places;  // by key: of the ladder; scratch
   PredictLayout predict;
@@ -258,8 +259,8 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.place_of = take(keys, sizeof(uint32_t));
   // One more place for what is done to nobody: nobodys_place().
   at.residents = take(places + 1, sizeof(Resident));
-  at.order = take(has_order(p) ? places + instances : 0, sizeof(Link));
-  at.recency = take(has_recency(p) ? places + instances : 0, sizeof(Link));
+  at.order = take(has_order(p) ? places + 1 + instances : 0, sizeof(Link));
+  at.recency = take(has_recency(p) ? places + 1 + instances : 0, sizeof(Link));
   at.rank = take(has_rank(p) ? places + 1 : 0, sizeof(int64_t));
   at.tag = take(has_rank(p) ? places : 0, sizeof(uint64_t));
   at.free_places = take(places, sizeof(uint32_t));
@@ -320,6 +321,8 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
   at.aside = take(has_side_buffer(p) ? keys : 0, sizeof(uint8_t));
   at.segments = take(sets == 2 ? keys : 0, sizeof(uint8_t));
   at.may_leave = take(sets == 2 ? places : 0, sizeof(uint8_t));
+  at.segment_order = take(sets == 2 ? 2 * padded_capacity(p) : 0, sizeof(int64_t));
+  at.segment_tags = take(sets == 2 ? padded_capacity(p) : 0, sizeof(uint64_t));
   const size_t queues = has_tier_queues(p) ? p.num_tiers : 0;
   at.tier_order = take(p.num_tiers * (keys + 1), sizeof(Link));
   at.tier_sizes = take(p.num_tiers, sizeof(uint32_t));
@@ -412,6 +415,9 @@ class State {
   MOE_INLINE uint8_t* aside() const { return at<uint8_t>(at_.aside); }
   MOE_INLINE uint8_t* segments() const { return at<uint8_t>(at_.segments); }
   MOE_INLINE uint8_t* may_leave() const { return at<uint8_t>(at_.may_leave); }  ///< by place: scratch of a | b
+  // Of one instance: rules/segment_orders.h.
+  MOE_INLINE int64_t* segment_order() const { return at<int64_t>(at_.segment_order); }
+  MOE_INLINE uint64_t* segment_tags() const { return at<uint64_t>(at_.segment_tags); }
   // Of tiers, those of all sets numbered through.
   MOE_INLINE Link* tier_order(uint32_t tier) const {
     return at<Link>(at_.tier_order) + size_t{tier} * (p_.num_keys() + 1);
@@ -436,11 +442,11 @@ class State {
   MOE_INLINE const PredictLayout& predict() const { return at_.predict; }
   MOE_INLINE uint32_t bit_words() const { return at_.bit_words; }
 
-  /// First place of instance `i`, and the number of nodes before the rings' sentinels.
+  /// First place of instance `i`.
   MOE_INLINE uint32_t first_place(uint32_t i) const { return static_cast<uint32_t>(i * padded_capacity(p_)); }
   /// What is written there is read by nobody.
   MOE_INLINE uint32_t nobodys_place() const { return first_place(p_.num_instances()); }
-  MOE_INLINE uint32_t sentinel(uint32_t i) const { return first_place(p_.num_instances()) + i; }
+  MOE_INLINE uint32_t sentinel(uint32_t i) const { return nobodys_place() + 1 + i; }
   MOE_INLINE uint32_t instance_of_layer(uint32_t layer) const { return p_.scope_layer ? layer : 0; }
   MOE_INLINE uint32_t instance_of_place(uint32_t place) const {
     return p_.scope_layer ? static_cast<uint32_t>(place / padded_capacity(p_)) : 0;
@@ -457,7 +463,7 @@ class State {
   const Layout at_;
 };
 
-/// A ring of places, oldest first.
+/// A ring of places, oldest first. A place that is in no ring is linked to itself: to remove it does nothing.
 class Ring {
  public:
   MOE_INLINE Ring(Link* links, uint32_t sentinel) : links_(links), sentinel_(sentinel) {}
@@ -480,11 +486,32 @@ class Ring {
     links_[tail].next = place;
     links_[sentinel_].prev = place;
   }
+  /// Several in a row: what one append leaves to the next one is kept in a register, not stored and loaded again.
+  class Appender {
+   public:
+    MOE_INLINE explicit Appender(const Ring& ring)
+        : links_(ring.links_), sentinel_(ring.sentinel_), tail_(ring.links_[ring.sentinel_].prev) {}
+    MOE_INLINE void append(uint32_t place) {
+      links_[tail_].next = place;
+      links_[place].prev = tail_;
+      tail_ = place;
+    }
+    MOE_INLINE void finish() const {
+      links_[tail_].next = sentinel_;
+      links_[sentinel_].prev = tail_;
+    }
+
+   private:
+    Link* links_;
+    uint32_t sentinel_;
+    uint32_t tail_;
+  };
   MOE_INLINE void remove(uint32_t place) const {
     const Link link = links_[place];
     links_[link.prev].next = link.next;
     links_[link.next].prev = link.prev;
   }
+  MOE_INLINE void leave_out(uint32_t place) const { links_[place] = {place, place}; }
 
  private:
   Link* links_;

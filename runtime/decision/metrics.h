@@ -7,10 +7,10 @@
 
 namespace moe::decision {
 
-/// A hit of what is in `r`.
+/// An access to what is in `r`; of a miss that is nobody's place, whose flags are never set.
 template <class Rule>
-MOE_INLINE void note_hit(Context<Rule>& ctx, Resident& r) {
-  ++ctx.hits;
+MOE_INLINE void note_access(Context<Rule>& ctx, Resident& r, bool hit) {
+  ctx.hits += hit;
   if (!keeps(ctx.p, kCountsPrefetches) || (r.flags & kUnusedPrefetch) == 0) return;
   ++ctx.prefetch_used;
   r.flags &= ~static_cast<uint32_t>(kUnusedPrefetch);

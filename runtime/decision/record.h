@@ -144,6 +144,7 @@ MOE_INLINE void record_access(Context<Rule>& ctx, uint32_t key, uint64_t access)
   const Params& p = ctx.p;
   if (keeps(p, kKeepsFreq | kKeepsSeen) && access % p.decay_interval == 0) {
     if (keeps(p, kKeepsFreq)) {
+      ctx.ranked_all = false;
       double* const freq = ctx.s.freq() + ctx.s.first_place(ctx.instance);
       for (size_t j = 0; j < padded_capacity(p); ++j) freq[j] *= p.frequency_decay;
     }

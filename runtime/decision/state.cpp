@@ -150,8 +150,14 @@ void init_instance(const Params& params, const State& s, uint32_t i) {
   // Popped from the end: the first load takes the first place.
   const uint32_t places = params.max_capacity();
   for (uint32_t j = 0; j < places; ++j) s.free_places(i)[j] = first + places - 1 - j;
-  if (has_order(params)) Ring(s.order(), s.sentinel(i)).clear();
-  if (has_recency(params)) Ring(s.recency(), s.sentinel(i)).clear();
+  const auto init_ring = [&](Link* links) {
+    const Ring ring(links, s.sentinel(i));
+    ring.clear();
+    for (uint32_t j = 0; j < padded; ++j) ring.leave_out(first + j);
+    ring.leave_out(s.nobodys_place());
+  };
+  if (has_order(params)) init_ring(s.order());
+  if (has_recency(params)) init_ring(s.recency());
   if (has_queues(params)) clear_queues(params, s, i);
 }
 

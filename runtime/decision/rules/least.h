@@ -42,10 +42,10 @@ struct Least : RuleDefaults {
   /// not selected does not change until the last miss. Newcomers are selected: the kernel hides their places.
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
-    if (ctx.cursor == kNone || keeps(ctx.p, kLeastVaries)) {
+    if (!ctx.ranked_all || keeps(ctx.p, kLeastVaries)) {
       rank_all(ctx, ctx.instance,
                [&ctx](uint32_t place) { return !ctx.selected(ctx.s.resident(place).key) && !ctx.is_coming(place); });
-      ctx.cursor = 0;
+      ctx.ranked_all = true;
     }
     return Ranked::smallest(ctx, ctx.instance);
   }

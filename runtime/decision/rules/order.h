@@ -20,12 +20,15 @@ struct OrderRule : RuleDefaults {
   }
 
   /// The victim of a demand load. Whoever was passed over in this dispatch stays selected until its end, so the walk
-  /// goes on where the last one stopped.
+  /// goes on where the last one stopped. Under lru hits are not in the ring now, but for those that the host computes.
   template <class Ctx>
   static MOE_INLINE uint32_t demand_victim(Ctx& ctx) {
     const Ring ring = ctx.order(ctx.instance);
     uint32_t place = ctx.cursor == kNone ? ring.head() : ctx.cursor;
-    const auto stays = [&ctx](uint32_t at) { return ctx.selected(ctx.s.resident(at).key) || ctx.is_coming(at); };
+    const auto stays = [&ctx](uint32_t at) {
+      const bool may_be_selected = !Touches || ctx.p.balance != 0;
+      return (may_be_selected && ctx.selected(ctx.s.resident(at).key)) || ctx.is_coming(at);
+    };
     while (place != ring.end() && stays(place)) place = ring.next(place);
     if (place == ring.end()) {
       ctx.cursor = place;

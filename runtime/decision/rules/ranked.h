@@ -13,6 +13,22 @@ MOE_INLINE int64_t ascending_order(double value) {
   return value != value ? INT64_MIN : ascending;
 }
 
+/// What breaks ties of ranks, and says which place it was.
+MOE_INLINE uint64_t tag_of(uint64_t load, uint32_t j) { return load << 28 | j; }
+
+/// Which of `places` ranks is the smallest, ties by the smaller tag; kNone: all are kNeverVictim.
+MOE_INLINE uint32_t smallest_of(const int64_t* rank, const uint64_t* tag, size_t places) {
+  int64_t least = kNeverVictim;
+  for (size_t j = 0; j < places; ++j) least = rank[j] < least ? rank[j] : least;
+  if (least == kNeverVictim) return kNone;
+  uint64_t first = UINT64_MAX;
+  for (size_t j = 0; j < places; ++j) {
+    const uint64_t candidate = rank[j] == least ? tag[j] : UINT64_MAX;
+    first = candidate < first ? candidate : first;
+  }
+  return static_cast<uint32_t>(first & ((1u << 28) - 1));
+}
+
 struct Ranked : RuleDefaults {
   static constexpr bool kRanked = true;
   static constexpr bool kTagged = true;
@@ -20,17 +36,8 @@ struct Ranked : RuleDefaults {
   template <class Ctx>
   static MOE_INLINE uint32_t smallest(Ctx& ctx, uint32_t i) {
     const size_t places = padded_capacity(ctx.p);
-    const int64_t* rank = ctx.s.rank() + i * places;
-    const uint64_t* tag = ctx.s.tag() + i * places;
-    int64_t least = kNeverVictim;
-    for (size_t j = 0; j < places; ++j) least = rank[j] < least ? rank[j] : least;
-    if (least == kNeverVictim) return kNone;
-    uint64_t first = UINT64_MAX;
-    for (size_t j = 0; j < places; ++j) {
-      const uint64_t candidate = rank[j] == least ? tag[j] : UINT64_MAX;
-      first = candidate < first ? candidate : first;
-    }
-    return ctx.s.first_place(i) + static_cast<uint32_t>(first & ((1u << 28) - 1));
+    const uint32_t found = smallest_of(ctx.s.rank() + i * places, ctx.s.tag() + i * places, places);
+    return found == kNone ? kNone : ctx.s.first_place(i) + found;
   }
 
   /// Protected experts carry kNeverVictim while a dispatch looks for victims.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // a | b: two segments, each with a rule and candidates of its own. docs/semantics.md, "Who leaves".
 #pragma once
+#include <type_traits>
+
 #include "runtime/decision/rules/arc.h"
 #include "runtime/decision/rules/lirs.h"
 #include "runtime/decision/rules/s3_fifo.h"
+#include "runtime/decision/rules/segment_orders.h"
 #include "runtime/decision/rules/sieve.h"
 #include "runtime/decision/rules/w_tinylfu.h"
-#include "runtime/decision/rules/walk.h"
 
 namespace moe::decision {
 
@@ -21,6 +23,7 @@ template <class Rule>
 MOE_INLINE uint32_t make_way(Context<Rule>& ctx, uint32_t i, const Vacancy& vacancy) {
   const uint32_t place = ctx.place_for_newcomer(i, vacancy.leaver);
   if constexpr (Rule::kSegmented) {
+    if (i == ctx.instance) SegmentOrders(ctx).forget(place);
     if (vacancy.demoted != kNone) Rule::move(ctx, i, ctx.s.resident(vacancy.demoted).key, 1);
   }
   return place;
@@ -151,6 +154,16 @@ inline uint32_t moe_ask_segment(const Params* p, void* block, uint32_t i, uint32
 }
 #endif
 
+/// Who may leave for an expert of the dispatch.
+template <class Ctx>
+struct MayLeaveForDemand {
+  const Ctx& ctx;
+  MOE_INLINE bool operator()(uint32_t place) const {
+    const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
+    return !is_protected && !ctx.is_coming(place);
+  }
+};
+
 /// A key's segment is 0 or 1, or kNowhere while it is in neither.
 ///
 /// Cost  of a victim: a walk over the residents, or what the segment's queues cost.
@@ -170,10 +183,7 @@ struct Segmented : QueueRule {
     tell(ctx, QueueEvent::hit, i, segment, key);
     if (segment == 0) return;
     if (ctx.s.instance(i).in_segment[0] < capacity(ctx, i, 0)) return move(ctx, i, key, 0);
-    const uint32_t demoted = choose(ctx, i, 0, key, [&ctx](uint32_t place) {
-      const bool is_protected = ctx.p.protect_selected != 0 && ctx.selected(ctx.s.resident(place).key);
-      return !is_protected && !ctx.is_coming(place);
-    });
+    const uint32_t demoted = choose(ctx, i, 0, key, MayLeaveForDemand{ctx});
     if (demoted == kNone) return;
     move(ctx, i, key, 0);
     move(ctx, i, ctx.s.resident(demoted).key, 1);
@@ -259,6 +269,7 @@ struct Segmented : QueueRule {
     if (keeps(ctx.p, kKeepsFreq)) ctx.s.freq()[place] = 1;
     tell(ctx, QueueEvent::miss, i, segment, key);
     insert_into(ctx, i, key, segment);
+    if (segment == 1 && i == ctx.instance) SegmentOrders(ctx).moved(place);
   }
 
  private:
@@ -277,6 +288,9 @@ struct Segmented : QueueRule {
   /// The place of who leaves a segment by its own rule, if an unpinned one may.
   template <class Ctx, class MayLeave>
   static inline uint32_t choose(Ctx& ctx, uint32_t i, uint32_t segment, uint32_t newcomer, MayLeave may_leave) {
+    if constexpr (std::is_same_v<MayLeave, MayLeaveForDemand<Ctx>>) {
+      if (SegmentOrders(ctx).serves(ctx.p, segment)) return SegmentOrders(ctx).first(segment);
+    }
     return choose_by(ctx, i, segment, newcomer, [&](uint32_t place) {
       const bool may = may_leave(place);
       return ((ctx.s.resident(place).flags & kPinned) == 0) & may;
