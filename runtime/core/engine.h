@@ -19,6 +19,7 @@ class Engine {
   uint64_t slot_bytes() const { return slot_bytes_; }
   Plans& plans() { return plans_; }
   Dispatcher& dispatcher() { return dispatcher_; }
+  backend::Backend& backend() { return *backend_; }
 
  private:
   const Dimensions dimensions_;
