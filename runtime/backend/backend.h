@@ -30,6 +30,14 @@ class Backend {
   /// It lives as long as the backend.
   virtual Result<void*> allocate(uint32_t num_slots, size_t slot_bytes) = 0;
 
+  /// Host memory for sources that stay, such as a host tier's: copies from it go to the device as they are, where
+  /// others pass through buffers. Aligned to 64 bytes; lives as long as the backend. After allocate, any thread.
+  /// Errors: unsupported: this backend copies from all memory alike; no_memory, device.
+  virtual Result<void*> allocate_host(size_t size_bytes) {
+    static_cast<void>(size_bytes);
+    return Error{Error::Kind::unsupported, "this backend copies from all host memory alike"};
+  }
+
   /// What the next copy into the slot is: the expert `key`, layer * num_experts + expert, and whether a plan waits for
   /// it
   /// (`urgent`) or it is fetched early. For backends that have several links, or a table of what is where.

@@ -58,6 +58,14 @@ constexpr moe_backend_library library_table(const char* library_name) {
       return {};
     });
   };
+  table.allocate_host = [](void* backend, uint64_t size_bytes, void** out, moe_backend_text* why) {
+    return exported(why, [&]() -> Result<void> {
+      Result<void*> memory = static_cast<Backend*>(backend)->allocate_host(size_bytes);
+      if (!memory) return memory.error();
+      *out = *memory;
+      return {};
+    });
+  };
   table.expect_copy = [](void* backend, uint32_t slot, uint32_t key, uint32_t urgent) {
     static_cast<Backend*>(backend)->expect_copy(slot, key, urgent != 0);
   };

@@ -66,6 +66,12 @@ class LibraryBackend final : public Backend {
     }
     return tier;
   }
+  Result<void*> allocate_host(size_t size_bytes) override {
+    void* memory = nullptr;
+    Result<void> made = call(library_.allocate_host, backend_, uint64_t{size_bytes}, &memory);
+    if (!made) return made.error();
+    return memory;
+  }
   void expect_copy(uint32_t slot, uint32_t key, bool urgent) override {
     library_.expect_copy(backend_, slot, key, urgent ? 1U : 0U);
   }

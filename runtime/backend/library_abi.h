@@ -40,6 +40,7 @@ typedef struct moe_backend_library {
 
   moe_status (*allocate)(void* backend, uint32_t num_slots, uint64_t slot_bytes, void** out_tier,
                          moe_backend_text* why);
+  moe_status (*allocate_host)(void* backend, uint64_t size_bytes, void** out_memory, moe_backend_text* why);
   void (*expect_copy)(void* backend, uint32_t slot, uint32_t key, uint32_t urgent);
   moe_status (*start_copy)(void* backend, uint32_t slot, uint64_t offset, const void* source, uint64_t size,
                            uint32_t last, moe_backend_text* why);

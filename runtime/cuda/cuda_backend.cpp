@@ -30,6 +30,7 @@ CudaBackend::~CudaBackend() {
     for (const Use& use : slot.uses) driver_.destroy_event(use.event);
   }
   for (const Event event : free_events_) driver_.destroy_event(event);
+  for (const Locked& memory : locked_) driver_.release_host(const_cast<std::byte*>(memory.begin));
   if (tier_) driver_.release(tier_);
 }
 
@@ -66,6 +67,26 @@ Result<void> CudaBackend::make_streams() {
   }
   if (Result<void> made = check(driver_.create_stream(&demand_, greatest), "create a stream"); !made) return made;
   return check(driver_.create_stream(&background_, least), "create a stream");
+}
+
+Result<void*> CudaBackend::allocate_host(size_t size_bytes) {
+  const DeviceScope scope(driver_, device_);
+  if (!scope.entered()) return scope.entered().error();
+  void* memory = nullptr;
+  if (Result<void> made = check(driver_.allocate_host(&memory, size_bytes), "lock host memory"); !made) {
+    return made.error();
+  }
+  const std::lock_guard lock(lock_);
+  locked_.push_back({static_cast<const std::byte*>(memory), size_bytes});
+  return memory;
+}
+
+bool CudaBackend::is_locked(const void* memory, size_t size_bytes) {
+  const auto* const begin = static_cast<const std::byte*>(memory);
+  const std::lock_guard lock(lock_);
+  return std::any_of(locked_.begin(), locked_.end(), [&](const Locked& one) {
+    return begin >= one.begin && begin + size_bytes <= one.begin + one.size_bytes;
+  });
 }
 
 void CudaBackend::expect_copy(uint32_t slot, uint32_t key, bool urgent) {
@@ -109,7 +130,9 @@ Result<void> CudaBackend::start_copy(uint32_t index, size_t offset, const void* 
   if (offset == 0 || !slot.moving) {
     if (Result<void> begun = begin(slot); !begun) return begun;
   }
-  Result<void> added = staging_.add(slot.stream, tier_ + index * slot_bytes_ + offset, source, size);
+  std::byte* const to = tier_ + index * slot_bytes_ + offset;
+  Result<void> added = is_locked(source, size) ? staging_.add_locked(slot.stream, to, source, size)
+                                               : staging_.add(slot.stream, to, source, size);
   if (!added || !last) return added;
   if (Result<void> queued = staging_.flush(); !queued) return queued;
   return check(driver_.record(slot.ready, slot.stream), "record an event");

@@ -26,6 +26,7 @@ class CudaBackend final : public backend::Backend {
 
   bool has_streams() const override { return true; }
   Result<void*> allocate(uint32_t num_slots, size_t slot_bytes) override;
+  Result<void*> allocate_host(size_t size_bytes) override;
   void expect_copy(uint32_t slot, uint32_t key, bool urgent) override;
   Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) override;
   Result<void> finish_copy(uint32_t slot) override;
@@ -44,6 +45,10 @@ class CudaBackend final : public backend::Backend {
     Stream stream;
     Event event;
   };
+  struct Locked {
+    const std::byte* begin;
+    size_t size_bytes;
+  };
   struct Slot {
     Event ready = nullptr;
     Stream stream = nullptr;  ///< of its last copy
@@ -53,6 +58,7 @@ class CudaBackend final : public backend::Backend {
     std::vector<Use> uses;  ///< since its last copy, under the lock
   };
   Result<void> make_streams();
+  bool is_locked(const void* memory, size_t size_bytes);
   Result<void> begin(Slot& slot);
   Result<void> wait_for_uses(Slot& slot, Stream stream);
   Result<Event> take_event();
@@ -71,6 +77,7 @@ class CudaBackend final : public backend::Backend {
   Staging staging_;
   SlotTable table_;                 ///< written under the lock
   std::vector<Event> free_events_;  ///< under the lock
+  std::vector<Locked> locked_;      ///< of allocate_host; under the lock
   std::mutex lock_;
 };
 

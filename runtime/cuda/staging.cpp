@@ -6,10 +6,24 @@
 
 namespace moe::cuda {
 
+/// What is added from now on is for this stream.
+Result<void> Staging::turn_to(Stream stream) {
+  Result<void> queued;
+  if (stream != stream_) queued = flush();
+  stream_ = stream;
+  return queued;
+}
+
+Result<void> Staging::add_locked(Stream stream, void* to, const void* source, size_t size_bytes) {
+  if (Result<void> turned = turn_to(stream); !turned) return turned;
+  batch_.add({to, source, size_bytes});
+  waiting_bytes_ += size_bytes;
+  // From here on a call costs nothing beside the copy itself.
+  return waiting_bytes_ < PinnedPool::kBlockBytes ? Result<void>() : flush();
+}
+
 Result<void> Staging::add(Stream stream, void* to, const void* source, size_t size_bytes) {
-  if (open_ && stream != stream_) {
-    if (Result<void> queued = flush(); !queued) return queued;
-  }
+  if (Result<void> turned = turn_to(stream); !turned) return turned;
   auto* target = static_cast<std::byte*>(to);
   const auto* from = static_cast<const std::byte*>(source);
   while (size_bytes != 0) {
@@ -19,7 +33,6 @@ Result<void> Staging::add(Stream stream, void* to, const void* source, size_t si
       block_ = *block;
       used_bytes_ = 0;
       open_ = true;
-      stream_ = stream;
     }
     const size_t count = std::min(size_bytes, PinnedPool::kBlockBytes - used_bytes_);
     std::memcpy(block_.data + used_bytes_, from, count);
@@ -35,9 +48,11 @@ Result<void> Staging::add(Stream stream, void* to, const void* source, size_t si
 }
 
 Result<void> Staging::flush() {
-  if (!open_) return {};
-  open_ = false;
+  if (batch_.empty()) return {};
+  waiting_bytes_ = 0;
   Result<void> queued = batch_.submit(stream_);
+  if (!open_) return queued;
+  open_ = false;
   // Also after a failure: some of it may be under way.
   Result<void> noted = pool_.give_back(block_, stream_);
   return queued ? noted : queued;

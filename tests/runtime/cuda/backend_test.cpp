@@ -49,6 +49,28 @@ TEST_CASE("who waits goes before who does not") {
   CHECK(driver.priority(stream_of(false)) == 0);
 }
 
+TEST_CASE("memory that the backend gave is copied from as it is, parts together where there are batches") {
+  FakeDriver driver({});
+  Peers peers(driver);
+  Subject subject = cuda_subject(driver, peers, kSettings);
+  REQUIRE(subject.backend->allocate(1, 4096).ok());
+  Result<void*> memory = subject.backend->allocate_host(8192);
+  REQUIRE(memory.ok());
+  auto* const source = static_cast<uint8_t*>(*memory);
+  std::memset(source, 7, 8192);
+  for (size_t part = 0; part < 4; ++part) {  // the source has gaps
+    REQUIRE(subject.backend->start_copy(0, part * 1024, source + part * 2048, 1024, part == 3).ok());
+  }
+  REQUIRE(subject.backend->finish_copy(0).ok());
+  CHECK(driver.calls("copy_batch") == 1);
+  CHECK(driver.calls("copy") == 0);
+  // One byte beyond it: through a block, so one copy.
+  std::vector<uint8_t> other(16);
+  REQUIRE(subject.backend->start_copy(0, 0, other.data(), 16, true).ok());
+  REQUIRE(subject.backend->finish_copy(0).ok());
+  CHECK(driver.calls("copy") == 1);
+}
+
 TEST_CASE("the calling thread's device stays its own") {
   FakeDriver driver({.num_devices = 3});
   Peers peers(driver);

@@ -90,6 +90,36 @@ void check_given_up(Subject subject) {
   }
 }
 
+/// Memory that the backend gives for sources, beside other memory, in one copy.
+void check_host_memory(Subject subject) {
+  constexpr size_t kSize = (2 << 20) + 640;
+  std::mt19937_64 random(5);
+  const std::byte* const tier = allocate(subject, 2, kSize);
+  Result<void*> memory = subject.backend->allocate_host(2 * kSize);
+  if (!memory) {
+    CHECK(memory.error().kind == Error::Kind::unsupported);
+    return;
+  }
+  CHECK(reinterpret_cast<uintptr_t>(*memory) % 64 == 0);
+  auto* const locked = static_cast<uint8_t*>(*memory);
+  for (const size_t part : {kSize, size_t{300001}, size_t{70000}, size_t{4096}}) {
+    const Bytes wanted = random_bytes(random, kSize);
+    for (size_t offset = 0; offset < kSize; offset += part) {
+      const size_t size = std::min(part, kSize - offset);
+      // Parts lie apart from each other in the source; every third is in other memory.
+      const uint8_t* source = wanted.data() + offset;
+      if (offset / part % 3 != 2) {
+        uint8_t* const place = locked + (offset / part % 2) * kSize + offset;
+        std::memcpy(place, source, size);
+        source = place;
+      }
+      REQUIRE(subject.backend->start_copy(1, offset, source, size, offset + size == kSize).ok());
+    }
+    REQUIRE(subject.backend->finish_copy(1).ok());
+    CHECK(read(subject, tier + kSize, kSize) == wanted);
+  }
+}
+
 /// Streams read what they waited for, though the slot is filled again as soon as their use of it is queued.
 void check_streams(Subject subject) {
   constexpr size_t kSize = 40000;
@@ -131,6 +161,7 @@ void check_conformance(const std::function<Subject()>& make) {
   check_slots_are_apart(make());
   check_parts_of_any_size(make());
   check_given_up(make());
+  check_host_memory(make());
   Subject subject = make();
   CHECK(subject.backend->functions("no such functions").table == nullptr);
   if (subject.backend->has_streams()) check_streams(std::move(subject));
