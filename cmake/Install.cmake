@@ -10,7 +10,10 @@ set_target_properties(moec moec-run PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE
 
 install(TARGETS moe moec_lib EXPORT moeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS moec moec-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES ${PROJECT_SOURCE_DIR}/runtime/include/moe/moe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moe)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/include/moe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET moe_cuda)  # beside libmoe, which looks for it there
+  install(TARGETS moe_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/stdlib-policies/ DESTINATION ${CMAKE_INSTALL_DATADIR}/moe/std FILES_MATCHING PATTERN "*.moe")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/diagnostics/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moe/diagnostics OPTIONAL)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/editors/ DESTINATION ${CMAKE_INSTALL_DATADIR}/moe/editors)

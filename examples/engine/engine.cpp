@@ -21,7 +21,9 @@ moe_model_shape make_shape(const Config& config, uint64_t expert_bytes) {
 
 Runtime make_runtime(const Config& config, const EngineOptions& options) {
   auto runtime_config = sized<moe_runtime_config>();
-  runtime_config.backend = MOE_BACKEND_HOST;
+  runtime_config.backend = options.backend;
+  runtime_config.device = options.device;
+  if (!options.backend_library.empty()) runtime_config.backend_library = options.backend_library.c_str();
   runtime_config.shape = make_shape(config, 0);  // the store knows the size of an expert, and it is opened later
   runtime_config.fast_bytes = options.policy.budget_bytes;
   runtime_config.streaming_slots = kStreamingSlots;
@@ -32,7 +34,9 @@ Runtime make_runtime(const Config& config, const EngineOptions& options) {
   runtime_config.timeline_bytes = options.timeline_bytes;
   runtime_config.disk_bytes_per_s = options.disk_bytes_per_s;
   moe_runtime* runtime = nullptr;
-  check(moe_runtime_create(&runtime_config, &runtime), "runtime");
+  const moe_status status = moe_runtime_create(&runtime_config, &runtime);
+  if (status == MOE_UNSUPPORTED) throw machine_error(std::string("--backend: ") + moe_last_error());
+  check(status, "runtime");
   return Runtime(runtime);
 }
 
@@ -43,7 +47,10 @@ Engine::Engine(const std::filesystem::path& model_dir, const Config& config, con
     : runtime_(make_runtime(config, options)) {
   const std::string where = model_dir.string();
   check(moe_store_open(runtime_.get(), where.c_str()), where);
-  model_ = std::make_unique<Model>(runtime_.get(), config, options.model, where);
+  const bool on_device = options.backend != MOE_BACKEND_HOST;
+  Model::Options model_options = options.model;
+  model_options.on_device = on_device;
+  model_ = std::make_unique<Model>(runtime_.get(), config, model_options, where);
 
   const ExpertLayout& layout = model_->expert_layout();
   const uint64_t least = (1 + kStreamingSlots) * layout.slot_bytes;
@@ -55,6 +62,7 @@ Engine::Engine(const std::filesystem::path& model_dir, const Config& config, con
   }
   // A policy counts experts as they are stored; slots are padded, so what it may fill is the slots that fit.
   policy_options_ = options.policy;
+  policy_options_.on_host = !on_device;
   policy_options_.budget_bytes = policy_options_.budget_bytes / layout.slot_bytes * layout.weight_bytes;
   shape_ = make_shape(config, layout.weight_bytes);
   policy_ = open_policy(policy_options_, shape_, findings);

@@ -18,6 +18,9 @@ namespace engine {
 struct EngineOptions {
   PolicyOptions policy;
   Model::Options model;
+  moe_backend backend = MOE_BACKEND_HOST;
+  uint32_t device = 0;              ///< of the CUDA backend
+  std::string backend_library;      ///< of the CUDA backend; "": where it is looked for
   uint64_t link_bytes_per_s = 0;    ///< limit of the link between store and fast tier; 0: none
   uint64_t decision_log_bytes = 0;  ///< 0: no decision log
   uint64_t timeline_bytes = 0;      ///< 0: no timeline

@@ -15,11 +15,12 @@ namespace {
 /// A plan that is released on every way out.
 class ScopedPlan {
  public:
-  ScopedPlan(moe_runtime* runtime, const moe_dispatch_args& args, const std::string& what)
-      : runtime_(runtime), what_(what) {
+  /// `stream`: what computes with the experts; nullptr: this thread.
+  ScopedPlan(moe_runtime* runtime, const moe_dispatch_args& args, void* stream, const std::string& what)
+      : runtime_(runtime), stream_(stream), what_(what) {
     check(moe_dispatch(runtime_, &args, &plan_), what_);
   }
-  ~ScopedPlan() { moe_plan_release(runtime_, &plan_, nullptr); }
+  ~ScopedPlan() { moe_plan_release(runtime_, &plan_, stream_); }
   ScopedPlan(const ScopedPlan&) = delete;
   ScopedPlan& operator=(const ScopedPlan&) = delete;
 
@@ -28,11 +29,11 @@ class ScopedPlan {
 
   /// The entry, once its weights may be read.
   const moe_plan_entry& wait(uint32_t index) {
-    check(moe_plan_wait(runtime_, &plan_, index, nullptr), what_);
+    check(moe_plan_wait(runtime_, &plan_, index, stream_), what_);
     return entry(index);
   }
   /// The engine has read the entry for the last time: its slot may be filled anew.
-  void done(uint32_t index) { check(moe_plan_done(runtime_, &plan_, index, nullptr), what_); }
+  void done(uint32_t index) { check(moe_plan_done(runtime_, &plan_, index, stream_), what_); }
 
  private:
   // The library may know a longer entry than this program: its own struct_size says how far apart they are.
@@ -42,6 +43,7 @@ class ScopedPlan {
   }
 
   moe_runtime* runtime_;
+  void* stream_;
   const std::string& what_;
   moe_plan plan_ = sized<moe_plan>();
 };
@@ -53,11 +55,20 @@ void widen_part(const ExpertLayout::Part& part, const void* expert, Matrix& targ
 
 }  // namespace
 
-Experts::Experts(moe_runtime* runtime, const ExpertLayout& layout)
+Experts::Experts(moe_runtime* runtime, const ExpertLayout& layout, const Options& options)
     : runtime_(runtime),
       layout_(layout),
+      options_(options),
       scratch_{Matrix(layout.gate.rows, layout.gate.cols), Matrix(layout.up.rows, layout.up.cols),
                Matrix(layout.down.rows, layout.down.cols)} {}
+
+/// nullptr: experts are computed here. Made when the runtime has its policy, and so its device memory.
+DeviceFfn* Experts::device() {
+  if (options_.on_device && !device_) {
+    device_ = std::make_unique<DeviceFfn>(runtime_, layout_, options_.max_batch, options_.top_k);
+  }
+  return device_.get();
+}
 
 Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Routing& routing, const Matrix* stand_in) {
   auto args = sized<moe_dispatch_args>();
@@ -72,7 +83,10 @@ Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Rout
 
   // Row token * top_k + k: what the k-th expert of the token made of it; 0 for one that is skipped or dropped.
   Matrix outputs(x.rows * routing.top_k, x.cols);
-  ScopedPlan plan(runtime_, args, what);
+  DeviceFfn* const device = this->device();
+  std::vector<uint32_t> on_device;  // rows of `outputs`
+  if (device) device->begin(x);
+  ScopedPlan plan(runtime_, args, device ? device->stream() : nullptr, what);
   for (uint32_t i = 0; i < plan.num_entries(); ++i) {
     const moe_plan_entry& entry = plan.wait(i);
     const uint32_t* selections = plan.selections() + entry.first_selection;
@@ -82,11 +96,22 @@ Matrix Experts::run(uint32_t layer, moe_phase phase, const Matrix& x, const Rout
       }
       continue;
     }
+    if (device && entry.action != MOE_ACTION_CPU && entry.action != MOE_ACTION_CPU_LOAD) {
+      device->expert(entry, selections);
+      plan.done(i);
+      on_device.insert(on_device.end(), selections, selections + entry.num_selections);
+      continue;
+    }
     const Matrix result = compute(entry, selections, x, routing.top_k);
     plan.done(i);
     for (uint32_t s = 0; s < entry.num_selections; ++s) {
       std::copy_n(result.row(s), result.cols, outputs.row(selections[s]));
     }
+  }
+
+  if (device) {
+    const Matrix computed = device->end();
+    for (const uint32_t row : on_device) std::copy_n(computed.row(row), computed.cols, outputs.row(row));
   }
 
   Matrix sum(x.rows, x.cols);

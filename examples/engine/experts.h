@@ -3,6 +3,9 @@
 
 #include <moe/moe.h>
 
+#include <memory>
+
+#include "examples/engine/device_ffn.h"
 #include "examples/engine/matrix.h"
 #include "examples/engine/router.h"
 #include "examples/engine/weights.h"
@@ -13,8 +16,15 @@ namespace engine {
 /// computed with comes from a plan entry's `data`, wherever the policy put it.
 class Experts {
  public:
-  /// Borrows `runtime`, which has a store and a policy.
-  Experts(moe_runtime* runtime, const ExpertLayout& layout);
+  /// Where experts are computed that are in the fast tier.
+  struct Options {
+    bool on_device = false;    ///< on the CUDA device whose memory that is
+    uint32_t max_batch = 512;  ///< tokens in one run; for the device's scratch memory
+    uint32_t top_k = 1;        ///< the same
+  };
+  /// Borrows `runtime`, which has a store, and a policy before the first run.
+  Experts(moe_runtime* runtime, const ExpertLayout& layout, const Options& options);
+  Experts(moe_runtime* runtime, const ExpertLayout& layout) : Experts(runtime, layout, Options()) {}
 
   /// The weighted sum of each token's experts, [n, hidden], added in top-k order whatever order they came in, so that
   /// the bits do not depend on the policy. `layer` counts MoE layers.
@@ -30,9 +40,13 @@ class Experts {
   /// One expert on its tokens; row i of the result belongs to entry.selections[i].
   Matrix compute(const moe_plan_entry& entry, const uint32_t* selections, const Matrix& x, size_t top_k);
 
+  DeviceFfn* device();
+
   moe_runtime* runtime_;
   ExpertLayout layout_;
-  Mlp scratch_;  // the expert in use, as fp32
+  Options options_;
+  std::unique_ptr<DeviceFfn> device_;  // from the first run on, if at all
+  Mlp scratch_;                        // the expert in use, as fp32
 };
 
 }  // namespace engine

@@ -57,6 +57,9 @@ class LogitsRecord {
 bool same_when_resident(const Options& options, const Config& config, const Report& report, LogitsRecord& record) {
   EngineOptions resident;
   resident.model = options.engine.model;
+  resident.backend = options.engine.backend;
+  resident.device = options.engine.device;
+  resident.backend_library = options.engine.backend_library;
   Engine engine = open_engine(options, config, resident);
   const Generation generation = generate(engine.model(), report.prompt_ids, options.generate,
                                          [&](std::span<const float> logits) { record.compare(logits); });
@@ -113,7 +116,7 @@ Report run(const Options& options) {
   if (!options.timeline_file.empty()) engine.write_timeline(options.timeline_file);
   if (tokenizer) report.text = tokenizer->decode(report.generation.token_ids);
   report.policy = engine.policy_name();
-  report.backend = "host";
+  report.backend = options.engine.backend == MOE_BACKEND_CUDA ? "cuda" : "host";
   report.stats = engine.stats();
   report.exact = engine.policy_exact();
   if (options.check) {

@@ -25,7 +25,7 @@ Model::Model(moe_runtime* runtime, const Config& config, const Options& options,
       options_(options),
       weights_(read_weights(runtime, config, where)),
       expert_layout_(read_expert_layout(runtime, config, where)),
-      experts_(runtime, expert_layout_) {
+      experts_(runtime, expert_layout_, {options.on_device, options.max_batch, config.top_k}) {
   uint32_t num_moe = 0;
   for (const bool is_moe : config_.is_moe) moe_index_.push_back(is_moe ? num_moe++ : num_moe);
 }

@@ -37,6 +37,7 @@ class Model {
   struct Options {
     uint32_t max_batch = 512;  ///< tokens in one pass: bounds scratch memory; at most the runtime's max_tokens
     bool hints = true;         ///< predict the next layer's experts for the policy's prefetch
+    bool on_device = false;    ///< experts of the fast tier are computed where they are, on a CUDA device
   };
   /// Reads the weights. `runtime` is borrowed; its store is open, and a policy attached before the first forward.
   /// Errors: data (weights and config do not agree; `where` names the folder).

@@ -57,10 +57,10 @@ std::vector<int32_t> parse_ids(std::string_view text) {
   }
 }
 
-void check_backend(const std::string& backend) {
-  if (backend == "host") return;
-  if (backend == "cuda") throw machine_error("--backend: this engine computes on the CPU; only `host` is supported");
-  throw usage_error(fmt::format("--backend: `{}` is unknown; only `host` is supported", backend));
+moe_backend parse_backend(const std::string& backend) {
+  if (backend == "host") return MOE_BACKEND_HOST;
+  if (backend == "cuda") return MOE_BACKEND_CUDA;
+  throw usage_error(fmt::format("--backend: `{}` is unknown; there are `host` and `cuda`", backend));
 }
 
 // CLI11 begins its sentences with a capital; words that are capitals all through are names.
@@ -100,7 +100,9 @@ void declare(CLI::App& app, Words& words, Options& options) {
   app.add_option("--slots", options.engine.policy.slots, "overrides the policy's capacity")
       ->check(CLI::Range(uint32_t{1}, UINT32_MAX));
   app.add_option("--budget", words.budget, "size of the fast tier, like 64MiB");
-  app.add_option("--backend", words.backend, "where the fast tier is; host")->capture_default_str();
+  app.add_option("--backend", words.backend, "where the fast tier is, and experts are computed: host or cuda")
+      ->capture_default_str();
+  app.add_option("--device", options.engine.device, "which CUDA device")->capture_default_str();
   app.add_option("--disk-link", words.disk,
                  "limit of the link from disk to host memory, for a store and a policy with tiers");
   app.add_option("--timeline", options.timeline_file,
@@ -156,7 +158,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw usage_error(fmt::format("{}; see moec-run --help", in_house_style(error.what())));
   }
-  check_backend(words.backend);
+  options.engine.backend = parse_backend(words.backend);
   check_range("--temperature", options.generate.sampler.temperature, 0, 100);
   check_range("--top-p", options.generate.sampler.top_p, 1e-9, 1);
   if (app.count("--watch") > 0) {

@@ -28,7 +28,7 @@ struct Options {
   bool check = false;  ///< compare with the fully resident run
 };
 
-/// nullopt: the help text was asked for and printed. Errors: usage; machine (a backend that this build lacks).
+/// nullopt: the help text was asked for and printed. Errors: usage.
 std::optional<Options> parse_options(int argc, const char* const* argv);
 
 /// "64MiB", "1.5GB", "4096": bytes. Errors: usage, naming `option`.

@@ -83,7 +83,7 @@ OpenPolicy open_policy(const PolicyOptions& options, const moe_model_shape& shap
   const JsonObject manifest(object, where);
   result.name = none ? "none" : manifest.string("name");
   const std::string exactness = manifest.string_or("exactness", "approximate");
-  result.exact = exactness == "exact" || exactness == "exact_on_host";
+  result.exact = exactness == "exact" || (options.on_host && exactness == "exact_on_host");
   return result;
 }
 

@@ -18,13 +18,14 @@ struct PolicyOptions {
   std::vector<std::string> settings;  ///< "name=value" for the policy's params
   uint32_t slots = 0;                 ///< overrides its capacity; 0: as written
   uint64_t budget_bytes = 0;          ///< what `capacity = auto` fills; 0: unknown
+  bool on_host = true;                ///< experts are computed on the host wherever they come from
 };
 
 /// A policy and what its manifest says.
 struct OpenPolicy {
   Policy handle;
   std::string name;
-  bool exact = false;  ///< its output on the host backend is that of the resident run, bit for bit
+  bool exact = false;  ///< its output is that of the resident run, bit for bit
 };
 
 /// Compiles, loads or makes a policy for `shape`.

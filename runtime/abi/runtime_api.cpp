@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moe.h: versions, errors, the runtime.
+#include "runtime/abi/backends.h"
 #include "runtime/abi/handles.h"
-#include "runtime/backend/host.h"
 #include "runtime/policy_owner.h"
 
 using moe::fail;
@@ -47,11 +47,9 @@ void moe_set_last_error(const char* text) { fail(MOE_OK, "%s", text ? text : "")
 
 moe_status moe_runtime_create(const moe_runtime_config* config, moe_runtime** out_runtime) {
   return guarded([&] {
-    if (config && config->struct_size >= offsetof(moe_runtime_config, shape) && config->backend != MOE_BACKEND_HOST) {
-      return fail(MOE_UNSUPPORTED, "backend %u is not built in", config->backend);
-    }
-    auto host = [](const moe::Allocator& allocator) { return std::make_unique<moe::backend::HostBackend>(allocator); };
-    return moe::core::create_runtime(config, host, out_runtime);
+    moe::Result<moe::core::BackendFactory> backend = moe::abi::choose_backend(config);
+    if (!backend) return fail(backend.error());
+    return moe::core::create_runtime(config, *backend, out_runtime);
   });
 }
 

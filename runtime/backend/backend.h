@@ -30,9 +30,24 @@ class Backend {
   /// It lives as long as the backend.
   virtual Result<void*> allocate(uint32_t num_slots, size_t slot_bytes) = 0;
 
+  /// Host memory for sources that stay, such as a host tier's: copies from it go to the device as they are, where
+  /// others pass through buffers. Aligned to 64 bytes; lives as long as the backend. After allocate, any thread.
+  /// Errors: unsupported: this backend copies from all memory alike; no_memory, device.
+  virtual Result<void*> allocate_host(size_t size_bytes) {
+    static_cast<void>(size_bytes);
+    return Error{Error::Kind::unsupported, "this backend copies from all host memory alike"};
+  }
+
+  /// What the next copy into the slot is: the expert `key`, layer * num_experts + expert, and whether a plan waits for
+  /// it
+  /// (`urgent`) or it is fetched early. For backends that have several links, or a table of what is where.
+  virtual void expect_copy(uint32_t slot, uint32_t key, bool urgent) {
+    static_cast<void>(slot), static_cast<void>(key), static_cast<void>(urgent);
+  }
   /// Begins to copy part of an expert to `offset` in the slot, behind all that last_use named for the slot; may return
   /// before the copy is done. `source` is host memory and stays until finish_copy. The parts of one expert are
-  /// started in order; the slot's event is recorded behind the last one (`last`).
+  /// started in order, the first at offset 0; one that is given up in between is followed by the next expert's first.
+  /// the slot's event is recorded behind the last one (`last`).
   virtual Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) = 0;
   /// Waits until everything that was started for the slot is there.
   virtual Result<void> finish_copy(uint32_t slot) = 0;
@@ -42,6 +57,16 @@ class Backend {
   /// What is queued on `stream` now is the slot's last use: later copies into it wait for that. Several streams may use
   /// one slot; all of them count.
   virtual Result<void> last_use(uint32_t slot, void* stream) = 0;
+
+  /// What an engine's own device code may call: a table of functions named `name` and the device they are called with.
+  struct Functions {
+    const void* table = nullptr;  ///< nullptr: this backend has none of that name
+    void* device = nullptr;       ///< lives as long as the backend
+  };
+  virtual Functions functions(const char* name) {
+    static_cast<void>(name);
+    return {};
+  }
 };
 
 }  // namespace moe::backend

@@ -24,6 +24,7 @@ class Engine {
   Dispatcher& dispatcher() { return dispatcher_; }
   /// Null: every expert is in host memory.
   const HostMemory* host() const { return host_.get(); }
+  backend::Backend& backend() { return *backend_; }
 
  private:
   const Dimensions dimensions_;

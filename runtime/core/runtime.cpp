@@ -57,7 +57,7 @@ moe_status check_config(moe_runtime_config& config) {
                 static_cast<unsigned long long>(config.timeline_bytes),
                 static_cast<unsigned long long>(logfmt::kMostBytes));
   }
-  if (config.reserved != 0 || config.reserved2 != 0) return fail(MOE_INVALID, "`reserved` is not 0");
+  if (config.reserved != 0) return fail(MOE_INVALID, "`reserved` is not 0");
   if (!config.alloc != !config.free) return fail(MOE_INVALID, "`alloc` and `free` go together: give both or none");
   return MOE_OK;
 }

@@ -61,6 +61,7 @@ bool Transfer::move_next() {
     const uint32_t copy = parts_.copies.start(queue);
     if (copy == kNone) continue;
     const auto begin = Clock::now();
+    parts_.backend.expect_copy(parts_.copies[copy].slot, parts_.copies[copy].key, queue == Queue::demand);
     carry(copy, queue);
     if (queue == Queue::prefetch) link_.pace_prefetch(begin, prefetch_share_.load(std::memory_order_relaxed));
     return true;

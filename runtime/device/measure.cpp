@@ -31,7 +31,7 @@ Result<DeviceProfile> measure(const MeasureOptions& options) {
   profile.host_copy = std::move(speed->host_copy);
   profile.link = std::move(speed->link);
   profile.backend = "host";
-  profile.no_devices = "no CUDA backend in this build";
+  profile.no_devices = "CUDA devices are not measured";
   return profile;
 }
 

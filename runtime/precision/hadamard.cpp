@@ -3,17 +3,6 @@
 
 namespace moe::precision {
 
-float hadamard_norm(uint32_t block) {
-  switch (block) {
-    case 32:
-      return 0x1.6a09e6p-3F;
-    case 64:
-      return 0x1p-3F;
-    default:
-      return 0x1.6a09e6p-4F;
-  }
-}
-
 void hadamard_transform(float* values, uint32_t block) {
   for (uint32_t stride = 1; stride < block; stride *= 2) {
     for (uint32_t begin = 0; begin < block; begin += 2 * stride) {

@@ -6,19 +6,22 @@
 #pragma once
 #include <cstdint>
 
+#include "runtime/base/host_device.h"
+
 namespace moe::precision {
 
 inline constexpr uint32_t kHadamardGroup = 32;   ///< numbers that share a scale
 inline constexpr uint32_t kHadamardBlock = 128;  ///< the longest block that is rotated
 
-/// Bit i % 32 of word i / 32 says that sign i is -1. The sign is +1 where number i of std::mt19937(20260421) is odd.
-inline constexpr uint32_t kHadamardNegative[kHadamardBlock / 32] = {0x0F25F95A, 0xC96EC680, 0x0D91539F, 0x813E307E};
-
-inline bool hadamard_negative(uint32_t i) { return (kHadamardNegative[i / 32] >> (i % 32) & 1) != 0; }
+/// Whether sign i is -1: bit i % 32 of word i / 32. It is +1 where number i of std::mt19937(20260421) is odd.
+MOE_HOST_DEVICE inline bool hadamard_negative(uint32_t i) {
+  constexpr uint32_t kWords[kHadamardBlock / 32] = {0x0F25F95A, 0xC96EC680, 0x0D91539F, 0x813E307E};
+  return (kWords[i / 32] >> (i % 32) & 1) != 0;
+}
 
 /// The longest power of two up to kHadamardBlock that divides `cols`: rows are rotated in blocks of that. 0: none of at
 /// least kHadamardGroup does.
-constexpr uint32_t hadamard_block(uint64_t cols) {
+MOE_HOST_DEVICE constexpr uint32_t hadamard_block(uint64_t cols) {
   for (uint32_t block = kHadamardBlock; block >= kHadamardGroup; block /= 2) {
     if (cols % block == 0) return block;
   }
@@ -26,7 +29,16 @@ constexpr uint32_t hadamard_block(uint64_t cols) {
 }
 
 /// 1 / sqrt(block), the float nearest to it.
-float hadamard_norm(uint32_t block);
+MOE_HOST_DEVICE inline float hadamard_norm(uint32_t block) {
+  switch (block) {
+    case 32:
+      return 0x1.6a09e6p-3F;
+    case 64:
+      return 0x1p-3F;
+    default:
+      return 0x1.6a09e6p-4F;
+  }
+}
 
 /// Multiplies by H: butterflies of stride 1, 2, 4, ..., each a + b and a - b, in binary32. That order is part of the
 /// format: it gives the bits of every decoder.

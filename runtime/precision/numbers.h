@@ -11,21 +11,22 @@
 #include <cstring>
 
 #include "moe/moe.h"
+#include "runtime/base/host_device.h"
 
 namespace moe::precision {
 
 /// Bytes of one element of MOE_F32, MOE_F16, MOE_BF16.
-constexpr uint32_t size_of(moe_dtype dtype) { return dtype == MOE_F32 ? 4 : 2; }
+MOE_HOST_DEVICE constexpr uint32_t size_of(moe_dtype dtype) { return dtype == MOE_F32 ? 4 : 2; }
 
-inline uint16_t to_bf16(float value) {
+MOE_HOST_DEVICE inline uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
   return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
-inline float from_bf16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+MOE_HOST_DEVICE inline float from_bf16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
-inline uint16_t to_f16(float value) {
+MOE_HOST_DEVICE inline uint16_t to_f16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = bits >> 16 & 0x8000;
   const uint32_t magnitude = bits & 0x7FFFFFFF;
@@ -42,7 +43,7 @@ inline uint16_t to_f16(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
-inline float from_f16(uint16_t half) {
+MOE_HOST_DEVICE inline float from_f16(uint16_t half) {
   const uint32_t sign = uint32_t{half} >> 15 << 31;
   const uint32_t magnitude = half & 0x7FFF;
   if (magnitude > 0x7C00) return std::bit_cast<float>(sign | 0x7FC00000 | magnitude << 13);
@@ -53,13 +54,18 @@ inline float from_f16(uint16_t half) {
 }
 
 /// `value` as a number of `dtype`, in binary32.
-inline float round_to(moe_dtype dtype, float value) {
+MOE_HOST_DEVICE inline float round_to(moe_dtype dtype, float value) {
   if (dtype == MOE_F32) return value;
   return dtype == MOE_BF16 ? from_bf16(to_bf16(value)) : from_f16(to_f16(value));
 }
 
-/// Element `i` of an array; `data` need not be aligned.
-inline float load(moe_dtype dtype, const void* data, size_t i) {
+/// Element `i` of an array; `data` need not be aligned, but on a device.
+MOE_HOST_DEVICE inline float load(moe_dtype dtype, const void* data, size_t i) {
+#if defined(__CUDA_ARCH__)
+  if (dtype == MOE_F32) return static_cast<const float*>(data)[i];
+  const uint16_t bits = static_cast<const uint16_t*>(data)[i];
+  return dtype == MOE_BF16 ? from_bf16(bits) : from_f16(bits);
+#else
   const auto* const bytes = static_cast<const std::byte*>(data);
   if (dtype == MOE_F32) {
     float value = 0;
@@ -69,10 +75,18 @@ inline float load(moe_dtype dtype, const void* data, size_t i) {
   uint16_t half = 0;
   std::memcpy(&half, bytes + i * 2, 2);
   return dtype == MOE_BF16 ? from_bf16(half) : from_f16(half);
+#endif
 }
 
 /// Stores `value`, rounded, as element `i`.
-inline void store(moe_dtype dtype, void* data, size_t i, float value) {
+MOE_HOST_DEVICE inline void store(moe_dtype dtype, void* data, size_t i, float value) {
+#if defined(__CUDA_ARCH__)
+  if (dtype == MOE_F32) {
+    static_cast<float*>(data)[i] = value;
+  } else {
+    static_cast<uint16_t*>(data)[i] = dtype == MOE_BF16 ? to_bf16(value) : to_f16(value);
+  }
+#else
   auto* const bytes = static_cast<std::byte*>(data);
   if (dtype == MOE_F32) {
     std::memcpy(bytes + i * 4, &value, 4);
@@ -80,6 +94,7 @@ inline void store(moe_dtype dtype, void* data, size_t i, float value) {
   }
   const uint16_t half = dtype == MOE_BF16 ? to_bf16(value) : to_f16(value);
   std::memcpy(bytes + i * 2, &half, 2);
+#endif
 }
 
 /// An 8-bit floating-point format (Micikevicius et al., "FP8 formats for deep learning", arXiv 2209.05433; fnuz: Noune
@@ -92,11 +107,14 @@ struct Float8 {
   bool infinities;
   bool unsigned_zero;  ///< 0x80 is NaN instead of -0
 };
-inline constexpr Float8 kE4m3fn{3, 7, 448, 0x7F, false, false};
-inline constexpr Float8 kE5m2{2, 15, 57344, 0x7F, true, false};
-inline constexpr Float8 kE4m3fnuz{3, 8, 240, 0x80, false, true};
+MOE_HOST_DEVICE constexpr Float8 e4m3fn() { return {3, 7, 448, 0x7F, false, false}; }
+MOE_HOST_DEVICE constexpr Float8 e5m2() { return {2, 15, 57344, 0x7F, true, false}; }
+MOE_HOST_DEVICE constexpr Float8 e4m3fnuz() { return {3, 8, 240, 0x80, false, true}; }
+inline constexpr Float8 kE4m3fn = e4m3fn();
+inline constexpr Float8 kE5m2 = e5m2();
+inline constexpr Float8 kE4m3fnuz = e4m3fnuz();
 
-inline float from_float8(const Float8& format, uint8_t code) {
+MOE_HOST_DEVICE inline float from_float8(const Float8& format, uint8_t code) {
   const uint32_t sign = uint32_t{code} >> 7 << 31;
   const uint32_t magnitude = code & 0x7F;
   const auto with_sign = [&](uint32_t bits) { return std::bit_cast<float>(sign | bits); };

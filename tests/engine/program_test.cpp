@@ -116,7 +116,7 @@ TEST_CASE("files that are not there: 3") {
   check_failure("/no/such/folder" + kRest, 3, "no such folder");
   check_failure((kQwen / "config.json").string() + kRest, 3, "not a folder");
   check_failure(folder.path().string() + kRest, 3, "config.json: no such file");
-  check_failure(kQwen.string() + kRest + " --backend cuda", 3, "host");
+  check_failure(kQwen.string() + kRest + " --backend cuda --device 1000", 3, "CUDA");  // library, driver or device
   check_failure(kQwen.string() + " --policy /no/such.moe --prompt hello", 3, "/no/such.moe");
   check_failure(kQwen.string() + " --policy /no/such.so --prompt hello", 3, "/no/such.so");
   check_failure(kQwen.string() + kRest + " --stats /no/such/folder/out.json", 3, "cannot be written");

@@ -9,6 +9,7 @@ allowed() {
   case $1 in
     runtime) echo "" ;;
     runtime/disk) echo "runtime/base" ;;
+    runtime/cuda) echo "runtime/base runtime/backend runtime/precision" ;;
     runtime/device) echo "runtime/base runtime/backend runtime/disk runtime/store/json.h" ;;
     ir) echo "runtime/base" ;;
     frontend) echo "ir runtime/base" ;;
@@ -19,7 +20,7 @@ allowed() {
     examples/engine) echo "" ;;
   esac
 }
-folders="runtime runtime/disk runtime/device ir frontend codegen compiler replay tools examples/engine"
+folders="runtime runtime/disk runtime/cuda runtime/device ir frontend codegen compiler replay tools examples/engine"
 
 sources_of() { find "$1" -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.c'; }
 
@@ -58,7 +59,8 @@ check_all() {
   check_private "$1" 'llvm/|lld/' 'codegen/' LLVM || bad=1
   check_private "$1" 'antlr4|MoePolicy(Lexer|Parser|Base|Visitor)' 'frontend/(lexer|parser)_table\.cpp' "generated ANTLR headers" || bad=1
   check_private "$1" 'liburing' 'runtime/disk/' liburing || bad=1
-  check_private "$1" 'cuda' 'runtime/cuda/' CUDA || bad=1
+  check_private "$1" 'cuda|cublas' 'runtime/cuda/' CUDA || bad=1
+  check_private "$1" 'runtime/cuda/' 'runtime/cuda/' "the CUDA backend: it is a library of its own" || bad=1
   return $bad
 }
 
@@ -77,6 +79,17 @@ self_test() {
   echo '#include "runtime/core/x.h"' > "$root/runtime/disk/side.cpp"
   check_all "$root" > /dev/null && { echo "the disk reader's use of the core was not found"; exit 1; }
   rm "$root/runtime/disk/side.cpp"
+  mkdir -p "$root/runtime/cuda" "$root/runtime/core"
+  printf '#include <cublasLt.h>\n#include "runtime/precision/a.h"\n' > "$root/runtime/cuda/fine.cpp"
+  check_all "$root" > /dev/null || { echo "CUDA in its folder was refused"; exit 1; }
+  for line in '#include <cuda_runtime_api.h>' '#include <cublasLt.h>' '#include "runtime/cuda/driver.h"'; do
+    echo "$line" > "$root/runtime/core/side.cpp"
+    check_all "$root" > /dev/null && { echo "outside of runtime/cuda this was not found: $line"; exit 1; }
+  done
+  rm "$root/runtime/core/side.cpp"
+  echo '#include "runtime/core/x.h"' > "$root/runtime/cuda/side.cpp"
+  check_all "$root" > /dev/null && { echo "the CUDA backend's use of the core was not found"; exit 1; }
+  rm "$root/runtime/cuda/side.cpp"
   mkdir -p "$root/runtime/device"
   echo '#include "runtime/store/json.h"' > "$root/runtime/device/fine.cpp"
   check_all "$root" > /dev/null || { echo "the device profile's use of JSON was refused"; exit 1; }

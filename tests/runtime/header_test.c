@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * moe.h is C11, and a C program needs nothing but libmoe.so. */
+#include <moe/cuda.h>
 #include <moe/moe.h>
 #include <stdio.h>
 #include <string.h>

@@ -165,7 +165,7 @@ expect 2 'cannot hold an expert' "$moec" pack "$model" -o ordered --trace sixtee
 mkdir disk
 expect 0 '^  an expert           20 MiB +[0-9.]+ GB/s +[0-9.]+ GB/s$' "$moec" doctor --storage disk --expert 20MiB --name "a machine" -o machine.json
 expect 0 '^machine         a machine, 20[0-9]{2}-' "$moec" doctor --show machine.json
-expect 0 '^devices         none \(no CUDA backend in this build\)$' "$moec" doctor --show machine.json
+expect 0 '^devices         none \(CUDA devices are not measured\)$' "$moec" doctor --show machine.json
 expect 0 '^(nothing found wrong|found:)$' "$moec" doctor --show machine.json
 expect 0 '' bash -c '"$1" doctor --show machine.json --json | cmp - machine.json' _ "$moec"
 expect 0 '' bash -c '"$1" doctor --show machine.json --format json | cmp - machine.json' _ "$moec"

@@ -104,7 +104,8 @@ typedef struct moe_model_shape {
 } moe_model_shape;
 
 typedef enum moe_backend {
-  MOE_BACKEND_HOST = 0 /* the fast tier is a separate allocation in host memory: for tests, and for CPU inference */
+  MOE_BACKEND_HOST = 0, /* the fast tier is a separate allocation in host memory: for tests, and for CPU inference */
+  MOE_BACKEND_CUDA = 1  /* the memory of an NVIDIA device, by libmoe_cuda.so; moe/cuda.h has what is its own */
 } moe_backend;
 
 typedef enum moe_log_level {
@@ -143,18 +144,30 @@ typedef struct moe_runtime_config {
   uint64_t disk_bytes_per_s;   /* limit of the link between disk and host memory; 0: none */
   uint32_t staging_slots;      /* slots of host memory beyond the policy's host tiers, for experts on their way from
                                 * disk; 0: 8; at least 2 */
-  uint32_t reserved2;          /* 0 */
+  uint32_t device;             /* CUDA: the ordinal of the runtime's device; several devices take a runtime each */
   uint64_t timeline_bytes;     /* size of the timeline, see moe_timeline_write; 0: none, which costs nothing */
+  uint64_t pinned_bytes;       /* CUDA: page-locked host memory that copies go through; 0: 16 MiB */
+  const char* backend_library; /* CUDA: path of libmoe_cuda.so; NULL: it lies beside libmoe, or where the dynamic loader
+                                * looks. Borrowed during the call */
 } moe_runtime_config;
 
 /* Creates a runtime. The fast tier is allocated by the first attach.
  *   config       borrowed during the call
  *   out_runtime  destroy with moe_runtime_destroy
- * Errors: INVALID (shape, S < 2), NO_MEMORY, UNSUPPORTED (backend not built in). */
+ * Errors: INVALID (shape, S < 2), NO_MEMORY, UNSUPPORTED (no such backend; its library is not there, or of another
+ * version), DEVICE (no driver, no such device, or one that is too old: the error text says which). */
 MOE_API moe_status moe_runtime_create(const moe_runtime_config* config, moe_runtime** out_runtime);
 
 /* Stops the transfer thread, frees everything and ends every plan. NULL is fine. No other call may be running. */
 MOE_API moe_status moe_runtime_destroy(moe_runtime* runtime);
+
+/* Functions of the runtime's backend for the engine's own device code, such as those of moe/cuda.h.
+ *   name           of the table, e.g. MOE_CUDA_FUNCTIONS; its header says what stands behind out_functions
+ *   out_functions  static
+ *   out_device     what they are called with; lives as long as the runtime
+ * Errors: UNSUPPORTED (the backend has no such table), INVALID (no policy is attached yet). Any thread. */
+MOE_API moe_status moe_backend_functions(moe_runtime* runtime, const char* name, const void** out_functions,
+                                         void** out_device);
 
 /* ---- the expert store ----------------------------------------------------------------------------------------- */
 
