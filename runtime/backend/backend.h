@@ -38,16 +38,15 @@ class Backend {
     return Error{Error::Kind::unsupported, "this backend copies from all host memory alike"};
   }
 
-  /// What the next copy into the slot is: the expert `key`, layer * num_experts + expert, and whether a plan waits for
-  /// it
-  /// (`urgent`) or it is fetched early. For backends that have several links, or a table of what is where.
+  /// What the next copy into the slot is: the expert `key`, layer * num_experts + expert, and whether a plan waits
+  /// for it (`urgent`) or it is fetched early. For backends that have several links, or a table of what is where.
   virtual void expect_copy(uint32_t slot, uint32_t key, bool urgent) {
     static_cast<void>(slot), static_cast<void>(key), static_cast<void>(urgent);
   }
   /// Begins to copy part of an expert to `offset` in the slot, behind all that last_use named for the slot; may return
   /// before the copy is done. `source` is host memory and stays until finish_copy. The parts of one expert are
   /// started in order, the first at offset 0; one that is given up in between is followed by the next expert's first.
-  /// the slot's event is recorded behind the last one (`last`).
+  /// The slot's event is recorded behind the last one (`last`).
   virtual Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) = 0;
   /// Waits until everything that was started for the slot is there.
   virtual Result<void> finish_copy(uint32_t slot) = 0;

@@ -4,10 +4,10 @@
 namespace moe::core {
 namespace {
 
-std::unique_ptr<HostMemory> make_host(const Dimensions& dims, const moe_runtime& runtime) {
+std::unique_ptr<HostMemory> make_host(const Dimensions& dims, const moe_runtime& runtime, backend::Backend& backend) {
   if (runtime.store.in_memory()) return nullptr;
   const HostMemory::Sizes sizes{dims.host_tier_slots, dims.staging_slots, dims.num_copies()};
-  return std::make_unique<HostMemory>(runtime.store, dims.shape, sizes, runtime.allocator);
+  return std::make_unique<HostMemory>(runtime.store, dims.shape, sizes, backend, runtime.allocator);
 }
 
 }  // namespace
@@ -18,7 +18,7 @@ Engine::Engine(const Dimensions& dimensions, moe_runtime& runtime)
       disk_options_(runtime.disk),
       slot_bytes_(runtime.store.layout().slot_bytes),
       backend_(runtime.make_backend(runtime.allocator)),
-      host_(make_host(dimensions, runtime)),
+      host_(make_host(dimensions, runtime, *backend_)),
       copies_(dimensions.num_copies(), dimensions.num_slots, runtime.allocator, host_ ? &host_->copies() : nullptr),
       plans_(dimensions.max_plans, dimensions.plan_sizes(),
              {copies_, host_.get(), *backend_, waker_, runtime.traffic, runtime.timeline.get()}, runtime.allocator),

@@ -21,22 +21,21 @@ uint32_t num_copies(const HostMemory::Sizes& sizes) {
   return 2 * sizes.tier_slots + sizes.staging_slots + sizes.num_readers;
 }
 
-std::byte* aligned(const Block& block) {
-  const auto address = reinterpret_cast<uintptr_t>(block.data());
-  return block.bytes() + (store::padded(address) - address);
+std::byte* aligned(void* memory) {
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  return static_cast<std::byte*>(memory) + (store::padded(address) - address);
 }
 
 }  // namespace
 
 HostMemory::HostMemory(const store::ExpertStore& store, const moe_model_shape& shape, const Sizes& sizes,
-                       const Allocator& allocator)
+                       backend::Backend& backend, const Allocator& allocator)
     : store_(store),
       shape_(shape),
       sizes_(sizes),
       slot_bytes_(store::padded(store.expert_bytes())),
       copies_(num_copies(sizes), sizes.tier_slots + sizes.staging_slots, allocator),
-      block_(allocator, size_bytes() + store::kExtentAlignment),
-      base_(aligned(block_)),
+      base_(allocate(backend, allocator)),
       resident_(allocator, size_t{shape.num_layers} * shape.num_experts),
       tiers_(allocator, resident_.size()),
       kept_(allocator, resident_.size()),
@@ -44,6 +43,13 @@ HostMemory::HostMemory(const store::ExpertStore& store, const moe_model_shape& s
       urgent_(allocator, num_copies(sizes), false) {
   std::fill(resident_.begin(), resident_.end(), kNone);
   std::fill(kept_.begin(), kept_.end(), kNone);
+}
+
+std::byte* HostMemory::allocate(backend::Backend& backend, const Allocator& allocator) {
+  const size_t bytes = size_bytes() + store::kExtentAlignment;
+  if (Result<void*> locked = backend.allocate_host(bytes)) return aligned(*locked);
+  block_ = Block(allocator, bytes);
+  return aligned(block_.data());
 }
 
 void HostMemory::keep(uint32_t key) {

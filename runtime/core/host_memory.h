@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 
+#include "runtime/backend/backend.h"
 #include "runtime/core/copies.h"
 #include "runtime/decision/abi.h"
 #include "runtime/store/store.h"
@@ -27,9 +28,10 @@ class HostMemory {
     uint32_t staging_slots;  ///< at least 2
     uint32_t num_readers;    ///< copies of the fast tier: each has one source at most
   };
-  /// Throws std::bad_alloc. The store is a packed one and outlives this.
+  /// Page-locked memory of the backend's where its device wants that and it can have it, else the allocator's. Throws
+  /// std::bad_alloc. The store is a packed one; store and backend outlive this.
   HostMemory(const store::ExpertStore& store, const moe_model_shape& shape, const Sizes& sizes,
-             const Allocator& allocator);
+             backend::Backend& backend, const Allocator& allocator);
 
   CopyTable& copies() { return copies_; }
   const CopyTable& copies() const { return copies_; }
@@ -75,13 +77,14 @@ class HostMemory {
   void load(uint32_t key);
   void forget(uint32_t key);
   bool begin(uint32_t copy, Queue queue);
+  std::byte* allocate(backend::Backend& backend, const Allocator& allocator);
 
   const store::ExpertStore& store_;
   const moe_model_shape shape_;
   const Sizes sizes_;
   const uint64_t slot_bytes_;
   CopyTable copies_;
-  Block block_;
+  Block block_;               ///< empty: the memory is the backend's
   std::byte* base_;           ///< of slot 0, aligned for O_DIRECT
   Array<uint32_t> resident_;  ///< key -> copy that stays; kNone: none
   Array<uint64_t> tiers_;     ///< key -> the tiers that hold it, one bit each
