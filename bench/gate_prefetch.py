@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fetching by the next layer's gate is worth, in tokens per second of the example engine.
 
-A model runs with a quarter of its experts in the fast tier, by demand under LRU and with prefetches, over a link on
-which LRU's transfers take as long as the model computes (T = C), and four times as long (T = 4C). The policies take
-turns; figures are medians of the rounds, ratios are of medians. The share of time in which the link idles although a
+A model runs with a quarter of its experts in the fast tier, by demand and with prefetches into a side buffer of four,
+over a link on which LRU's transfers take as long as the model computes (T = C), and four times as long (T = 4C). The
+policies take turns; figures are medians of the rounds, ratios are of medians. The share of time in which the link idles although a
 transfer is queued comes from the timeline.
 
   bench/gate_prefetch.py MODEL_DIR [--moec build/release/bin/moec] [--rounds 5] [--tokens 200]
@@ -16,10 +16,14 @@ import statistics
 import subprocess
 import tempfile
 
-CACHE = "cache { capacity = 25%  scope = layer  eviction = lru }"
+CACHE = "cache {{ capacity = 25%  scope = layer  eviction = {} }}"
+GATE = "prefetch { strategy = gate  budget = 4  top = 4  side_buffer = true }"
+VALUE = "least(use_rate(24) - 0.07 * log(1 + idle))"
 POLICIES = {
-    "lru": f"policy lru {{ {CACHE} }}",
-    "gate": f"policy gate {{ {CACHE}  prefetch {{ strategy = gate  lookahead = 1  budget = 4  min_probability = 5% }} }}",
+    "lru": f"policy lru {{ {CACHE.format('lru')} }}",
+    "lru + gate": f"policy gate {{ {CACHE.format('lru')}  {GATE} }}",
+    "value": f"policy value {{ {CACHE.format(VALUE)} }}",
+    "value + gate": f"policy value_gate {{ {CACHE.format(VALUE)}  {GATE} }}",
 }
 
 
@@ -84,7 +88,7 @@ def main():
                 timeline = os.path.join(folder, "timeline.json")
                 report = run(args, files[name], link, timeline)
                 rate = statistics.median(speed[name])
-                print(f"T = {times}C  {name:<6} {rate:8.1f} tokens/s  {rate / least:.3f} x lru  "
+                print(f"T = {times}C  {name:<13} {rate:8.1f} tokens/s  {rate / least:.3f} x lru  "
                       f"hit rate {report['hit_rate']:.3f}  moved {report['bytes_moved'] / 1e6:.1f} MB  "
                       f"late {report['late_hits']}  link idle {100 * idle_share(timeline):.1f} %")
 

@@ -264,8 +264,9 @@ void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
 }
 
 void Dispatcher::end_residency(uint32_t key) {
-  parts_.counters.take_prefetched(key);
+  const bool unused = parts_.counters.take_prefetched(key) != 0;
   if (resident_[key] == kNone) return;
+  cancelled_ += unused && parts_.copies.phase(resident_[key]) == Phase::queued;  // it never starts
   parts_.copies.evict(resident_[key]);
   resident_[key] = kNone;
   count_resident(-1);
