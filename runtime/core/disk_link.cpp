@@ -46,7 +46,8 @@ Result<void> DiskLink::start(disk::Options options, const Allocator& allocator) 
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
   requests_ = Array<disk::RequestId>(allocator, parts_.host.copies().size());
-  readings_.reserve(options.num_requests);
+  num_requests_ = options.num_requests;
+  readings_.reserve(num_requests_);
   if (!reader_->fallback_reason().empty()) {
     parts_.log(MOE_LOG_INFO, "experts are read with pread: " + reader_->fallback_reason());
   }
@@ -86,7 +87,7 @@ bool DiskLink::work() {
 
 bool DiskLink::submit_next() {
   CopyTable& copies = parts_.host.copies();
-  if (readings_.size() == readings_.capacity()) return false;
+  if (readings_.size() == num_requests_) return false;
   for (const Queue queue : {Queue::demand, Queue::background, Queue::prefetch}) {
     const uint32_t copy = copies.start(queue);
     if (copy == kNone) continue;

@@ -60,7 +60,8 @@ class DiskLink {
   const Parts parts_;
   std::unique_ptr<disk::DiskReader> reader_;
   Array<disk::RequestId> requests_;  ///< of the copies that are being read; kNoRequest: of the others
-  std::vector<Reading> readings_;
+  std::vector<Reading> readings_;    ///< at most num_requests_, so that it does not grow
+  uint32_t num_requests_ = 0;
   std::atomic<bool> stopping_{false};
   uint32_t last_seen_ = 0;
   uint64_t last_arrival_ns_ = 0;  ///< for the timeline
