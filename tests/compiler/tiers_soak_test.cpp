@@ -69,9 +69,9 @@ TEST_CASE("a soak with faults, swaps, budgets and held plans") {
         REQUIRE(tier_cases()[choice() % std::size(tier_cases())].policy().attach(engine.get()) == MOE_OK);
       });
       Loop reader([&engine, &largest] {
-        const moe_stats_t stats = engine.stats();
-        REQUIRE(stats.hits + stats.misses == stats.accesses);
+        const moe_stats_t stats = engine.stats();  // each is exact, together they are not of one moment
         REQUIRE(stats.host_bytes == (largest.host_slots + 8) * kExtent);
+        REQUIRE(stats.window_hit_rate <= 1.0);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       });
       while (Clock::now() < life) {
