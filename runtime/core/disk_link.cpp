@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/disk_link.h"
 
-#include <pthread.h>
-#include <sys/prctl.h>
-
 #include <algorithm>
 #include <array>
-#include <system_error>
-
-#include "runtime/base/signals_blocked.h"
 
 namespace moe::core {
 namespace {
 
 using disk::Clock;
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
 
-constexpr auto kActive = milliseconds(10);   // after the last dispatch
-constexpr auto kDoze = microseconds(100);    // while active, or reading: the longest that a dispatch goes unseen
-constexpr auto kLongDoze = milliseconds(1);  // while only unreleased plans say that more may come
+// While active, or reading: the longest that a dispatch goes unseen.
+constexpr auto kDoze = std::chrono::microseconds(100);
 constexpr uint32_t kMostRequests = 1024;
 
 disk::Class class_of(Queue queue) {
@@ -51,18 +42,10 @@ Result<void> DiskLink::start(disk::Options options, const Allocator& allocator) 
   if (!reader_->fallback_reason().empty()) {
     parts_.log(MOE_LOG_INFO, "experts are read with pread: " + reader_->fallback_reason());
   }
-  const SignalsBlocked blocked;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error& e) {
-    return Error{Error::Kind::no_memory, std::string("cannot start the disk thread: ") + e.what()};
-  }
-  return {};
+  return start_link_thread(thread_, "disk", "moe-disk", [this] { run(); });
 }
 
 void DiskLink::run() {
-  pthread_setname_np(pthread_self(), "moe-disk");
-  ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
   while (!stopping_.load(std::memory_order_seq_cst)) {
     const uint32_t seen = parts_.waker.epoch();
     if (!work()) rest(seen);
@@ -92,7 +75,7 @@ bool DiskLink::submit_next() {
     const uint32_t copy = copies.start(queue);
     if (copy == kNone) continue;
     const store::ExtentStore& store = *parts_.host.store().extents();
-    const store::Extent& extent = store.index().extents[copies[copy].key];  // native ones come first
+    const store::Extent& extent = store.native(copies[copy].key);
     disk::Request request;
     request.file = extent.file;
     request.offset = extent.offset_bytes;
@@ -146,7 +129,7 @@ void DiskLink::arrive(Reading& reading, const disk::Completion& completion) {
   if (!good && copies.phase(reading.copy) != Phase::orphan) {
     const store::ExtentStore& store = *parts_.host.store().extents();
     const std::string what =
-        store.describe(store.index().extents[copies[reading.copy].key]) + ": " + reader_->describe(completion);
+        store.describe(store.native(copies[reading.copy].key)) + ": " + reader_->describe(completion);
     parts_.log(MOE_LOG_ERROR, what);
     parts_.host.note_failure({Error::Kind::io, what});
   }
@@ -172,10 +155,7 @@ void DiskLink::end(uint32_t copy, bool good) {
 
 /// As the transfer thread rests, see there.
 void DiskLink::rest(uint32_t seen) {
-  const auto now = Clock::now();
-  if (seen != last_seen_) active_until_ = now + kActive;
-  last_seen_ = seen;
-  if (now < active_until_) return parts_.waker.doze(seen, kDoze);
+  if (activity_.lasts(seen, Clock::now())) return parts_.waker.doze(seen, kDoze);
   if (!parts_.host.copies().any_deferred() && parts_.plans.num_open() == 0) return parts_.waker.sleep(seen);
   parts_.waker.doze(seen, kLongDoze);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/core/host_memory.h"
+#include "runtime/core/link_thread.h"
 #include "runtime/core/log.h"
 #include "runtime/core/plans.h"
 #include "runtime/core/traffic.h"
@@ -63,9 +64,8 @@ class DiskLink {
   std::vector<Reading> readings_;    ///< at most num_requests_, so that it does not grow
   uint32_t num_requests_ = 0;
   std::atomic<bool> stopping_{false};
-  uint32_t last_seen_ = 0;
+  Activity activity_;
   uint64_t last_arrival_ns_ = 0;  ///< for the timeline
-  disk::Clock::time_point active_until_{};
   std::thread thread_;
 };
 

@@ -143,7 +143,6 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
   plan.first_key = args.layer * dims_.shape.num_experts;
   plan.num_entries = output.num_entries;
   plan.settled = current_->rules().overlap != 0;
-  const uint32_t first_key = args.layer * dims_.shape.num_experts;
   uint32_t first_selection = 0;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     const uint32_t expert = output.expert[i];
@@ -160,7 +159,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
     counts[metrics::kStreams] += action == decision::kStream;
     counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
     if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
-    if (action == decision::kHit) take_hit(plan, i, first_key + expert, counts);
+    if (action == decision::kHit) take_hit(plan, i, plan.first_key + expert, counts);
   }
   counts[metrics::kDispatches] = 1;
   counts[metrics::kTokens] = args.num_tokens;

@@ -2,7 +2,6 @@
 #include "runtime/core/host_memory.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "runtime/decision/state.h"

@@ -36,7 +36,6 @@ class HostMemory {
   CopyTable& copies() { return copies_; }
   const CopyTable& copies() const { return copies_; }
   const store::ExpertStore& store() const { return store_; }
-  uint32_t tier_slots() const { return sizes_.tier_slots; }
   uint64_t size_bytes() const { return uint64_t{copies_.num_slots()} * slot_bytes_; }
   std::byte* slot_data(uint32_t slot) const { return base_ + slot * slot_bytes_; }
   const std::byte* data(uint32_t copy) const { return slot_data(copies_[copy].slot); }

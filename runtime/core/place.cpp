@@ -36,7 +36,6 @@ bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint
 
 void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving) {
   num_loads_ = 0;
-  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     if (plan.copies[i] != kNone) {  // a hit
       if (leaving != 0) leaving -= leaves(plan, i);
@@ -44,7 +43,7 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
     }
     const uint32_t action = output.action[i];
     if (is_left_out(action)) continue;
-    const uint32_t key = first_key + output.expert[i];
+    const uint32_t key = plan.first_key + output.expert[i];
     if (action == decision::kCpu || action == decision::kCpuLoad) {
       place_on_host(plan, i, key);
       continue;
@@ -130,9 +129,8 @@ void Dispatcher::queue_loads() {
 }
 
 void Dispatcher::load_behind_cpu(const Plan& plan, const decision::Output& output) {
-  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
-    const uint32_t key = first_key + output.expert[i];
+    const uint32_t key = plan.first_key + output.expert[i];
     if (output.action[i] == decision::kCpuLoad && resident_[key] == kNone && current_->resident(key)) load_behind(key);
   }
 }
@@ -182,11 +180,10 @@ void Dispatcher::settle_aside(uint32_t layer) {
 /// before entries that only pass through take them all, so that none is dropped. The rule on top of this file holds
 /// here too.
 void Dispatcher::reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving) {
-  const uint32_t first_key = plan.layer * dims_.shape.num_experts;
   uint64_t needed = leaving;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     const bool load = output.action[i] == decision::kLoad || output.action[i] == decision::kCpuLoad;
-    needed += load && is_to_stay(output, i, first_key + output.expert[i]);
+    needed += load && is_to_stay(output, i, plan.first_key + output.expert[i]);
   }
   for (uint32_t i = 0; i < output.num_prefetched; ++i) {
     if (num_resident() + needed + 1 >= dims_.num_slots) return;

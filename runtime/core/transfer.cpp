@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/transfer.h"
 
-#include <pthread.h>
-#include <sys/prctl.h>
-
 #include <algorithm>
-#include <system_error>
-
-#include "runtime/base/signals_blocked.h"
 
 namespace moe::core {
 namespace {
@@ -16,9 +10,7 @@ using Clock = Link::Clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr auto kActive = milliseconds(10);     // after the last dispatch
 constexpr auto kDoze = microseconds(50);       // while active: the longest that a dispatch's loads go unseen
-constexpr auto kLongDoze = milliseconds(1);    // while only unreleased plans say that more may come
 constexpr uint64_t kLimitedChunk = 256 << 10;  // bytes between two looks at the clock
 constexpr uint64_t kChunk = 4 << 20;           // bytes between two looks whether the copy is still wanted
 
@@ -32,18 +24,10 @@ Transfer::~Transfer() {
 }
 
 Result<void> Transfer::start() {
-  const SignalsBlocked blocked;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error& e) {
-    return Error{Error::Kind::no_memory, std::string("cannot start the transfer thread: ") + e.what()};
-  }
-  return {};
+  return start_link_thread(thread_, "transfer", "moe-link", [this] { run(); });
 }
 
 void Transfer::run() {
-  pthread_setname_np(pthread_self(), "moe-link");
-  ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);  // 1 us; the default of 50 would double every doze
   while (!stopping_.load(std::memory_order_seq_cst)) {
     const uint32_t seen = parts_.waker.epoch();
     if (parts_.copies.any_deferred()) parts_.plans.fill_deferred();
@@ -72,10 +56,8 @@ bool Transfer::move_next() {
 /// Nothing to do: dozes while a dispatch may come, which will not wake this thread, else sleeps until woken.
 void Transfer::rest(uint32_t seen) {
   const auto now = Clock::now();
-  if (seen != last_seen_) active_until_ = now + kActive;
-  last_seen_ = seen;
   std::chrono::nanoseconds limit = kDoze;
-  if (now >= active_until_) {
+  if (!activity_.lasts(seen, now)) {
     const bool pacing = parts_.copies.has_queued(Queue::prefetch);
     if (!pacing && parts_.plans.num_open() == 0) return parts_.waker.sleep(seen);
     limit = kLongDoze;

@@ -7,6 +7,7 @@
 #include "runtime/core/copies.h"
 #include "runtime/core/host_memory.h"
 #include "runtime/core/link.h"
+#include "runtime/core/link_thread.h"
 #include "runtime/core/log.h"
 #include "runtime/core/monitor.h"
 #include "runtime/core/plans.h"
@@ -60,8 +61,7 @@ class Transfer {
   Link link_;
   std::atomic<double> prefetch_share_{1.0};
   std::atomic<bool> stopping_{false};
-  uint32_t last_seen_ = 0;
-  Link::Clock::time_point active_until_{};
+  Activity activity_;
   std::thread thread_;
 };
 

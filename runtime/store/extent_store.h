@@ -63,6 +63,8 @@ class ExtentStore {
   const Extent& extent(uint32_t layer, uint32_t expert, uint32_t precision) const {
     return index_.extents[index_.place(layer, expert, precision)];
   }
+  /// At native precision, by layer * num_experts + expert.
+  const Extent& native(size_t key) const { return index_.extents[key]; }  // native ones come first
   ExtentSource source(const Extent& extent) const {
     return {files_[extent.file].fd(), extent.offset_bytes, extent.size_bytes, padded(extent.size_bytes), extent.crc32c};
   }

@@ -34,7 +34,7 @@ Result<void> ExpertStore::open_packed(const std::string& dir) {
   }
   std::vector<const std::byte*> mapped(num_keys());
   for (size_t key = 0; key < num_keys(); ++key) {
-    const Extent& extent = index.extents[key];  // native ones come first
+    const Extent& extent = opened->native(key);
     mapped[key] = reinterpret_cast<const std::byte*>(files[extent.file].data()) + extent.offset_bytes;
   }
   std::vector<Tensor> of_experts = expert_tensors(index);
@@ -65,12 +65,11 @@ Result<void> ExpertStore::open_packed(const std::string& dir) {
 
 Result<void> ExpertStore::load() {
   if (in_memory()) return {};
-  const StoreIndex& index = packed_->store.index();
   const uint64_t slot_bytes = layout_.slot_bytes;
   Block image = make_image(num_keys(), slot_bytes, allocator_);
   for (size_t key = 0; key < num_keys(); ++key) {
     const std::span<std::byte> slot(image.bytes() + key * slot_bytes, slot_bytes);
-    if (Result<void> read = packed_->store.read(index.extents[key], slot); !read) return read;
+    if (Result<void> read = packed_->store.read(packed_->store.native(key), slot); !read) return read;
     std::memset(slot.data() + expert_bytes_, 0, slot_bytes - expert_bytes_);
     sources_[key] = slot.data();
   }
@@ -81,7 +80,7 @@ Result<void> ExpertStore::load() {
 Result<void> ExpertStore::verify_mapped(uint32_t key) const {
   std::atomic<bool>& verified = packed_->verified[key];
   if (verified.load(std::memory_order_relaxed)) return {};
-  const Extent& extent = packed_->store.index().extents[key];
+  const Extent& extent = packed_->store.native(key);
   if (Result<void> same = packed_->store.compare(extent, packed_->mapped[key]); !same) return same;
   verified.store(true, std::memory_order_relaxed);
   return {};
