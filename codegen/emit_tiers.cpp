@@ -8,7 +8,14 @@ namespace {
 llvm::Constant* emit_set(llvm::Module& module, const TierSet& from) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Constant* tiers = constant_table(module, from.tiers, "tiers", [&](const decision::Tier& t) {
-    return StructBuilder(context).u32(t.capacity).u32(t.holds_all).u32(t.location).u32(t.is_lower_copy).build();
+    return StructBuilder(context)
+        .u32(t.capacity)
+        .u32(t.holds_all)
+        .u32(t.location)
+        .u32(t.is_lower_copy)
+        .u32(t.dtype)
+        .u32(t.reserved)
+        .build();
   });
   llvm::Constant* rules = constant_table(module, from.rules, "tier_rules", [&](const decision::TierRule& r) {
     return StructBuilder(context).u32(r.from).u32(r.to).u32(r.promote).u32(r.site).build();
@@ -16,7 +23,7 @@ llvm::Constant* emit_set(llvm::Module& module, const TierSet& from) {
   llvm::Constant* rungs = constant_table(module, from.rungs, "rungs", [&](const decision::Rung& r) {
     return StructBuilder(context).f64(r.at_least).u32(r.dtype).u32(r.reserved).build();
   });
-  static_assert(sizeof(decision::Tier) == 16 && sizeof(decision::TierRule) == 16 && sizeof(decision::Rung) == 16,
+  static_assert(sizeof(decision::Tier) == 24 && sizeof(decision::TierRule) == 16 && sizeof(decision::Rung) == 16,
                 "every field is listed");
   const decision::TierSet& s = from.constants;
   static_assert(sizeof(decision::TierSet) == 10 * 4 + 3 * 8, "every field is listed");
@@ -30,7 +37,7 @@ llvm::Constant* emit_set(llvm::Module& module, const TierSet& from) {
       .u32(s.ladder_site)
       .u32(s.inclusive)
       .u32(s.direct)
-      .u32(s.converts)
+      .u32(s.elsewhere)
       .add(tiers)
       .add(rules)
       .add(rungs)

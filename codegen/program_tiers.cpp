@@ -13,6 +13,8 @@ constexpr uint32_t location_of(ir::Location location) { return static_cast<uint3
 static_assert(location_of(ir::Location::gpu) == static_cast<uint32_t>(decision::TierLocation::gpu));
 static_assert(location_of(ir::Location::host) == static_cast<uint32_t>(decision::TierLocation::host));
 static_assert(location_of(ir::Location::disk) == static_cast<uint32_t>(decision::TierLocation::disk));
+static_assert(static_cast<uint32_t>(ir::Dtype::int2) == static_cast<uint32_t>(decision::Dtype::int2));
+static_assert(ir::kNumDtypes == decision::kNumDtypes);
 
 const ir::TiersRule* in_force(const ir::Policy& source, uint32_t layer) {
   const ir::Band* band = source.band_of(layer);
@@ -56,8 +58,9 @@ void Program::add_tier_set(const ir::TiersRule& rule, uint32_t num_layers) {
     const ir::Tier& tier = rule.tiers[i];
     const bool lower = i > 0 && tier.location.value == ir::Location::gpu && bits(tier) < bits(rule.tiers.front());
     set.tiers.push_back({static_cast<uint32_t>(model.capacity(i)), model.holds_all(i) ? 1U : 0U,
-                         location_of(tier.location.value), lower ? 1U : 0U});
-    if (tier.dtype.value != ir::Dtype::as_stored || !tier.path.value.empty()) set.constants.converts = 1;
+                         location_of(tier.location.value), lower ? 1U : 0U, static_cast<uint32_t>(tier.dtype.value),
+                         0});
+    if (!tier.path.value.empty()) set.constants.elsewhere = 1;
   }
   for (const ir::Move& move : rule.moves) {
     const uint32_t site = move.condition.empty() ? decision::kNone : add_site(move.condition);

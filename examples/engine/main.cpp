@@ -53,14 +53,19 @@ class LogitsRecord {
   bool same_ = true;
 };
 
-/// Runs the prompt again with every expert resident, in a runtime of its own.
-bool same_when_resident(const Options& options, const Config& config, const Report& report, LogitsRecord& record) {
+/// The model with every expert resident, in a runtime of its own.
+Engine open_resident(const Options& options, const Config& config) {
   EngineOptions resident;
   resident.model = options.engine.model;
   resident.backend = options.engine.backend;
   resident.device = options.engine.device;
   resident.backend_library = options.engine.backend_library;
-  Engine engine = open_engine(options, config, resident);
+  return open_engine(options, config, resident);
+}
+
+/// Runs the prompt again.
+bool same_when_resident(const Options& options, const Config& config, const Report& report, LogitsRecord& record) {
+  Engine engine = open_resident(options, config);
   const Generation generation = generate(engine.model(), report.prompt_ids, options.generate,
                                          [&](std::span<const float> logits) { record.compare(logits); });
   return record.same() && generation.token_ids == report.generation.token_ids;
@@ -90,8 +95,19 @@ void reopen(Engine& engine, const std::string& file) {
 std::optional<Tokenizer> open_tokenizer(const Options& options) {
   const std::filesystem::path path = options.model_dir / "tokenizer.json";
   std::error_code failure;
-  if (!options.prompt && !std::filesystem::exists(path, failure)) return std::nullopt;
+  const bool needed = options.prompt || (!options.texts_file.empty() && options.texts_file.extension() != ".json");
+  if (!needed && !std::filesystem::exists(path, failure)) return std::nullopt;
   return Tokenizer::from_file(path);
+}
+
+/// What the run leaves behind.
+void finish(const Options& options, const Engine& engine, Report& report) {
+  if (!options.log_file.empty()) engine.write_decision_log(options.log_file);
+  if (!options.timeline_file.empty()) engine.write_timeline(options.timeline_file);
+  report.policy = engine.policy_name();
+  report.backend = options.engine.backend == MOE_BACKEND_CUDA ? "cuda" : "host";
+  report.stats = engine.stats();
+  report.exact = engine.policy_exact();
 }
 
 Report run(const Options& options) {
@@ -106,19 +122,22 @@ Report run(const Options& options) {
     fmt::print(stderr, "moec-run: watching {}\n", file);
   }
   Report report;
+  if (!options.texts_file.empty()) {
+    const auto texts = read_texts(options.texts_file, config, tokenizer);
+    report.perplexity = perplexity_of(engine.model(), texts);
+    if (options.check) report.resident_perplexity = perplexity_of(open_resident(options, config).model(), texts);
+    watch.reset();
+    finish(options, engine, report);
+    return report;
+  }
   report.prompt_ids = options.prompt ? tokenizer->encode(*options.prompt) : options.prompt_ids;
   LogitsRecord record;
   report.generation = generate(engine.model(), report.prompt_ids, options.generate, [&](std::span<const float> logits) {
     if (options.check) record.add(logits);
   });
   watch.reset();
-  if (!options.log_file.empty()) engine.write_decision_log(options.log_file);
-  if (!options.timeline_file.empty()) engine.write_timeline(options.timeline_file);
+  finish(options, engine, report);
   if (tokenizer) report.text = tokenizer->decode(report.generation.token_ids);
-  report.policy = engine.policy_name();
-  report.backend = options.engine.backend == MOE_BACKEND_CUDA ? "cuda" : "host";
-  report.stats = engine.stats();
-  report.exact = engine.policy_exact();
   if (options.check) {
     report.checked = true;
     report.exact = same_when_resident(options, config, report, record);

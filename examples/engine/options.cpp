@@ -80,7 +80,7 @@ void check_range(const char* option, double value, double min, double max) {
 
 // The words as they were typed; what needs more than a range check is taken apart afterwards.
 struct Words {
-  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, disk, budget, format = "text", stats,
+  std::string model_dir, watch, prompt, prompt_ids, backend = "host", link, disk, budget, format = "text", stats, texts,
                                                     log_size = "16MiB";
   bool no_hints = false;
 };
@@ -111,7 +111,12 @@ void declare(CLI::App& app, Words& words, Options& options) {
   app.add_flag("--no-hints", words.no_hints, "do not predict the next layer's experts");
 
   CLI::Option* prompt = app.add_option("--prompt", words.prompt, "text to continue");
-  app.add_option("--prompt-ids", words.prompt_ids, "the same as token ids: 1,2,3")->excludes(prompt);
+  CLI::Option* ids = app.add_option("--prompt-ids", words.prompt_ids, "the same as token ids: 1,2,3")->excludes(prompt);
+  app.add_option("--perplexity", words.texts,
+                 "instead of a prompt: how well the model predicts this file, a text or a .json with `docs` of `ids`")
+      ->excludes(prompt)
+      ->excludes(ids)
+      ->type_name("FILE");
   app.add_option("--tokens", options.generate.num_tokens, "tokens to generate")
       ->check(CLI::Range(size_t{0}, kMaxTokens))
       ->capture_default_str();
@@ -177,12 +182,14 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   if (!options.timeline_file.empty()) options.engine.timeline_bytes = kTimelineBytes;
   if (app.count("--disk-link") > 0) options.engine.disk_bytes_per_s = parse_rate(words.disk, "--disk-link");
   if (app.count("--link") > 0) options.engine.link_bytes_per_s = parse_rate(words.link, "--link");
+  options.texts_file = words.texts;
+  if (app.count("--perplexity") > 0) return options;
   if (app.count("--prompt-ids") > 0) {
     options.prompt_ids = parse_ids(words.prompt_ids);
   } else if (app.count("--prompt") > 0) {
     options.prompt = words.prompt;
   } else {
-    throw usage_error("give a --prompt or --prompt-ids");
+    throw usage_error("give a --prompt, --prompt-ids or --perplexity");
   }
   return options;
 }

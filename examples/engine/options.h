@@ -23,6 +23,7 @@ struct Options {
   std::filesystem::path stats_file;  ///< empty: none
   std::string log_file;              ///< of the decision log; empty: none
   std::string timeline_file;         ///< empty: none
+  std::filesystem::path texts_file;  ///< whose perplexity is measured; empty: a prompt is continued
   bool json = false;
   bool watch = false;  ///< the policy's file may change during the run
   bool check = false;  ///< compare with the fully resident run

@@ -4,10 +4,12 @@
 #include <moe/moe.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "examples/engine/generate.h"
+#include "examples/engine/perplexity.h"
 
 namespace engine {
 
@@ -21,6 +23,8 @@ struct Report {
   std::string policy;
   std::string backend;
   moe_stats_t stats{};
+  std::optional<Perplexity> perplexity;           ///< of --perplexity; then nothing was generated
+  std::optional<Perplexity> resident_perplexity;  ///< the same with every expert resident: of --check
 };
 
 /// One JSON object on one line, with a final newline.

@@ -40,9 +40,12 @@ moe_stats_t collect(const moe_runtime& runtime) {
   if (const moe::core::Engine* engine = runtime.engine.load(std::memory_order_acquire)) {
     out.fast_tier_bytes = engine->slot_bytes() * engine->dimensions().num_slots;
     if (engine->host()) out.host_bytes = engine->host()->size_bytes();
+    if (engine->device()) out.device_tier_bytes = engine->device()->size_bytes();
   }
   out.window_hit_rate = counters.rates().hit_rate;
   out.approximated = counters.total(metrics::kApproximated);
+  out.degraded = counters.total(metrics::kDegraded);
+  out.lower_precision = counters.total(metrics::kLowerPrecision);
   out.disk_bytes = traffic.disk_bytes.load(std::memory_order_relaxed);
   return out;
 }
@@ -110,6 +113,7 @@ std::string to_json(const moe_runtime& runtime) {
   json.number("fast_tier_bytes", stats.fast_tier_bytes);
   json.number("disk_bytes", stats.disk_bytes);
   json.number("host_bytes", stats.host_bytes);
+  json.number("device_tier_bytes", stats.device_tier_bytes);
   json.number("resident", stats.resident);
   json.key("window");
   json.open();

@@ -8,6 +8,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/result.h"
+#include "runtime/precision/decode.h"
 
 namespace moe::backend {
 
@@ -50,6 +51,35 @@ class Backend {
   virtual Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) = 0;
   /// Waits until everything that was started for the slot is there.
   virtual Result<void> finish_copy(uint32_t slot) = 0;
+
+  // Copies of lower precision, for backends that can decode them. After allocate; the transfer thread, but for
+  // allocate_coded, which is called once, before it.
+
+  /// Device memory for packed copies beside the fast tier, aligned to 64 bytes, and what start_decode needs of it for
+  /// `most_bytes` of rows at a time. `size_bytes` may be 0. It lives as long as the backend.
+  virtual Result<void*> allocate_coded(size_t size_bytes, size_t most_bytes) {
+    static_cast<void>(size_bytes), static_cast<void>(most_bytes);
+    return Error{Error::Kind::unsupported, "this backend decodes nothing"};
+  }
+  /// Copies from the host into that memory, and waits until it is there.
+  virtual Result<void> fill_coded(void* to, const void* source, size_t size) {
+    static_cast<void>(to), static_cast<void>(source), static_cast<void>(size);
+    return Error{Error::Kind::unsupported, "this backend decodes nothing"};
+  }
+  /// As start_copy, of rows that are decoded into numbers of `dtype` at `offset`. `rows` has another format than
+  /// native, and points into host memory, or (`on_device`) into that of allocate_coded.
+  virtual Result<void> start_decode(uint32_t slot, size_t offset, const precision::CodedRows& rows, moe_dtype dtype,
+                                    bool on_device, bool last) {
+    static_cast<void>(slot), static_cast<void>(offset), static_cast<void>(rows), static_cast<void>(dtype);
+    static_cast<void>(on_device), static_cast<void>(last);
+    return Error{Error::Kind::unsupported, "this backend decodes nothing"};
+  }
+  /// As start_copy, from the memory of allocate_coded.
+  virtual Result<void> start_copy_on_device(uint32_t slot, size_t offset, const void* source, size_t size, bool last) {
+    static_cast<void>(slot), static_cast<void>(offset), static_cast<void>(source), static_cast<void>(size);
+    static_cast<void>(last);
+    return Error{Error::Kind::unsupported, "this backend decodes nothing"};
+  }
 
   /// Makes `stream` wait for the slot's last copy, which was started with `last`; returns at once.
   virtual Result<void> stream_wait(uint32_t slot, void* stream) = 0;

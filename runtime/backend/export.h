@@ -77,6 +77,40 @@ constexpr moe_backend_library library_table(const char* library_name) {
   table.finish_copy = [](void* backend, uint32_t slot, moe_backend_text* why) {
     return exported(why, [&] { return static_cast<Backend*>(backend)->finish_copy(slot); });
   };
+  table.allocate_coded = [](void* backend, uint64_t size_bytes, uint64_t most_bytes, void** out,
+                            moe_backend_text* why) {
+    return exported(why, [&]() -> Result<void> {
+      Result<void*> memory = static_cast<Backend*>(backend)->allocate_coded(size_bytes, most_bytes);
+      if (!memory) return memory.error();
+      *out = *memory;
+      return {};
+    });
+  };
+  table.fill_coded = [](void* backend, void* to, const void* source, uint64_t size, moe_backend_text* why) {
+    return exported(why, [&] { return static_cast<Backend*>(backend)->fill_coded(to, source, size); });
+  };
+  table.start_decode = [](void* backend, uint32_t slot, uint64_t offset, const moe_backend_coded_rows* rows,
+                          uint32_t dtype, uint32_t on_device, uint32_t last, moe_backend_text* why) {
+    const precision::CodedRows coded{static_cast<precision::Format>(rows->format),
+                                     static_cast<moe_dtype>(rows->dtype),
+                                     rows->rows,
+                                     rows->cols,
+                                     rows->group,
+                                     rows->row_bytes,
+                                     rows->scales,
+                                     rows->shifts,
+                                     rows->codes};
+    return exported(why, [&] {
+      return static_cast<Backend*>(backend)->start_decode(slot, offset, coded, static_cast<moe_dtype>(dtype),
+                                                          on_device != 0, last != 0);
+    });
+  };
+  table.start_copy_on_device = [](void* backend, uint32_t slot, uint64_t offset, const void* source, uint64_t size,
+                                  uint32_t last, moe_backend_text* why) {
+    return exported(why, [&] {
+      return static_cast<Backend*>(backend)->start_copy_on_device(slot, offset, source, size, last != 0);
+    });
+  };
   table.stream_wait = [](void* backend, uint32_t slot, void* stream, moe_backend_text* why) {
     return exported(why, [&] { return static_cast<Backend*>(backend)->stream_wait(slot, stream); });
   };

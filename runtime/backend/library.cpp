@@ -79,6 +79,33 @@ class LibraryBackend final : public Backend {
     return call(library_.start_copy, backend_, slot, uint64_t{offset}, source, uint64_t{size}, last ? 1U : 0U);
   }
   Result<void> finish_copy(uint32_t slot) override { return call(library_.finish_copy, backend_, slot); }
+  Result<void*> allocate_coded(size_t size_bytes, size_t most_bytes) override {
+    void* memory = nullptr;
+    Result<void> made = call(library_.allocate_coded, backend_, uint64_t{size_bytes}, uint64_t{most_bytes}, &memory);
+    if (!made) return made.error();
+    return memory;
+  }
+  Result<void> fill_coded(void* to, const void* source, size_t size) override {
+    return call(library_.fill_coded, backend_, to, source, uint64_t{size});
+  }
+  Result<void> start_decode(uint32_t slot, size_t offset, const precision::CodedRows& rows, moe_dtype dtype,
+                            bool on_device, bool last) override {
+    const moe_backend_coded_rows coded{static_cast<uint32_t>(rows.format),
+                                       static_cast<uint32_t>(rows.dtype),
+                                       rows.rows,
+                                       rows.cols,
+                                       rows.group,
+                                       rows.row_bytes,
+                                       rows.scales,
+                                       rows.shifts,
+                                       rows.codes};
+    return call(library_.start_decode, backend_, slot, uint64_t{offset}, &coded, static_cast<uint32_t>(dtype),
+                on_device ? 1U : 0U, last ? 1U : 0U);
+  }
+  Result<void> start_copy_on_device(uint32_t slot, size_t offset, const void* source, size_t size, bool last) override {
+    return call(library_.start_copy_on_device, backend_, slot, uint64_t{offset}, source, uint64_t{size},
+                last ? 1U : 0U);
+  }
   Result<void> stream_wait(uint32_t slot, void* stream) override {
     return call(library_.stream_wait, backend_, slot, stream);
   }

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define MOE_BACKEND_LIBRARY_VERSION 1
+#define MOE_BACKEND_LIBRARY_VERSION 2
 #define MOE_BACKEND_LIBRARY_SYMBOL "moe_backend_library_table"
 
 /* Why something failed: one line, cut to the buffer's length. Written on failure only. */
@@ -26,6 +26,16 @@ typedef struct moe_backend_settings {
   uint32_t num_keys;     /* experts of all layers */
   uint64_t pinned_bytes; /* host memory that copies go through; 0: the library's choice */
 } moe_backend_settings;
+
+/* precision::CodedRows, field by field. */
+typedef struct moe_backend_coded_rows {
+  uint32_t format;
+  uint32_t dtype;
+  uint64_t rows, cols, group, row_bytes;
+  const uint8_t* scales;
+  const uint8_t* shifts;
+  const uint8_t* codes;
+} moe_backend_coded_rows;
 
 typedef struct moe_backend_library {
   uint32_t version; /* MOE_BACKEND_LIBRARY_VERSION; stays the first field in all versions */
@@ -45,6 +55,13 @@ typedef struct moe_backend_library {
   moe_status (*start_copy)(void* backend, uint32_t slot, uint64_t offset, const void* source, uint64_t size,
                            uint32_t last, moe_backend_text* why);
   moe_status (*finish_copy)(void* backend, uint32_t slot, moe_backend_text* why);
+  moe_status (*allocate_coded)(void* backend, uint64_t size_bytes, uint64_t most_bytes, void** out_memory,
+                               moe_backend_text* why);
+  moe_status (*fill_coded)(void* backend, void* to, const void* source, uint64_t size, moe_backend_text* why);
+  moe_status (*start_decode)(void* backend, uint32_t slot, uint64_t offset, const moe_backend_coded_rows* rows,
+                             uint32_t dtype, uint32_t on_device, uint32_t last, moe_backend_text* why);
+  moe_status (*start_copy_on_device)(void* backend, uint32_t slot, uint64_t offset, const void* source, uint64_t size,
+                                     uint32_t last, moe_backend_text* why);
   moe_status (*stream_wait)(void* backend, uint32_t slot, void* stream, moe_backend_text* why);
   moe_status (*last_use)(void* backend, uint32_t slot, void* stream, moe_backend_text* why);
   /* NULL: none of that name. */

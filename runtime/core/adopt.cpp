@@ -28,12 +28,13 @@ void Dispatcher::reclaim() { delete_all(retired_.exchange(nullptr, std::memory_o
 /// `preload`: the policy is the first, so what it preloads is resident in its state.
 void Dispatcher::load_pins(const Instance& instance, bool preload) {
   const decision::Params& params = instance.params();
-  for (uint32_t i = 0; preload && i < params.num_preload; ++i) {
-    if (resident_[params.preload[i]] == kNone) load_behind(params.preload[i]);
-  }
-  for (uint32_t i = 0; i < params.num_pins; ++i) {
-    if (resident_[params.pins[i]] == kNone) load_behind(params.pins[i]);
-  }
+  const auto load = [&](uint32_t key) {
+    if (resident_[key] != kNone) return;
+    choose_source(instance, key, wanted_precision(instance, key));
+    load_behind(key);
+  };
+  for (uint32_t i = 0; preload && i < params.num_preload; ++i) load(params.preload[i]);
+  for (uint32_t i = 0; i < params.num_pins; ++i) load(params.pins[i]);
 }
 
 /// Requires that a next policy is there: only this thread takes it away.
@@ -58,6 +59,9 @@ void Dispatcher::take_swap() {
   current_ = next;
   if (parts_.log) parts_.log->starts(*next, first);
   tiers_are_new_ = true;
+  has_tiers_ = parts_.host || parts_.device || next->tiers().converts();
+  contents_.forget();
+  leave_unwanted_precisions(*next);
   load_pins(*next, first);
   parts_.counters.set_window(params.monitor_window);
   parts_.transfer.set_prefetch_share(params.bandwidth);
@@ -69,6 +73,20 @@ void Dispatcher::take_swap() {
 void Dispatcher::reconcile(const Instance& instance) {
   for (uint32_t key = 0; key < dims_.num_keys(); ++key) {
     if (resident_[key] != kNone && !instance.resident(key)) end_residency(key);
+  }
+}
+
+/// Under a policy without a ladder the first tier holds experts in one precision. Those that are there in another
+/// leave, and are loaded when they are used: under an exact policy nothing is computed with less than the model's
+/// weights.
+void Dispatcher::leave_unwanted_precisions(const Instance& instance) {
+  if (parts_.precisions.count() == 1) return;
+  std::fill(coming_.begin(), coming_.end(), Tag{});
+  for (uint32_t key = 0; key < dims_.num_keys(); ++key) {
+    const uint32_t layer = key / dims_.shape.num_experts;
+    if (resident_[key] == kNone || instance.tiers().has_ladder(layer)) continue;
+    const uint32_t precision = parts_.copies.tag(resident_[key]).precision;
+    if (precision != instance.tiers().first_precision(layer)) end_residency(key);
   }
 }
 

@@ -5,10 +5,13 @@
 
 namespace moe::core {
 
-CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below)
+CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below,
+                     CopyTable* beside)
     : num_slots_(num_slots),
       below_(below),
+      beside_(beside),
       copies_(allocator, num_copies),
+      tags_(allocator, num_copies),
       free_slots_(allocator, num_slots, true),
       deferred_(allocator, num_copies, false),
       failed_(allocator, num_copies, false),
@@ -107,11 +110,12 @@ bool CopyTable::fill_deferred() {
     deferred_.clear(id);
     num_deferred_.fetch_sub(1, std::memory_order_release);
     copy.slot = slot;
-    const uint32_t below = source(id);
-    if (below != kNone && below_->phase(below) == Phase::claimed) below_->defer(below);
+    const uint32_t from = source(id);
+    if (from != kNone && sources_of(id).phase(from) == Phase::claimed) sources_of(id).defer(from);
     state = with_phase(state, Phase::filling);
     if (move(id, state, Phase::queued)) {
-      queues_.add_late(Queue::demand, id);  // it may be gone by now: then this says nothing
+      // It may be gone by now: then this says nothing.
+      queues_.add_late(tags_[id].from_beside ? Queue::decode : Queue::demand, id);
       any = true;
     } else {
       recycle(id, Phase::orphan);
@@ -153,15 +157,15 @@ uint32_t CopyTable::start(Queue queue) {
 }
 
 bool CopyTable::is_supplied(uint32_t id) const {
-  const uint32_t below = source(id);
-  if (below == kNone) return true;
-  const Phase now = below_->phase(below);
+  const uint32_t from = source(id);
+  if (from == kNone) return true;
+  const Phase now = sources_of(id).phase(from);
   return now == Phase::ready || now == Phase::failed;
 }
 
 void CopyTable::end_source(uint32_t id) {
-  const uint32_t below = copies_[id].source.exchange(kNone, std::memory_order_relaxed);
-  if (below != kNone) below_->drop(below);
+  const uint32_t from = copies_[id].source.exchange(kNone, std::memory_order_relaxed);
+  if (from != kNone) sources_of(id).drop(from);
 }
 
 void CopyTable::issue(uint32_t id) {

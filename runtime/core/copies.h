@@ -52,10 +52,17 @@ struct alignas(32) Copy {          // half a cache line, never parts of two
   std::atomic<uint32_t> given_up;  ///< any thread counts up; equal to `holds`: nobody holds it
   uint32_t key;
   uint32_t slot;  ///< kNone before it has one
-  /// The copy in the table below that its bytes come from, which it holds until they have been moved. kNone: none is
-  /// needed any more, or the store has them in memory.
+  /// The copy in the table below (or beside, see Tag) that its bytes come from, which it holds until they have been
+  /// moved. kNone: none is needed any more, or the store has them in memory.
   std::atomic<uint32_t> source;
   std::atomic<uint64_t> order;  ///< of deferred copies: smaller goes first
+};
+
+/// What is known of a copy from its claim on: the precision that its bytes come in, a number of Precisions, and whether
+/// they come from the table beside, which is in the same device's memory.
+struct Tag {
+  uint8_t precision = 0;
+  bool from_beside = false;
 };
 
 /// The table of copies, the pool of slots and the queues, all of fixed size.
@@ -65,11 +72,12 @@ struct alignas(32) Copy {          // half a cache line, never parts of two
 ///          the fast tier: under the plans' lock). collect to finish: the transfer thread. borrow and drop: any.
 class CopyTable {
  public:
-  /// `below`: where its sources are; null: it has none.
-  CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below = nullptr);
+  /// `below`, `beside`: where its sources are; null: there are none.
+  CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below = nullptr,
+            CopyTable* beside = nullptr);
 
   /// A new copy of `key` with that many holders, without a slot; kNone when the table is full.
-  uint32_t claim(uint32_t key, uint32_t holders);
+  uint32_t claim(uint32_t key, uint32_t holders, Tag tag = {});
   /// Whether `count` claims in a row cannot fail.
   bool has_room(uint32_t count) { return free_copies_.has(count); }
   /// Gives a claimed copy a free slot, unless others wait for one or there is none.
@@ -82,6 +90,9 @@ class CopyTable {
   /// deferred when the copy gets its slot: so whoever has a slot below has one here, and its transfer ends by itself.
   void set_source(uint32_t copy, uint32_t source) { copies_[copy].source.store(source, std::memory_order_relaxed); }
   uint32_t source(uint32_t copy) const { return copies_[copy].source.load(std::memory_order_relaxed); }
+  Tag tag(uint32_t copy) const { return tags_[copy]; }
+  /// As claim's. Of a copy without a source that is claimed, has failed or was cancelled.
+  void set_tag(uint32_t copy, Tag tag) { tags_[copy] = tag; }
 
   /// The end of a dispatch: what was queued is shown to the transfer thread, and slots that evict has freed and
   /// take_slot has not taken are free for all. Whether anything was queued.
@@ -161,11 +172,14 @@ class CopyTable {
   uint32_t first_deferred() const;
   bool is_queued(Waiting waiting) const { return state(waiting.copy) == waiting.state; }
   bool is_supplied(uint32_t copy) const;
+  CopyTable& sources_of(uint32_t copy) const { return tags_[copy].from_beside ? *beside_ : *below_; }
   void show(uint32_t copy, Phase phase);
 
   const uint32_t num_slots_;
   CopyTable* const below_;
+  CopyTable* const beside_;
   Array<Copy> copies_;
+  Array<Tag> tags_;  ///< of the copies; as their plain fields
   AtomicBitset free_slots_;
   AtomicBitset deferred_;  ///< a bit may outlive its phase for a moment, `state` decides
   AtomicBitset failed_;
@@ -183,7 +197,7 @@ class CopyTable {
 
 // What every miss does is inlined into the dispatch.
 
-inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders) {
+inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders, Tag tag) {
   const uint32_t id = free_copies_.take();
   if (id == kNone) return kNone;
   Copy& copy = copies_[id];
@@ -193,6 +207,7 @@ inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders) {
   copy.holds.store(holders, std::memory_order_relaxed);
   copy.given_up.store(0, std::memory_order_relaxed);
   promoted_[id] = 0;
+  tags_[id] = tag;
   // Only its claimer moves a free copy on, so load and store do.
   const uint32_t generation = copy.state.load(std::memory_order_relaxed) + kGenerationStep;
   copy.state.store(with_phase(generation, Phase::claimed), std::memory_order_relaxed);

@@ -74,8 +74,7 @@ bool DiskLink::submit_next() {
   for (const Queue queue : {Queue::demand, Queue::background, Queue::prefetch}) {
     const uint32_t copy = copies.start(queue);
     if (copy == kNone) continue;
-    const store::ExtentStore& store = *parts_.host.store().extents();
-    const store::Extent& extent = store.native(copies[copy].key);
+    const store::Extent& extent = parts_.host.extent(copy);
     disk::Request request;
     request.file = extent.file;
     request.offset = extent.offset_bytes;
@@ -128,8 +127,7 @@ void DiskLink::arrive(Reading& reading, const disk::Completion& completion) {
   if (good) parts_.traffic.disk_bytes.fetch_add(completion.length, std::memory_order_relaxed);
   if (!good && copies.phase(reading.copy) != Phase::orphan) {
     const store::ExtentStore& store = *parts_.host.store().extents();
-    const std::string what =
-        store.describe(store.native(copies[reading.copy].key)) + ": " + reader_->describe(completion);
+    const std::string what = store.describe(parts_.host.extent(reading.copy)) + ": " + reader_->describe(completion);
     parts_.log(MOE_LOG_ERROR, what);
     parts_.host.note_failure({Error::Kind::io, what});
   }

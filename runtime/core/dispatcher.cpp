@@ -20,6 +20,10 @@ Dispatcher::Dispatcher(const Dimensions& dimensions, const Parts& parts, const A
       dropped_(allocator, dims_.max_resident()),
       left_(allocator, dims_.max_resident()),
       prefetches_(allocator, size_t{2} * dims_.num_slots),
+      coming_(allocator, dims_.num_keys()),
+      lower_copies_(allocator, dims_.max_entries()),
+      raises_(allocator, dims_.max_resident()),
+      contents_(dims_.shape, parts_.host, parts_.device, allocator),
       aside_(allocator, dims_.num_keys()),
       passed_(allocator, dims_.shape.num_layers) {
   std::fill(resident_.begin(), resident_.end(), kNone);
@@ -90,7 +94,8 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   num_dropped_ = 0;  // the kernel has seen them
 
   Counts counts;
-  if (parts_.host) move_between_tiers(args.layer, output);
+  if (has_tiers_) move_between_tiers(args.layer, output);
+  if (num_raises_ != 0) settle_raises();
   prefetch_copies(args.layer, output);
   start_plan(args, *plan, output, counts);
   end_residencies(*plan, output);
@@ -99,8 +104,10 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
   place_misses(*plan, output, leaving);
   queue_loads();
-  if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
+  if (counts[metrics::kCpu] + counts[metrics::kDegraded] != 0) load_behind_plan(*plan, output);
   place_prefetches(*plan, output, counts);
+  if (output.num_copies != 0) raise(output);
+  if (current_->tiers().converts()) note_precisions(*plan, counts);
   for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
   show_transfers();
   const uint32_t dropped = group_selections(args, *plan);
@@ -158,6 +165,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
     counts[metrics::kLoads] += action == decision::kLoad;
     counts[metrics::kStreams] += action == decision::kStream;
     counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
+    counts[metrics::kDegraded] += action == decision::kDegrade;
     if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
     if (action == decision::kHit) take_hit(plan, i, plan.first_key + expert, counts);
   }
@@ -182,12 +190,11 @@ void Dispatcher::take_hit(Plan& plan, uint32_t entry, uint32_t key, Counts& coun
   plan.copies[entry] = copy;
   Phase phase = copies.phase(copy);
   if (phase == Phase::failed || phase == Phase::cancelled) {
-    if (parts_.host) supply_again(copy, key);
+    supply_again(copy);
     copies.retry(copy);
     phase = Phase::queued;
   } else if (phase == Phase::queued) {
-    const uint32_t source = parts_.host ? copies.source(copy) : kNone;
-    if (source != kNone) parts_.host->urge(source);
+    hurry_source(copy);
     copies.promote(copy);
   }
   moe_plan_entry& out = plan.entries[entry];
@@ -254,7 +261,8 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
 
 void Dispatcher::show_transfers() {
   const bool reads = parts_.host && parts_.host->end_dispatch();
-  queued_ = parts_.copies.end_dispatch() || reads;
+  const bool fills = parts_.device && parts_.device->end_dispatch();
+  queued_ = parts_.copies.end_dispatch() || reads || fills;
 }
 
 void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
@@ -265,6 +273,7 @@ void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
 void Dispatcher::end_residency(uint32_t key) {
   const bool unused = parts_.counters.take_prefetched(key) != 0;
   if (resident_[key] == kNone) return;
+  if (num_raises_ != 0) end_raise(key);
   cancelled_ += unused && parts_.copies.phase(resident_[key]) == Phase::queued;  // it never starts
   parts_.copies.evict(resident_[key]);
   resident_[key] = kNone;

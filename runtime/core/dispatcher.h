@@ -8,11 +8,14 @@
 #include "moe/moe.h"
 #include "runtime/core/copies.h"
 #include "runtime/core/decision_log.h"
+#include "runtime/core/device_tiers.h"
 #include "runtime/core/disk_link.h"
 #include "runtime/core/host_memory.h"
 #include "runtime/core/instance.h"
 #include "runtime/core/monitor.h"
 #include "runtime/core/plans.h"
+#include "runtime/core/precisions.h"
+#include "runtime/core/tier_contents.h"
 #include "runtime/core/traffic.h"
 #include "runtime/core/transfer.h"
 #include "runtime/hints.h"
@@ -30,6 +33,9 @@ struct Dimensions {
   uint32_t streaming_slots;
   uint32_t host_tier_slots;  ///< and the next: of host memory, where experts are read from disk
   uint32_t staging_slots;
+  uint64_t host_expert_bytes;    ///< of the largest that comes to host memory
+  uint32_t device_tier_slots;    ///< of the GPU tiers below the first; 0: there are none
+  uint64_t device_expert_bytes;  ///< of the largest there
 
   uint32_t num_keys() const { return shape.num_layers * shape.num_experts; }
   /// Most experts that any policy may keep resident.
@@ -58,7 +64,9 @@ class Dispatcher {
   struct Parts {
     const store::ExpertStore& store;
     CopyTable& copies;
-    HostMemory* host;  ///< null: every expert is in the store's memory
+    HostMemory* host;     ///< null: every expert is in the store's memory
+    DeviceTiers* device;  ///< null: there is no GPU tier below the first
+    const Precisions& precisions;
     Plans& plans;
     Waker& waker;
     Traffic& traffic;
@@ -114,21 +122,37 @@ class Dispatcher {
   void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving);
   bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays);
   void queue_loads();
-  void load_behind_cpu(const Plan& plan, const decision::Output& output);
+  void load_behind_plan(const Plan& plan, const decision::Output& output);
   void load_behind(uint32_t key);
   uint32_t reserve(uint32_t key);
   void settle_aside(uint32_t layer);
-  bool supply(uint32_t copy, uint32_t key, Queue queue);
-  void supply_again(uint32_t copy, uint32_t key);
   void place_on_host(Plan& plan, uint32_t entry, uint32_t key);
-  void move_between_tiers(uint32_t layer, const decision::Output& output);
   void reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving);
   void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
+
+  // sources.cpp: where loads come from, and in which precision
+  void move_between_tiers(uint32_t layer, const decision::Output& output);
+  void choose_source(const Instance& instance, uint32_t key, uint32_t wanted);
+  uint32_t wanted_precision(const Instance& instance, uint32_t key) const;
+  void hold_lower_copies(uint32_t layer, const decision::Output& output);
+  bool supply(uint32_t copy, Queue queue);
+  void find_source(uint32_t copy, Queue queue, bool starts);
+  void supply_again(uint32_t copy);
+  void hurry_source(uint32_t copy);
+  bool place_degraded(Plan& plan, uint32_t entry, uint32_t key);
+  void note_precisions(Plan& plan, metrics::Counts& counts) const;
+
+  // raise.cpp: residents that the ladder puts on a higher rung
+  void raise(const decision::Output& output);
+  bool start_raise(uint32_t key, uint32_t precision, uint32_t& copy);
+  void settle_raises();
+  void end_raise(uint32_t key);
 
   // adopt.cpp: what happens between two dispatches
   void take_swap();
   void reconcile(const Instance& instance);
   void keep_dropped(const Instance& instance);
+  void leave_unwanted_precisions(const Instance& instance);
   void collect_dropped();
   void cancel_stale();
   void report_dropped(uint32_t key);
@@ -154,6 +178,15 @@ class Dispatcher {
   Array<uint32_t> dropped_;  ///< keys to report to the kernel at the next dispatch, each resident there
   Array<uint32_t> left_;     ///< keys that left at a swap, to be listed by the next plan
   Array<Outstanding> prefetches_;
+  struct Raise {
+    uint32_t key;
+    uint32_t precision;
+    uint32_t copy;  ///< the higher one, on its way; kNone: no slot was free for it yet
+  };
+  Array<Tag> coming_;             ///< key -> what a load of it brings; of those that this dispatch may load
+  Array<uint32_t> lower_copies_;  ///< of the entries: the copy that it is decoded from, held; kNone: none
+  Array<Raise> raises_;
+  TierContents contents_;
   Array<uint32_t> aside_;   ///< keys that wait beside the cache for their layer's next dispatch
   Array<uint64_t> passed_;  ///< layer -> number of its last dispatch
   uint32_t num_loads_ = 0;
@@ -161,10 +194,13 @@ class Dispatcher {
   uint32_t num_left_ = 0;
   uint32_t num_prefetches_ = 0;
   uint32_t num_aside_ = 0;
+  uint32_t num_raises_ = 0;
+  uint32_t num_raising_ = 0;    ///< of them with a copy
   uint64_t number_ = 1;         ///< of this dispatch
   uint64_t cancelled_ = 0;      ///< since the last plan
   bool queued_ = false;         ///< this dispatch queued transfers
-  bool tiers_are_new_ = false;  ///< host memory has not seen what this policy's tiers hold
+  bool has_tiers_ = false;      ///< the policy's tiers are to be carried out
+  bool tiers_are_new_ = false;  ///< nobody has seen yet what they hold
 };
 
 }  // namespace moe::core

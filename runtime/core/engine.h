@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include "runtime/core/device_tiers.h"
 #include "runtime/core/disk_link.h"
 #include "runtime/core/dispatcher.h"
 #include "runtime/core/host_memory.h"
@@ -13,7 +14,7 @@ namespace moe::core {
 class Engine {
  public:
   /// Experts that the store does not have in memory are read from disk. Throws std::bad_alloc.
-  Engine(const Dimensions& dimensions, moe_runtime& runtime);
+  Engine(const Dimensions& dimensions, Precisions precisions, moe_runtime& runtime);
 
   /// Allocates the fast tier, queues the first policy's pins and starts the threads. Errors: no_memory, device, io.
   Result<void> start(std::unique_ptr<Instance> first);
@@ -24,6 +25,9 @@ class Engine {
   Dispatcher& dispatcher() { return dispatcher_; }
   /// Null: every expert is in host memory.
   const HostMemory* host() const { return host_.get(); }
+  /// Null: there is no GPU tier below the first.
+  const DeviceTiers* device() const { return device_.get(); }
+  const Precisions& precisions() const { return precisions_; }
   backend::Backend& backend() { return *backend_; }
 
  private:
@@ -31,10 +35,12 @@ class Engine {
   const Allocator allocator_;
   const disk::Options disk_options_;
   const uint64_t slot_bytes_;
+  const Precisions precisions_;
   const std::unique_ptr<backend::Backend> backend_;
   Waker waker_;
   Waker disk_waker_;
   const std::unique_ptr<HostMemory> host_;
+  const std::unique_ptr<DeviceTiers> device_;
   CopyTable copies_;
   Plans plans_;
   Monitor monitor_;

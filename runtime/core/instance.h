@@ -4,6 +4,7 @@
 #include <span>
 
 #include "runtime/base/memory.h"
+#include "runtime/core/tier_table.h"
 #include "runtime/decision/abi.h"
 #include "runtime/decision/check/invariants.h"
 #include "runtime/decision/state.h"
@@ -15,8 +16,9 @@ namespace moe::core {
 /// thread, ended by a later attach.
 class Instance {
  public:
-  Instance(PolicyRef policy, uint32_t max_tokens, const Allocator& allocator)
+  Instance(PolicyRef policy, TierTable tiers, uint32_t max_tokens, const Allocator& allocator)
       : policy_(std::move(policy)),
+        tiers_(std::move(tiers)),
         sizes_(decision::output_sizes(policy_->params, max_tokens, policy_->params.total_capacity())),
         state_(allocator, decision::state_bytes(policy_->params)),
         places_(decision::places(policy_->params, state_.data())),
@@ -35,6 +37,7 @@ class Instance {
   }
 
   const moe_policy& policy() const { return *policy_; }
+  const TierTable& tiers() const { return tiers_; }
   const decision::Params& params() const { return policy_->params; }
   /// Of the rules that the last dispatch was decided by.
   const decision::Params& rules() const { return decision::in_force(params(), state()); }
@@ -99,6 +102,7 @@ class Instance {
   }
 
   PolicyRef policy_;
+  const TierTable tiers_;
   decision::OutputSizes sizes_;
   Block state_;
   const uint32_t* places_;  ///< in the state, by key

@@ -48,8 +48,9 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
       place_on_host(plan, i, key);
       continue;
     }
+    if (action == decision::kDegrade && place_degraded(plan, i, key)) continue;
     // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
-    const bool fits = leaving == 0 || num_resident() + leaving + 1 < dims_.num_slots;
+    const bool fits = leaving == 0 || num_resident() + num_raising_ + leaving + 1 < dims_.num_slots;
     const bool stays = fits && is_to_stay(output, i, key);
     if (place_miss(plan, i, key, stays)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
   }
@@ -58,36 +59,18 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
 /// A copy for a miss; false when it has to wait for a slot.
 bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
   CopyTable& copies = parts_.copies;
-  const uint32_t copy = copies.claim(key, stays ? 2 : 1);
+  const uint32_t copy = copies.claim(key, stays ? 2 : 1, coming_[key]);
   plan.copies[entry] = copy;
   if (stays) set_resident(key, copy);
   moe_plan_entry& out = plan.entries[entry];
   if (out.action == decision::kHit) out.action = MOE_ACTION_LATE;
-  if (!supply(copy, key, Queue::demand)) {
+  if (!supply(copy, Queue::demand)) {
     copies.defer(copy);
     return false;
   }
   out.slot = copies[copy].slot;
   out.data = parts_.plans.slot_data(out.slot);
   return true;
-}
-
-/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
-bool Dispatcher::supply(uint32_t copy, uint32_t key, Queue queue) {
-  const bool starts = parts_.copies.take_slot(copy);
-  if (parts_.host) parts_.copies.set_source(copy, parts_.host->source_of(key, queue, starts));
-  return starts;
-}
-
-/// For one that failed or was cancelled and begins again.
-void Dispatcher::supply_again(uint32_t copy, uint32_t key) {
-  const uint32_t source = parts_.copies.source(copy);
-  if (source == kNone) {
-    parts_.copies.set_source(copy, parts_.host->source_of(key, Queue::demand, /*starts=*/true));
-  } else {
-    parts_.host->renew(source);
-    parts_.host->urge(source);
-  }
 }
 
 /// For a miss that the host computes.
@@ -102,45 +85,32 @@ void Dispatcher::place_on_host(Plan& plan, uint32_t entry, uint32_t key) {
   out.data = copy != kNone ? parts_.host->data(copy) : parts_.store.mapped(key);
 }
 
-/// Before any load of the dispatch asks for its source; what is about to be loaded stays in host memory until it has.
-void Dispatcher::move_between_tiers(uint32_t layer, const decision::Output& output) {
-  HostMemory& host = *parts_.host;
-  const uint32_t first_key = layer * dims_.shape.num_experts;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    if (resident_[first_key + output.expert[i]] == kNone) host.keep(first_key + output.expert[i]);
-  }
-  for (uint32_t i = 0; i < output.num_prefetched; ++i) {
-    if (resident_[output.prefetched[i]] == kNone) host.keep(output.prefetched[i]);
-  }
-  if (std::exchange(tiers_are_new_, false)) {
-    host.adopt(current_->params(), current_->state());
-  } else {
-    host.apply(current_->params(), output);
-  }
-}
-
 void Dispatcher::queue_loads() {
   if (current_->rules().priority_routing) {
     std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
       return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
     });
   }
-  for (uint32_t i = 0; i < num_loads_; ++i) parts_.copies.queue(loads_[i].copy, Queue::demand);
+  for (uint32_t i = 0; i < num_loads_; ++i) {
+    const uint32_t copy = loads_[i].copy;
+    parts_.copies.queue(copy, parts_.copies.tag(copy).from_beside ? Queue::decode : Queue::demand);
+  }
 }
 
-void Dispatcher::load_behind_cpu(const Plan& plan, const decision::Output& output) {
+void Dispatcher::load_behind_plan(const Plan& plan, const decision::Output& output) {
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     const uint32_t key = plan.first_key + output.expert[i];
-    if (output.action[i] == decision::kCpuLoad && resident_[key] == kNone && current_->resident(key)) load_behind(key);
+    const bool behind = output.action[i] == decision::kCpuLoad || output.action[i] == decision::kDegrade;
+    if (behind && resident_[key] == kNone && current_->resident(key)) load_behind(key);
   }
 }
 
 /// A load that no plan waits for: behind all demand, but neither paced nor cancelled.
 void Dispatcher::load_behind(uint32_t key) {
-  const uint32_t copy = parts_.copies.claim(key, 1);
+  const uint32_t copy = parts_.copies.claim(key, 1, coming_[key]);
   if (copy == kNone) return report_dropped(key);
   set_resident(key, copy);
-  if (supply(copy, key, Queue::background)) {
+  if (supply(copy, Queue::background)) {
     parts_.copies.queue(copy, Queue::background);
   } else {
     parts_.copies.defer(copy);
@@ -152,8 +122,8 @@ uint32_t Dispatcher::reserve(uint32_t key) {
   CopyTable& copies = parts_.copies;
   const bool aside = !current_->resident(key);
   if ((aside && current_->rules().side_buffer == 0) || !copies.has_room(dims_.max_entries() + 1)) return kNone;
-  const uint32_t copy = copies.claim(key, 1);
-  if (!supply(copy, key, Queue::prefetch)) {
+  const uint32_t copy = copies.claim(key, 1, coming_[key]);
+  if (!supply(copy, Queue::prefetch)) {
     copies.drop(copy);
     return kNone;
   }
@@ -182,11 +152,12 @@ void Dispatcher::settle_aside(uint32_t layer) {
 void Dispatcher::reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving) {
   uint64_t needed = leaving;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
-    const bool load = output.action[i] == decision::kLoad || output.action[i] == decision::kCpuLoad;
+    const uint32_t action = output.action[i];
+    const bool load = action == decision::kLoad || action == decision::kCpuLoad || action == decision::kDegrade;
     needed += load && is_to_stay(output, i, plan.first_key + output.expert[i]);
   }
   for (uint32_t i = 0; i < output.num_prefetched; ++i) {
-    if (num_resident() + needed + 1 >= dims_.num_slots) return;
+    if (num_resident() + num_raising_ + needed + 1 >= dims_.num_slots) return;
     if (resident_[output.prefetched[i]] == kNone) reserve(output.prefetched[i]);
   }
 }

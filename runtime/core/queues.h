@@ -10,9 +10,10 @@
 
 namespace moe::core {
 
-/// Which queue a transfer waits in. The first goes before the second before the third, each in order.
-enum class Queue : uint32_t { demand, background, prefetch };
-inline constexpr uint32_t kNumQueues = 3;
+/// Which queue a transfer waits in. The first goes before the second before the third, each in order. `decode` goes
+/// before all: what it moves is on the device already.
+enum class Queue : uint32_t { demand, background, prefetch, decode };
+inline constexpr uint32_t kNumQueues = 4;
 
 /// A copy that was queued, and the state that it had then: it is taken only if it still has it. So nothing is ever
 /// taken out of the middle of a queue, and who cancels, evicts or promotes a copy just moves its state on.

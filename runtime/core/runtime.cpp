@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/runtime.h"
 
+#include <bit>
+
 #include "runtime/core/decision_log.h"
 #include "runtime/core/engine.h"
 #include "runtime/core/timeline.h"
@@ -82,19 +84,6 @@ bool has_disk_tier(const decision::Params& p) {
   return false;
 }
 
-/// Slots of host memory that the policy's host tiers want.
-uint32_t host_tier_slots(const decision::Params& p) {
-  uint64_t slots = 0;
-  for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
-    const decision::TierSet& set = p.tier_sets[i];
-    for (uint32_t tier = 1; tier < set.num_tiers; ++tier) {
-      if (!is_at(set.tiers[tier], decision::TierLocation::host)) continue;
-      slots += set.tiers[tier].holds_all ? p.num_keys() : set.tiers[tier].capacity;
-    }
-  }
-  return static_cast<uint32_t>(std::min<uint64_t>(slots, p.num_keys()));
-}
-
 /// The number of slots for a first policy; 0: it does not fit, and the error is set.
 uint32_t choose_slots(const moe_runtime& runtime, const moe_policy& policy) {
   const uint64_t slot_bytes = runtime.store.layout().slot_bytes;
@@ -143,10 +132,56 @@ moe_status check_policy(const moe_runtime& runtime, const moe_policy& policy) {
   return MOE_OK;
 }
 
-std::unique_ptr<Instance> make_instance(const moe_runtime& runtime, PolicyRef policy) {
-  auto instance = std::make_unique<Instance>(std::move(policy), runtime.config.max_tokens, runtime.allocator);
+/// What the policy's tiers are to this store. Errors: unsupported, format.
+Result<TierTable> tiers_of(const moe_policy& policy, const Precisions& precisions) {
+  Result<TierTable> tiers = TierTable::make(policy.params, precisions);
+  if (tiers) return tiers;
+  return Error{tiers.error().kind, "policy `" + policy.name + "`, " + tiers.error().message};
+}
+
+/// The copies that the policy may move are in memory, as the model's experts are. Errors: io, format.
+Result<void> load_copies(moe_runtime& runtime, const TierTable& tiers) {
+  if (!runtime.store.in_memory()) return {};
+  for (uint64_t left = tiers.used() & ~uint64_t{1}; left != 0; left &= left - 1) {
+    const auto precision = static_cast<uint32_t>(std::countr_zero(left));
+    if (Result<void> loaded = runtime.store.load_copies(precision); !loaded) return loaded;
+  }
+  return {};
+}
+
+std::unique_ptr<Instance> make_instance(const moe_runtime& runtime, PolicyRef policy, TierTable tiers) {
+  auto instance =
+      std::make_unique<Instance>(std::move(policy), std::move(tiers), runtime.config.max_tokens, runtime.allocator);
   if (runtime.decision_log) instance->log_serial = runtime.decision_log->add_policy(instance->policy());
   return instance;
+}
+
+/// Whether there is room for a later policy where the first one's tiers were.
+moe_status check_places(const Engine& engine, const moe_policy& policy, const TierTable& tiers) {
+  const Dimensions& dims = engine.dimensions();
+  const auto check = [&](decision::TierLocation location, const char* what, uint64_t slots, uint64_t bytes) {
+    const uint64_t wanted = tiers.slots_at(location, dims.num_keys());
+    if (wanted > slots) {
+      return fail(MOE_FULL, "the %s tiers of policy `%s` hold %llu experts; the first attached policy's held %llu",
+                  what, policy.name.c_str(), static_cast<unsigned long long>(wanted),
+                  static_cast<unsigned long long>(slots));
+    }
+    if (tiers.widest_at(location) > bytes) {
+      return fail(
+          MOE_FULL,
+          "the %s tiers of policy `%s` hold experts of %llu bytes; there the first attached policy has slots of "
+          "%llu",
+          what, policy.name.c_str(), static_cast<unsigned long long>(tiers.widest_at(location)),
+          static_cast<unsigned long long>(bytes));
+    }
+    return MOE_OK;
+  };
+  if (engine.host()) {
+    const moe_status status =
+        check(decision::TierLocation::host, "host", dims.host_tier_slots, engine.host()->slot_bytes());
+    if (status) return status;
+  }
+  return check(decision::TierLocation::gpu, "lower GPU", dims.device_tier_slots, dims.device_expert_bytes);
 }
 
 moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
@@ -156,11 +191,23 @@ moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
   if (!has_disk_tier(policy->params)) {
     if (Result<void> loaded = runtime.store.load(); !loaded) return fail(loaded.error());
   }
-  const uint32_t in_host_tiers = host_tier_slots(policy->params);
-  auto instance = make_instance(runtime, std::move(policy));
-  auto engine = std::make_unique<Engine>(Dimensions{config.shape, config.max_tokens, config.max_plans, num_slots,
-                                                    config.streaming_slots, in_host_tiers, config.staging_slots},
-                                         runtime);
+  Precisions precisions(runtime.store);
+  Result<TierTable> tiers = tiers_of(*policy, precisions);
+  if (!tiers) return fail(tiers.error());
+  if (Result<void> loaded = load_copies(runtime, *tiers); !loaded) return fail(loaded.error());
+  const uint32_t num_keys = policy->params.num_keys();
+  const Dimensions dimensions{config.shape,
+                              config.max_tokens,
+                              config.max_plans,
+                              num_slots,
+                              config.streaming_slots,
+                              static_cast<uint32_t>(tiers->slots_at(decision::TierLocation::host, num_keys)),
+                              config.staging_slots,
+                              tiers->widest_at(decision::TierLocation::host),
+                              static_cast<uint32_t>(tiers->slots_at(decision::TierLocation::gpu, num_keys)),
+                              tiers->widest_at(decision::TierLocation::gpu)};
+  auto instance = make_instance(runtime, std::move(policy), std::move(*tiers));
+  auto engine = std::make_unique<Engine>(dimensions, std::move(precisions), runtime);
   if (Result<void> started = engine->start(std::move(instance)); !started) return fail(started.error());
   runtime.engine.store(engine.release(), std::memory_order_release);
   return MOE_OK;
@@ -178,12 +225,11 @@ moe_status attach_next(moe_runtime& runtime, Engine& engine, PolicyRef policy) {
                 static_cast<unsigned long long>(wanted * engine.slot_bytes()), capacity, dims.streaming_slots,
                 dims.num_slots, static_cast<unsigned long long>(engine.slot_bytes()));
   }
-  const uint32_t on_host = host_tier_slots(policy->params);
-  if (engine.host() && on_host > dims.host_tier_slots) {
-    return fail(MOE_FULL, "the host tiers of policy `%s` hold %u experts; the first attached policy's held %u",
-                policy->name.c_str(), on_host, dims.host_tier_slots);
-  }
-  auto instance = make_instance(runtime, std::move(policy));
+  Result<TierTable> tiers = tiers_of(*policy, engine.precisions());
+  if (!tiers) return fail(tiers.error());
+  if (const moe_status status = check_places(engine, *policy, *tiers)) return status;
+  if (Result<void> loaded = load_copies(runtime, *tiers); !loaded) return fail(loaded.error());
+  auto instance = make_instance(runtime, std::move(policy), std::move(*tiers));
   engine.dispatcher().reclaim();
   engine.dispatcher().swap(std::move(instance));
   return MOE_OK;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kWords = 5;
 constexpr uint32_t kLinks = 1, kLayers = 2;  // processes of the picture
-constexpr const char* kQueueNames[kNumQueues] = {"demand", "background", "prefetch"};
+constexpr const char* kQueueNames[kNumQueues] = {"demand", "background", "prefetch", "decode"};
 
 class TraceEvents {
  public:

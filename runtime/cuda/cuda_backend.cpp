@@ -31,6 +31,8 @@ CudaBackend::~CudaBackend() {
   }
   for (const Event event : free_events_) driver_.destroy_event(event);
   for (const Locked& memory : locked_) driver_.release_host(const_cast<std::byte*>(memory.begin));
+  if (filled_) driver_.destroy_event(filled_);
+  if (coded_) driver_.release(coded_);
   if (tier_) driver_.release(tier_);
 }
 
@@ -123,19 +125,28 @@ Result<void> CudaBackend::wait_for_uses(Slot& slot, Stream stream) {
   return {};
 }
 
+Result<void> CudaBackend::begin_at(Slot& slot, size_t offset) {
+  return offset == 0 || !slot.moving ? begin(slot) : Result<void>();
+}
+
+Result<void> CudaBackend::end_at(Slot& slot, bool last) {
+  if (!last) return {};
+  if (Result<void> queued = staging_.flush(); !queued) return queued;
+  return check(driver_.record(slot.ready, slot.stream), "record an event");
+}
+
+Result<void> CudaBackend::add(Stream stream, void* to, const void* source, size_t size) {
+  return is_locked(source, size) ? staging_.add_locked(stream, to, source, size)
+                                 : staging_.add(stream, to, source, size);
+}
+
 Result<void> CudaBackend::start_copy(uint32_t index, size_t offset, const void* source, size_t size, bool last) {
   const DeviceScope scope(driver_, device_);
   if (!scope.entered()) return scope.entered();
   Slot& slot = slots_[index];
-  if (offset == 0 || !slot.moving) {
-    if (Result<void> begun = begin(slot); !begun) return begun;
-  }
-  std::byte* const to = tier_ + index * slot_bytes_ + offset;
-  Result<void> added = is_locked(source, size) ? staging_.add_locked(slot.stream, to, source, size)
-                                               : staging_.add(slot.stream, to, source, size);
-  if (!added || !last) return added;
-  if (Result<void> queued = staging_.flush(); !queued) return queued;
-  return check(driver_.record(slot.ready, slot.stream), "record an event");
+  if (Result<void> begun = begin_at(slot, offset); !begun) return begun;
+  Result<void> added = add(slot.stream, tier_ + index * slot_bytes_ + offset, source, size);
+  return added ? end_at(slot, last) : added;
 }
 
 Result<void> CudaBackend::finish_copy(uint32_t index) {

@@ -30,6 +30,11 @@ class CudaBackend final : public backend::Backend {
   void expect_copy(uint32_t slot, uint32_t key, bool urgent) override;
   Result<void> start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool last) override;
   Result<void> finish_copy(uint32_t slot) override;
+  Result<void*> allocate_coded(size_t size_bytes, size_t most_bytes) override;
+  Result<void> fill_coded(void* to, const void* source, size_t size) override;
+  Result<void> start_decode(uint32_t slot, size_t offset, const precision::CodedRows& rows, moe_dtype dtype,
+                            bool on_device, bool last) override;
+  Result<void> start_copy_on_device(uint32_t slot, size_t offset, const void* source, size_t size, bool last) override;
   Result<void> stream_wait(uint32_t slot, void* stream) override;
   Result<void> last_use(uint32_t slot, void* stream) override;
   Functions functions(const char* name) override;
@@ -59,7 +64,11 @@ class CudaBackend final : public backend::Backend {
   };
   Result<void> make_streams();
   bool is_locked(const void* memory, size_t size_bytes);
+  Result<void> begin_at(Slot& slot, size_t offset);
   Result<void> begin(Slot& slot);
+  Result<void> end_at(Slot& slot, bool last);
+  Result<void> add(Stream stream, void* to, const void* source, size_t size);
+  Result<precision::CodedRows> bring(const precision::CodedRows& rows, Stream stream);
   Result<void> wait_for_uses(Slot& slot, Stream stream);
   Result<Event> take_event();
   Result<void> check(Code code, const char* what);
@@ -71,6 +80,10 @@ class CudaBackend final : public backend::Backend {
   const void* const functions_;
   std::byte* tier_ = nullptr;
   size_t slot_bytes_ = 0;
+  std::byte* coded_ = nullptr;    ///< of allocate_coded, and behind it a scratch for each of the streams
+  std::byte* scratch_ = nullptr;  ///< [2][scratch_bytes_]
+  size_t scratch_bytes_ = 0;
+  Event filled_ = nullptr;
   Stream demand_ = nullptr;
   Stream background_ = nullptr;
   std::vector<Slot> slots_;

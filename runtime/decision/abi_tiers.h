@@ -14,7 +14,12 @@ struct Tier {
   uint32_t holds_all;      ///< 1: the lowest
   uint32_t location;       ///< TierLocation
   uint32_t is_lower_copy;  ///< 1: in GPU memory, and of lower precision than the first: what `degrade` uses
+  uint32_t dtype;          ///< in which it holds experts: Dtype
+  uint32_t reserved;
 };
+/// As the policy language orders them.
+enum class Dtype : uint32_t { as_stored = 0, f32, bf16, f16, f8_e4m3, int8, int4, int2 };
+inline constexpr uint32_t kNumDtypes = 8;
 enum class TierLocation : uint32_t { gpu = 0, host = 1, disk = 2 };
 
 /// promote FROM -> TO when E, demote FROM -> TO when E, demote FROM -> TO on evict
@@ -28,7 +33,7 @@ struct TierRule {
 /// A step of `precision = by (E) [...]`, highest first.
 struct Rung {
   double at_least;  ///< of all but the last
-  uint32_t dtype;   ///< as the policy language orders them
+  uint32_t dtype;   ///< Dtype
   uint32_t reserved;
 };
 
@@ -42,7 +47,7 @@ struct TierSet {
   uint32_t ladder_site;
   uint32_t inclusive;
   uint32_t direct;
-  uint32_t converts;  ///< 1: some tier holds experts in another precision, or elsewhere, than the model's files
+  uint32_t elsewhere;  ///< 1: some tier has a `path` of its own
   const Tier* tiers;  ///< the first is the cache itself
   const TierRule* rules;
   const Rung* rungs;
@@ -58,7 +63,7 @@ struct TierMove {
 /// Which copy of an expert the first tier holds from now on.
 struct CopyChoice {
   uint32_t key;
-  uint32_t dtype;
+  uint32_t dtype;   ///< Dtype
   uint32_t raised;  ///< 1: it was there in lower precision, and is used in that until this copy has arrived
 };
 

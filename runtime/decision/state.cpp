@@ -238,6 +238,15 @@ bool tier_holds(const Params& params, void* state, uint32_t tier, uint32_t key) 
   return State(params, state).tier_order(set->first_tier + tier)[key].prev != kNone;
 }
 
+Dtype dtype_of_resident(const Params& params, const void* state, uint32_t key) {
+  if (params.num_tier_sets == 0) return Dtype::as_stored;
+  const TierSet* const set = tier_set_of(params, key / params.num_experts);
+  if (set == nullptr) return Dtype::as_stored;
+  const uint32_t dtype =
+      set->num_rungs == 0 ? set->tiers[0].dtype : set->rungs[state_of(params, state).rungs()[key]].dtype;
+  return static_cast<Dtype>(dtype);
+}
+
 /// What each of the last dispatches fetched for the layers ahead of it waits until its layer's turn.
 uint32_t side_places(const Params& params) {
   if (!has_side_buffer(params)) return 0;
@@ -251,13 +260,7 @@ namespace {
 
 const char* beyond_engines_of(const Params& p) {
   for (uint32_t i = 0; i < p.num_tier_sets; ++i) {
-    const TierSet& set = p.tier_sets[i];
-    if (set.num_rungs != 0) return "precision = by (...)";
-    if (set.converts != 0) return "dtype of a tier";
-    for (uint32_t tier = 1; tier < set.num_tiers; ++tier) {
-      if (set.tiers[tier].location == static_cast<uint32_t>(TierLocation::gpu))
-        return "a second tier with location = gpu";
-    }
+    if (p.tier_sets[i].elsewhere != 0) return "path of a tier";
   }
   return nullptr;
 }

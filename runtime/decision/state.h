@@ -26,6 +26,9 @@ const uint32_t* places(const Params& params, const void* state);
 /// Whether tier `tier` of its layer's set holds a key; the first one never says so. Only between dispatches.
 bool tier_holds(const Params& params, void* state, uint32_t tier, uint32_t key);
 
+/// In which precision the first tier holds a resident, as the policy has decided. Only between dispatches.
+Dtype dtype_of_resident(const Params& params, const void* state, uint32_t key);
+
 /// Most experts that wait beside the cache, with `side_buffer`.
 uint32_t side_places(const Params& params);
 

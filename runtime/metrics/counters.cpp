@@ -19,9 +19,15 @@ double ratio(uint64_t part, uint64_t whole) {
 }  // namespace
 
 const char* counter_name(Counter counter) {
-  static constexpr const char* kNames[kNumCounters] = {
-      "dispatches", "tokens", "accesses",  "selections", "hits",          "late_hits",          "misses",      "loads",
-      "streams",    "cpu",    "evictions", "prefetched", "prefetch_used", "prefetch_cancelled", "approximated"};
+  static constexpr const char* kNames[kNumCounters] = {"dispatches",     "tokens",
+                                                       "accesses",       "selections",
+                                                       "hits",           "late_hits",
+                                                       "misses",         "loads",
+                                                       "streams",        "cpu",
+                                                       "evictions",      "prefetched",
+                                                       "prefetch_used",  "prefetch_cancelled",
+                                                       "approximated",   "degraded",
+                                                       "lower_precision"};
   return kNames[counter];
 }
 

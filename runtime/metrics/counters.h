@@ -24,7 +24,9 @@ enum Counter : uint32_t {
   kPrefetched,
   kPrefetchUsed,  ///< prefetched experts used before they left
   kPrefetchCancelled,
-  kApproximated,  ///< selections whose expert was not computed: shared, skipped, dropped
+  kApproximated,    ///< selections whose expert was not computed: shared, skipped, dropped
+  kDegraded,        ///< misses served by a copy of lower precision, with the full one loaded behind
+  kLowerPrecision,  ///< selections computed with weights of lower precision than the model's
   kNumCounters
 };
 const char* counter_name(Counter counter);

@@ -20,6 +20,10 @@ void check_set(const decision::TierSet& set, const decision::Params& p, Checker&
   for (uint32_t i = 0; c.good() && i < set.num_tiers; ++i) {
     c.range(set.tiers[i].capacity, 0, p.num_keys(), "capacity of a tier");
     c.range(set.tiers[i].location, 0, static_cast<uint32_t>(decision::TierLocation::disk), "location of a tier");
+    c.range(set.tiers[i].dtype, 0, decision::kNumDtypes - 1, "dtype of a tier");
+  }
+  for (uint32_t i = 0; c.good() && i < set.num_rungs; ++i) {
+    c.range(set.rungs[i].dtype, 0, decision::kNumDtypes - 1, "dtype of a rung");
   }
   for (uint32_t i = 0; c.good() && i < set.num_rules; ++i) {
     c.range(set.rules[i].from, 0, set.num_tiers - 1, "from of a move");

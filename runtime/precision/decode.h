@@ -16,6 +16,12 @@ struct CodedRows {
   const uint8_t* scales = nullptr;
   const uint8_t* shifts = nullptr;
   const uint8_t* codes = nullptr;
+
+  uint64_t scale_bytes() const { return format == Format::native ? 0 : rows * (cols / group) * size_of(dtype); }
+  uint64_t shift_bytes() const { return info(format).affine ? scale_bytes() : 0; }
+  uint64_t code_bytes() const { return rows * row_bytes; }
+  /// Bytes that are read to decode them.
+  uint64_t size_bytes() const { return scale_bytes() + shift_bytes() + code_bytes(); }
 };
 
 /// With the best vector instructions of this processor. `out`: rows * cols numbers of `dtype`. Any thread; no

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <string>
 
-#include "runtime/precision/decode.h"
 #include "runtime/precision/hadamard.h"
 
 namespace moe::precision {
@@ -142,8 +141,7 @@ void ExpertStream::decode(const void* extent, moe_dtype dtype, void* const* out)
   for (size_t p = 0; p < parts_.size(); ++p) decode_rows(extent, p, 0, parts_[p].shape.rows, dtype, out[p]);
 }
 
-void ExpertStream::decode_rows(const void* extent, size_t part, uint64_t first, uint64_t num_rows, moe_dtype dtype,
-                               void* out) const noexcept {
+CodedRows ExpertStream::rows_of(const void* extent, size_t part, uint64_t first, uint64_t num_rows) const noexcept {
   const PartExtent& p = parts_[part];
   const auto* const bytes = static_cast<const uint8_t*>(extent);
   const uint64_t scale_row = p.shape.cols / p.group * size_of(p.shape.dtype);
@@ -157,7 +155,12 @@ void ExpertStream::decode_rows(const void* extent, size_t part, uint64_t first, 
   rows.scales = bytes + p.scales_offset + first * scale_row;
   rows.shifts = bytes + p.shifts_offset + first * scale_row;
   rows.codes = bytes + p.codes_offset + first * p.row_bytes;
-  precision::decode_rows(rows, dtype, out);
+  return rows;
+}
+
+void ExpertStream::decode_rows(const void* extent, size_t part, uint64_t first, uint64_t num_rows, moe_dtype dtype,
+                               void* out) const noexcept {
+  precision::decode_rows(rows_of(extent, part, first, num_rows), dtype, out);
 }
 
 }  // namespace moe::precision

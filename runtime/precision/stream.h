@@ -24,6 +24,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/precision/codec.h"
+#include "runtime/precision/decode.h"
 
 namespace moe::precision {
 
@@ -82,7 +83,10 @@ class ExpertStream {
   /// allocation, no lock, no exception. Bytes that encode did not write give numbers without meaning, and no harm.
   void decode(const void* extent, moe_dtype dtype, void* const* out) const noexcept;
 
-  /// The same for `num_rows` rows of one part from row `first`.
+  /// `num_rows` rows of a part from row `first`, as they lie in an extent; for decode_rows, here or on a device.
+  CodedRows rows_of(const void* extent, size_t part, uint64_t first, uint64_t num_rows) const noexcept;
+
+  /// As decode, for those rows.
   void decode_rows(const void* extent, size_t part, uint64_t first, uint64_t num_rows, moe_dtype dtype,
                    void* out) const noexcept;
 

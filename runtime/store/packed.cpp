@@ -55,8 +55,9 @@ Result<void> ExpertStore::open_packed(const std::string& dir) {
   expert_bytes_ = index.expert_bytes();
   model_ = std::move(model);
   auto verified = std::make_unique<std::atomic<bool>[]>(num_keys());
+  std::vector<Copies> copies(index.precisions.size());
   packed_ = std::make_unique<Packed>(std::move(*opened), std::move(files), std::move(mapped), std::move(by_address),
-                                     std::move(verified), Block());
+                                     std::move(verified), Block(), std::move(copies));
   sources_.assign(num_keys(), nullptr);
   num_added_ = static_cast<uint32_t>(num_keys());
   opened_ = true;
@@ -74,6 +75,24 @@ Result<void> ExpertStore::load() {
     sources_[key] = slot.data();
   }
   packed_->image = std::move(image);
+  return {};
+}
+
+Result<void> ExpertStore::load_copies(uint32_t precision) {
+  Copies& copies = packed_->copies[precision];
+  if (copies.image.data() != nullptr) return {};
+  const StoreIndex& index = packed_->store.index();
+  const auto extent = [&](size_t key) -> const Extent& { return index.extents[precision * num_keys() + key]; };
+  uint64_t stride = 0;
+  for (size_t key = 0; key < num_keys(); ++key) stride = std::max(stride, extent(key).size_bytes);
+  stride = (stride + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
+  Block image = make_image(num_keys(), stride, allocator_);
+  for (size_t key = 0; key < num_keys(); ++key) {
+    const std::span<std::byte> place(image.bytes() + key * stride, stride);
+    if (Result<void> read = packed_->store.read(extent(key), place); !read) return read;
+  }
+  copies.stride_bytes = stride;
+  copies.image = std::move(image);
   return {};
 }
 

@@ -35,6 +35,8 @@ class ExpertStore {
   Result<void> add(uint32_t layer, uint32_t expert, const void* bytes, uint64_t size_bytes);
   /// Reads every expert into memory and compares it with its checksum, unless they are there. Errors: io, format.
   Result<void> load();
+  /// The same for the copies of a packed store in another precision, the store's number of it, not 0.
+  Result<void> load_copies(uint32_t precision);
 
   /// Why the store cannot serve yet, or nothing.
   std::optional<std::string> missing() const;
@@ -46,6 +48,11 @@ class ExpertStore {
   bool in_memory() const { return packed_ == nullptr || packed_->image.data() != nullptr; }
   /// Requires !missing() and in_memory().
   const void* expert(uint32_t key) const { return sources_[key]; }
+  /// Requires load_copies(precision).
+  const void* copy(uint32_t key, uint32_t precision) const {
+    const Copies& copies = packed_->copies[precision];
+    return copies.image.bytes() + key * copies.stride_bytes;
+  }
 
   /// The files to stream from; null: the store was not packed.
   const ExtentStore* extents() const { return packed_ ? &packed_->store : nullptr; }
@@ -61,6 +68,10 @@ class ExpertStore {
   std::optional<uint32_t> key_of(const Tensor& tensor) const;
 
  private:
+  struct Copies {
+    Block image;  ///< empty before load_copies
+    uint64_t stride_bytes = 0;
+  };
   struct Packed {
     ExtentStore store;
     std::vector<MappedFile> files;
@@ -68,6 +79,7 @@ class ExpertStore {
     std::vector<uint32_t> by_address;               ///< keys, in the order of `mapped`
     std::unique_ptr<std::atomic<bool>[]> verified;  ///< [num_keys]
     Block image;                                    ///< after load()
+    std::vector<Copies> copies;                     ///< [precisions of the store]; the first is never filled
   };
   Result<void> check_shape(uint32_t num_layers, uint32_t num_experts, uint64_t weight_bytes,
                            const std::string& dir) const;

@@ -3,7 +3,9 @@
 #pragma once
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -14,6 +16,7 @@
 #include "codegen/compiler.h"
 #include "compiler/driver.h"
 #include "runtime/core/runtime.h"
+#include "runtime/pack/stream_encoder.h"
 #include "tests/runtime/disk/faulty_io.h"
 #include "tests/runtime/pack_support.h"
 
@@ -32,29 +35,68 @@ inline std::vector<FileTensor> model_tensors() {
       tensors.push_back(f32(expert_name(layer, expert, "up_proj.weight"), {64, 37}));
     }
   }
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (FileTensor& tensor : tensors) {
+    for (size_t i = 0; i < tensor.bytes.size(); i += sizeof(float)) {
+      const float weight = normal(random);
+      std::memcpy(tensor.bytes.data() + i, &weight, sizeof weight);
+    }
+  }
   return tensors;
 }
 
-/// A packed store of the model, and what its experts are.
+/// What is left of a matrix of 32-bit floats in a format, by the codecs alone.
+inline std::string through(precision::Format format, const FileTensor& tensor) {
+  if (format == precision::Format::native) return tensor.bytes;
+  precision::Options options;
+  options.format = format;
+  if (precision::info(format).affine) options.group = precision::default_group(tensor.shape[1]);
+  const auto coded = precision::quantize({MOE_F32, tensor.shape[0], tensor.shape[1], tensor.bytes.data()}, options);
+  REQUIRE(coded.ok());
+  const std::vector<float> back = precision::dequantize(*coded);
+  return {reinterpret_cast<const char*>(back.data()), back.size() * sizeof(float)};
+}
+
+/// A packed store of the model, with copies in other formats, and what its experts are.
 class Model {
  public:
-  Model() {
+  explicit Model(const std::vector<precision::Format>& formats = {}) {
     const std::vector<FileTensor> tensors = model_tensors();
     const TempDir model;
     write_file(model / "model.safetensors", safetensors(tensors));
-    const auto packed = pack_model(model.path(), store());
-    REQUIRE_MESSAGE(packed.ok(), packed.error().message);
-    for (size_t i = 1; i < tensors.size(); i += 2) experts_.push_back(tensors[i].bytes + tensors[i + 1].bytes);
+    pack(model.path(), formats);
+    for (size_t i = 1; i < tensors.size(); i += 2) {
+      experts_[precision::Format::native].push_back(tensors[i].bytes + tensors[i + 1].bytes);
+      for (const precision::Format format : formats) {
+        experts_[format].push_back(through(format, tensors[i]) + through(format, tensors[i + 1]));
+      }
+    }
   }
   std::string store() const { return dir_ / "store"; }
   std::string data_file() const { return store() + "/experts-00000.bin"; }
-  const std::string& expert(uint32_t key) const { return experts_[key]; }
+  const std::string& expert(uint32_t key) const { return experts_.at(precision::Format::native)[key]; }
+  const std::string& expert(uint32_t key, uint32_t format) const {
+    return experts_.at(static_cast<precision::Format>(format))[key];
+  }
   /// Where the expert lies in the data file.
-  size_t place(uint32_t key) const { return read_file(data_file()).find(experts_[key]); }
+  size_t place(uint32_t key) const { return read_file(data_file()).find(expert(key)); }
 
  private:
+  void pack(const std::string& model, const std::vector<precision::Format>& formats) const {
+    const Result<pack::Source> source = pack::open_source(model);
+    REQUIRE(source.ok());
+    std::vector<pack::StreamEncoder> encoders;
+    for (const precision::Format format : formats) {
+      encoders.push_back(pack::StreamEncoder::make(format, source->experts().layout).value());
+    }
+    pack::PackOptions options;
+    for (const pack::StreamEncoder& encoder : encoders) options.encoders.push_back(&encoder);
+    const auto packed = pack::pack(*source, store(), options);
+    REQUIRE_MESSAGE(packed.ok(), packed.error().message);
+  }
   TempDir dir_;
-  std::vector<std::string> experts_;
+  std::map<precision::Format, std::vector<std::string>> experts_;
 };
 
 /// A policy compiled in this process, alive as long as this.
@@ -132,6 +174,59 @@ inline const auto& tier_cases() {
   return all;
 }
 
+inline constexpr const char* kApproximate = "schedule { approximate = true } ";
+inline constexpr const char* kLowOnEvict =
+    "tier low { location = gpu dtype = int4 capacity = 14 } demote fast -> low on evict ";
+inline constexpr const char* kDegrade =
+    "schedule { approximate = true on miss { when seen > 2 -> degrade else -> load } } ";
+
+/// Experts in lower precision, or in GPU tiers below the first.
+struct LossyCase {
+  std::string blocks;
+  bool degrades = false;
+  bool on_disk = false;
+
+  const Policy& policy() const {
+    if (!compiled) compiled = std::make_unique<Policy>(blocks);
+    return *compiled;
+  }
+  mutable std::unique_ptr<Policy> compiled{};
+};
+
+inline const auto& lossy_cases() {
+  const std::string in_memory = "tier cold { location = host } ";
+  const std::string ladder = "precision = by (seen) [as_stored >= 9, int8 >= 4, int4] ";
+  static const LossyCase all[] = {
+      {"tiers { " + gpu(5) + kLowOnEvict + in_memory + "} " + kDegrade, true},
+      {"tiers { " + gpu(5) + kLowOnEvict + kDisk + "} " + kDegrade, true, true},
+      {"tiers { " + gpu(5) + kLowOnEvict + host(20) + kDisk + "} " + kDegrade, true, true},
+      {"tiers { " + gpu(4) + "tier low { location = gpu dtype = int8 capacity = 10 } " + in_memory +
+           "promote cold -> low when seen > 1 } cache { eviction = lfu } " + kDegrade,
+       true},
+      {"tiers { " + gpu(4) +
+           "tier middle { location = gpu dtype = int8 capacity = 6 } tier low { location = gpu dtype = "
+           "int4 capacity = 12 } " +
+           in_memory + "demote fast -> middle on evict demote middle -> low when idle > 2 } " + kDegrade,
+       true},
+      {"tiers { " + gpu(5) + in_memory + ladder + "} " + kApproximate},
+      {"tiers { " + gpu(5) + kDisk + ladder + "direct = true } " + kApproximate, false, true},
+      {"tiers { " + gpu(5) + host(14) + kDisk + ladder + "} " + kApproximate + "cache { pin = [0:3, 2:1] }", false,
+       true},
+      {"tiers { tier fast { location = gpu dtype = int8 capacity = 5 } " + in_memory + "} " + kApproximate},
+      {"tiers { " + gpu(5) + "tier warm { location = host dtype = int4 capacity = 12 } " + kDisk + "} " + kApproximate,
+       false, true},
+      {"tiers { " + gpu(5) + "tier warm { location = host dtype = int8 capacity = 12 } " + kDisk +
+           "inclusive = false demote fast -> warm on evict direct = true } " + kApproximate,
+       false, true},
+      {"tiers { " + gpu(4) + "tier beside { location = gpu capacity = 12 } " + in_memory +
+       "demote fast -> beside on evict }"},
+      {"tiers { " + gpu(4) + "tier beside { location = gpu capacity = 12 } " + kDisk +
+           "demote fast -> beside on evict direct = true }",
+       false, true},
+  };
+  return all;
+}
+
 /// Ids of dispatches of one to three tokens, few experts often.
 inline std::vector<std::vector<int32_t>> random_routing(uint32_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -187,6 +282,7 @@ class TieredEngine {
       }
       REQUIRE_MESSAGE(status == MOE_OK, moe_last_error());
       check(layer, plan.entries[i]);
+      if (on_entry) on_entry(layer, plan.entries[i]);
       there.push_back(i);
       const uint32_t action = plan.entries[i].action;
       decided.push_back(action == MOE_ACTION_LATE ? static_cast<uint32_t>(MOE_ACTION_HIT) : action);
@@ -199,6 +295,7 @@ class TieredEngine {
       while (!held_.empty()) release_oldest();
     return decided;
   }
+  size_t num_held() const { return held_.size(); }
   void release_oldest() {
     const auto [plan, there] = held_.front();
     held_.erase(held_.begin());
@@ -206,7 +303,7 @@ class TieredEngine {
     REQUIRE(moe_plan_release(runtime_, &plan, nullptr) == MOE_OK);
   }
   void check(uint32_t layer, const moe_plan_entry& entry) const {
-    const std::string& bytes = model_.expert(layer * kExperts + entry.expert);
+    const std::string& bytes = model_.expert(layer * kExperts + entry.expert, entry.precision);
     REQUIRE(std::memcmp(entry.data, bytes.data(), bytes.size()) == 0);
   }
   std::vector<std::vector<uint32_t>> run(uint32_t count, uint32_t seed, bool late_release = false) {
@@ -223,8 +320,9 @@ class TieredEngine {
     return stats;
   }
 
-  bool may_fail = false;  ///< reads may
-  uint64_t failures = 0;  ///< waits that ended with MOE_IO
+  std::function<void(uint32_t layer, const moe_plan_entry& entry)> on_entry;  ///< of a step, once it is there
+  bool may_fail = false;                                                      ///< reads may
+  uint64_t failures = 0;                                                      ///< waits that ended with MOE_IO
 
  private:
   const Model& model_;

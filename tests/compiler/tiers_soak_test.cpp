@@ -2,7 +2,6 @@
 // Everything at once, for MOE_TEST_SECONDS (3): an engine over a faulty disk that now and then does not answer, plans
 // that are held and used late, policies with all kinds of tiers and budgets swapped from another thread, statistics and
 // the timeline read from a third. No byte that a plan names is ever wrong, and nothing hangs.
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <thread>
@@ -37,12 +36,24 @@ class Loop {
   std::thread thread_;
 };
 
+/// That read from disk, in every precision.
+std::vector<const Policy*> all_policies() {
+  std::vector<const Policy*> all;
+  for (const TierCase& one : tier_cases()) all.push_back(&one.policy());
+  for (const LossyCase& one : lossy_cases()) {
+    if (one.on_disk) all.push_back(&one.policy());
+  }
+  return all;
+}
+
 TEST_CASE("a soak with faults, swaps, budgets and held plans") {
   const double seconds = number_from("MOE_TEST_SECONDS", 3);
   const auto seed = static_cast<uint32_t>(number_from("MOE_TEST_SEED", 1));
   MESSAGE("seed " << seed << ", " << seconds << " s");
-  const Model model;
-  for (const TierCase& one : tier_cases()) one.policy();
+  const Model model({precision::Format::qint8, precision::Format::qint4});
+  const std::vector<const Policy*> policies = all_policies();
+  // Has room for every other one's tiers.
+  const Policy largest("tiers { " + gpu(6) + "tier beside { location = gpu capacity = 20 } " + host(20) + kDisk + "}");
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   std::mt19937 random(seed);
   uint64_t dispatches = 0, failures = 0, swaps = 0, bytes = 0, lives = 0;
@@ -56,21 +67,17 @@ TEST_CASE("a soak with faults, swaps, budgets and held plans") {
       return fault;
     });
     engine.open();
-    const TierCase& largest =
-        *std::max_element(std::begin(tier_cases()), std::end(tier_cases()), [](const TierCase& a, const TierCase& b) {
-          return std::pair(a.host_slots, a.fast_slots) < std::pair(b.host_slots, b.fast_slots);
-        });
-    REQUIRE(largest.policy().attach(engine.get()) == MOE_OK);
+    REQUIRE(largest.attach(engine.get()) == MOE_OK);
     engine.may_fail = true;
     const auto life = std::min(end, Clock::now() + std::chrono::milliseconds(200 + random() % 2000));
     {
-      Loop swapper([&engine, choice = std::mt19937(static_cast<uint32_t>(random()))]() mutable {
+      Loop swapper([&engine, &policies, choice = std::mt19937(static_cast<uint32_t>(random()))]() mutable {
         std::this_thread::sleep_for(std::chrono::microseconds(choice() % 3000));
-        REQUIRE(tier_cases()[choice() % std::size(tier_cases())].policy().attach(engine.get()) == MOE_OK);
+        REQUIRE(policies[choice() % policies.size()]->attach(engine.get()) == MOE_OK);
       });
-      Loop reader([&engine, &largest] {
+      Loop reader([&engine] {
         const moe_stats_t stats = engine.stats();  // each is exact, together they are not of one moment
-        REQUIRE(stats.host_bytes == (largest.host_slots + 8) * kExtent);
+        REQUIRE(stats.host_bytes == (20 + 8) * kExtent);
         REQUIRE(stats.window_hit_rate <= 1.0);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       });

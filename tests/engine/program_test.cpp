@@ -54,6 +54,74 @@ const std::string kRest = " --policy none --prompt hello --tokens 4";
 
 }  // namespace
 
+// The model's own figures for a text, which its makers measured with transformers.
+TEST_CASE("perplexity: the published figure, and what lower precision costs") {
+  const TemporaryFolder folder;
+  json first = engine_test::read_json(kQwen / "ppl.json");
+  first.at("docs").erase(first.at("docs").begin() + 1, first.at("docs").end());
+  const json& doc = first.at("docs")[0];
+  const std::string text = (folder.path() / "text.json").string();
+  engine_test::write_text(text, first.dump());
+  const auto measure = [&](const std::string& model, const std::string& policy) {
+    const Outcome outcome =
+        moec_run(fmt::format("{} --policy {} --perplexity {} --check --format json", model, policy, text));
+    REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    const json result = json::parse(outcome.out);
+    CHECK(result.at("perplexity").at("tokens") == doc.at("ids").size() - 1);
+    CHECK(std::abs(result.at("resident_perplexity").at("mean_nll").get<double>() - doc.at("mean_nll").get<double>()) <
+          1e-4);
+    return result;
+  };
+  const json resident = measure(kQwen.string(), "none");
+  CHECK(resident.at("perplexity") == resident.at("resident_perplexity"));
+  CHECK(resident.at("lower_precision_share") == 0.0);
+  if (compiler.empty()) return;
+
+  const std::string store = (folder.path() / "store").string();
+  REQUIRE(
+      std::system(fmt::format("'{}' pack {} -o {} --precision qint4,qint2 >/dev/null", compiler, kQwen.string(), store)
+                      .c_str()) == 0);
+  double cost_of_int4 = 0;
+  for (const std::string dtype : {"int4", "int2"}) {
+    CAPTURE(dtype);
+    const std::string policy = (folder.path() / (dtype + ".moe")).string();
+    engine_test::write_text(
+        policy,
+        "policy p { cache { scope = layer } tiers { tier full { location = gpu capacity = 25% } tier low { location = "
+        "gpu dtype = " +
+            dtype +
+            " capacity = 100% } tier all { location = host } promote all -> low when tokens > 0 } "
+            "schedule { approximate = true on miss { when weight < 100% -> degrade else -> load } } }");
+    const json result = measure(store, policy);
+    CHECK(result.at("degraded") > 500);
+    CHECK(result.at("lower_precision_share") > 0.3);
+    CHECK(result.at("exact") == false);
+    CHECK(result.at("device_tier_bytes") > 0);
+    const double cost =
+        std::abs(result.at("perplexity").at("mean_nll").get<double>() - doc.at("mean_nll").get<double>());
+    if (dtype == "int4") {
+      CHECK(cost < 0.02);
+      cost_of_int4 = cost;
+    } else {
+      CHECK(cost > cost_of_int4);
+    }
+  }
+}
+
+TEST_CASE("perplexity: files that are no texts") {
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "text.json").string();
+  const std::string rest = " --policy none --perplexity " + file;
+  check_failure(kQwen.string() + rest, 3, "text.json");
+  engine_test::write_text(file, R"({"docs": [{"ids": [1]}]})");
+  check_failure(kQwen.string() + rest, 1, "no text of two tokens or more");
+  engine_test::write_text(file, R"({"docs": [{"ids": [1, 1000000]}]})");
+  check_failure(kQwen.string() + rest, 1, "docs[0].ids");
+  engine_test::write_text(file, R"({"docs": {}})");
+  check_failure(kQwen.string() + rest, 1, "`docs` is not an array");
+  check_failure(kQwen.string() + rest + " --prompt x", 2, "--perplexity");
+}
+
 TEST_CASE("a run as JSON") {
   const TemporaryFolder folder;
   const std::string stats = (folder.path() / "stats.json").string();

@@ -47,9 +47,7 @@ TEST_CASE("a descriptor linked into the program") {
 }
 
 TEST_CASE("what no plan carries yet is refused when it is attached") {
-  static const decision::Tier on_host[] = {{4, 0, 0, 0}, {8, 1, 1, 0}};
-  static const decision::Tier on_gpu[] = {{4, 0, 0, 0}, {4, 0, 0, 1}, {8, 1, 1, 0}};
-  static const decision::Rung rungs[] = {{0.5, 2, 0}, {0, 5, 0}};
+  static const decision::Tier on_disk[] = {{4, 0, 0, 0, 0, 0}, {8, 1, 2, 0, 0, 0}};
   static decision::TierSet set{};
   static const uint32_t set_of_layer[] = {0, 0};
   const auto with_tiers = [](decision::Params& p, std::span<const decision::Tier> tiers) {
@@ -60,9 +58,7 @@ TEST_CASE("what no plan carries yet is refused when it is attached") {
     p.tier_sets = &set, p.tier_set_of_layer = set_of_layer;
   };
   const std::pair<const char*, std::function<void(decision::Params&)>> cases[] = {
-      {"a second tier with location = gpu", [&](auto& p) { with_tiers(p, on_gpu); }},
-      {"dtype of a tier", [&](auto& p) { with_tiers(p, on_host), set.converts = 1; }},
-      {"precision = by (...)", [&](auto& p) { with_tiers(p, on_host), set.num_rungs = 2, set.rungs = rungs; }},
+      {"path of a tier", [&](auto& p) { with_tiers(p, on_disk), set.elsewhere = 1; }},
   };
   for (const auto& [clause, change] : cases) {
     CAPTURE(clause);

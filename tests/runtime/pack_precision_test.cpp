@@ -95,7 +95,7 @@ void check_decoded(const precision::PartShape& shape, const void* data, Format f
 
 void check_expert(const ExtentStore& store, const Matrices& matrices, const store::Extent& extent, Format format) {
   const std::string& encoding = store.index().precisions[extent.precision].encoding;
-  const auto stream = pack::stream_of(encoding, store.index().layout, "store");
+  const auto stream = store::stream_of(encoding, store.index().layout, "store");
   REQUIRE_MESSAGE(stream.ok(), stream.error().message);
   std::vector<std::byte> bytes(extent.size_bytes);
   REQUIRE(stream->size_bytes() == bytes.size());
@@ -160,7 +160,7 @@ TEST_CASE("parts that are no matrix are kept as they are") {
   write_file(model / "model.safetensors", safetensors(tensors));
   const auto store = pack_with(model.path(), (out / "store"), {Format::qint2});
   REQUIRE_MESSAGE(store.ok(), store.error().message);
-  const auto stream = pack::stream_of(store->index().precisions[1].encoding, store->index().layout, "store");
+  const auto stream = store::stream_of(store->index().precisions[1].encoding, store->index().layout, "store");
   REQUIRE(stream.ok());
   std::vector<std::byte> bytes(stream->size_bytes());
   REQUIRE(store->read(store->extent(0, 1, 1), bytes).ok());
@@ -195,7 +195,7 @@ TEST_CASE("an encoding that is not what was written") {
   REQUIRE(store.ok());
   const nlohmann::json good = nlohmann::json::parse(store->index().precisions[1].encoding);
   const auto message = [&](const std::string& encoding) {
-    const auto stream = pack::stream_of(encoding, store->index().layout, "S");
+    const auto stream = store::stream_of(encoding, store->index().layout, "S");
     return stream.ok() ? "" : stream.error().message;
   };
   CHECK(message(good.dump()).empty());

@@ -66,7 +66,7 @@ Result<void*> SteeredBackend::allocate(uint32_t num_slots, size_t slot_bytes) {
 
 Result<void> SteeredBackend::start_copy(uint32_t slot, size_t offset, const void* source, size_t size, bool) {
   std::unique_lock hold(control_.lock);
-  if (offset == 0) {
+  if (offset == 0 || control_.every_piece) {
     ++control_.asked;
     control_.changed.notify_all();
     control_.changed.wait(hold, [&] { return control_.permits > 0; });

@@ -41,6 +41,7 @@ class SteeredBackend final : public backend::Backend {
     std::mutex lock;
     std::condition_variable changed;
     uint64_t permits = UINT64_MAX;     ///< copies that may still begin
+    bool every_piece = false;          ///< permits, `started` and `asked` count pieces of copies
     std::vector<const void*> started;  ///< sources, in order
     std::set<const void*> broken;      ///< sources that cannot be read
     void allow(uint64_t copies);       ///< from now on: this many more

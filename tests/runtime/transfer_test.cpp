@@ -164,6 +164,41 @@ TEST_CASE("demand goes first, prefetches in order, stale ones not at all") {
   CHECK(control.started == order);
 }
 
+TEST_CASE("a demand waits for a piece of what is on its way, not for all of it") {
+  const decision::Params p = gate_params();
+  Control control;
+  control.every_piece = true;
+  control.permits = 0;
+  moe_runtime_config config = config_for(p);
+  config.link_bytes_per_s = UINT64_MAX;  // no limit, but pieces of 256 KiB
+  Fixture f(p, 1 << 20, config, &control);
+  REQUIRE(f.attach(p) == MOE_OK);
+  hint(f, 1, {5});
+  moe_plan plan;
+  REQUIRE(f.dispatch(0, {0}, plan) == MOE_OK);
+  REQUIRE(plan.num_prefetched == 1);
+  control.allow(4);
+  wait_for(f, plan, 0);
+  release(f, plan);
+  control.wait_started(5);  // the prefetch's first piece
+  REQUIRE(f.dispatch(2, {3}, plan) == MOE_OK);
+  control.allow(UINT64_MAX / 2);
+  wait_for(f, plan, 0);
+  release(f, plan);
+  control.wait_started(12);
+  const auto pieces = [&](std::vector<const void*>& to, uint32_t layer, uint32_t expert, size_t from, size_t end) {
+    for (size_t i = from; i < end; ++i) to.push_back(f.experts()(layer, expert).data() + i * (256 << 10));
+  };
+  std::vector<const void*> expected;
+  pieces(expected, 0, 0, 0, 4);
+  pieces(expected, 1, 5, 0, 1);
+  pieces(expected, 2, 3, 0, 4);
+  pieces(expected, 1, 5, 1, 4);
+  while (f.stats().bytes_moved < 3 << 20) std::this_thread::yield();
+  const std::lock_guard hold(control.lock);
+  CHECK(control.started == expected);
+}
+
 TEST_CASE("without cancel_stale a late prefetch still comes") {
   decision::Params p = gate_params();
   p.cancel_stale = 0;

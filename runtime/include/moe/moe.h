@@ -313,9 +313,13 @@ MOE_API moe_status moe_policy_destroy(moe_policy* policy);
  * KiB, allocated by the first attach. A thread of its own reads them with io_uring and O_DIRECT, or pread where the
  * kernel refuses. Where the first policy has no such tier every expert stays in host memory, whatever later ones say.
  *
- * Errors: INVALID (other shape, no store), FULL (needs more slots than the fast tier or host memory has), NO_MEMORY,
- * IO, FORMAT (a checksum is wrong), UNSUPPORTED (tiers on disk over a checkpoint that was not packed; a part of the
- * policy that only a replay can carry out). Any thread. */
+ * A tier with a `dtype`, and a rung of `precision`, want the store's copies in that format (`moec pack --precision`):
+ * a load then moves fewer bytes, and is decoded where it arrives. A GPU tier below the first has memory of its own
+ * beside fast_bytes, for as many experts as it holds, packed; the first policy's is what later ones have.
+ *
+ * Errors: INVALID (other shape, no store), FULL (needs more slots than the fast tier, the tiers below or host memory
+ * have), NO_MEMORY, IO, FORMAT (a checksum is wrong), UNSUPPORTED (tiers on disk over a checkpoint that was not packed;
+ * a precision that the store does not have; a part of the policy that only a replay can carry out). Any thread. */
 MOE_API moe_status moe_policy_attach(moe_runtime* runtime, moe_policy* policy);
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------- */
@@ -343,13 +347,26 @@ typedef enum moe_action {
   MOE_ACTION_STREAM = 3,   /* a miss: passes through a streaming slot, for this plan only */
   MOE_ACTION_CPU = 4,      /* a miss: compute on the host, from entry.data in host memory; nothing moves */
   MOE_ACTION_CPU_LOAD = 5, /* the same, and it is loaded behind for next time */
-  /* 6 is not given out: an engine's store has no copies of lower precision yet */
-  MOE_ACTION_SHARED = 7, /* a miss: the model's shared expert stands in, S(x) in place of E(x), with the same router
-                          * weight; what it adds to every token anyway it still adds. A model without one: as SKIP */
-  MOE_ACTION_SKIP = 8    /* a miss: left out, it adds nothing. The other weights stay as they are */
+  MOE_ACTION_DEGRADE = 6,  /* a miss: a copy of lower precision, which a GPU tier of the policy holds, is decoded into
+                            * a streaming slot, for this plan only; the full one is loaded behind */
+  MOE_ACTION_SHARED = 7,   /* a miss: the model's shared expert stands in, S(x) in place of E(x), with the same router
+                            * weight; what it adds to every token anyway it still adds. A model without one: as SKIP */
+  MOE_ACTION_SKIP = 8      /* a miss: left out, it adds nothing. The other weights stay as they are */
 } moe_action;
 
 #define MOE_NO_SLOT 0xFFFFFFFFu
+
+/* The format that an expert's weights were in before they were decoded; docs/precision.md has them. */
+typedef enum moe_precision {
+  MOE_PRECISION_NATIVE = 0, /* the model's own: the weights are what they are */
+  MOE_PRECISION_QINT8 = 1,
+  MOE_PRECISION_QINT4 = 2,
+  MOE_PRECISION_QINT2 = 3,
+  MOE_PRECISION_QFLOAT8_E4M3FN = 4,
+  MOE_PRECISION_QFLOAT8_E5M2 = 5,
+  MOE_PRECISION_QFLOAT8_E4M3FNUZ = 6,
+  MOE_PRECISION_HADAMARD4 = 7
+} moe_precision;
 
 /* One expert that the dispatch needs. */
 typedef struct moe_plan_entry {
@@ -361,10 +378,11 @@ typedef struct moe_plan_entry {
   uint32_t num_selections;  /* (token, k) pairs that chose it */
   uint32_t first_selection; /* into moe_plan.selections */
   float weight;             /* the largest of its router weights */
-  uint32_t reserved;
-  const void* data; /* the expert's bytes, laid out as moe_store_part says: in the fast tier, or in host
-                     * memory for the CPU actions; NULL for SHARED and SKIP. Read it after moe_plan_wait, until
-                     * moe_plan_done */
+  uint32_t precision;       /* a moe_precision: of the weights at `data`, which are numbers of the parts' dtype all the
+                             * same. Another than native for DEGRADE, and where the policy's tiers say so */
+  const void* data;         /* the expert's bytes, laid out as moe_store_part says: in the fast tier, or in host
+                             * memory for the CPU actions; NULL for SHARED and SKIP. Read it after moe_plan_wait, until
+                             * moe_plan_done */
 } moe_plan_entry;
 
 /* What a dispatch decided. The caller owns the struct; what it points at is the runtime's and lives until release. */
@@ -443,12 +461,16 @@ typedef struct moe_stats_t {
   uint64_t stall_ns;           /* time moe_plan_wait spent waiting */
   uint64_t swaps;              /* policies that took effect after the first */
   uint64_t failed_loads;
-  uint64_t fast_tier_bytes; /* gauge: size of the fast tier */
-  uint64_t resident;        /* gauge: experts resident now */
-  double window_hit_rate;   /* over the policy's monitor window; 0 before the first dispatch */
-  uint64_t approximated;    /* selections whose expert was not computed: SHARED, SKIP, dropped */
-  uint64_t disk_bytes;      /* experts read from disk; not those that the engine's host computes from a mapped file */
-  uint64_t host_bytes;      /* gauge: size of the host memory for experts that are read from disk */
+  uint64_t fast_tier_bytes;   /* gauge: size of the fast tier */
+  uint64_t resident;          /* gauge: experts resident now */
+  double window_hit_rate;     /* over the policy's monitor window; 0 before the first dispatch */
+  uint64_t approximated;      /* selections whose expert was not computed: SHARED, SKIP, dropped */
+  uint64_t disk_bytes;        /* experts read from disk; not those that the engine's host computes from a mapped file */
+  uint64_t host_bytes;        /* gauge: size of the host memory for experts that are read from disk */
+  uint64_t degraded;          /* misses served by DEGRADE */
+  uint64_t lower_precision;   /* selections computed with weights of lower precision than the model's, DEGRADE's among
+                               * them */
+  uint64_t device_tier_bytes; /* gauge: size of the GPU tiers below the first, beside the fast tier */
 } moe_stats_t;
 
 /* Any thread; stops nobody. The counters are each exact, and together as of nearly the same moment. */

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <random>
 
+#include "runtime/precision/stream.h"
+
 namespace moe::test {
 namespace {
 
@@ -155,6 +157,69 @@ void check_streams(Subject subject) {
   for (void* const stream : streams) subject.destroy_stream(stream);
 }
 
+/// Experts of two matrices and a bias in slots, from copies in host memory and on the device, in pieces of some rows,
+/// and pieces of two experts in turns.
+void check_coded(const std::function<Subject()>& make, precision::Format format) {
+  Subject subject = make();
+  constexpr uint64_t kRows = 24, kCols = 256, kBias = 96;
+  constexpr size_t kMatrix = kRows * kCols * 2, kSlot = 2 * kMatrix + kBias * 2;
+  std::mt19937_64 random(6);
+  const std::byte* const tier = allocate(subject, 4, kSlot);
+  const auto stream = precision::ExpertStream::plan(
+      {{MOE_BF16, kRows, kCols, true}, {MOE_BF16, kRows, kCols, true}, {MOE_BF16, 1, kBias, false}}, {format});
+  REQUIRE(stream.ok());
+  const size_t extent = stream->size_bytes();
+  Result<void*> memory = subject.backend->allocate_coded(4 * extent, 16384);
+  REQUIRE_MESSAGE(memory.ok(), (memory.ok() ? "" : memory.error().message));
+  CHECK(reinterpret_cast<uintptr_t>(*memory) % 64 == 0);
+  std::vector<Bytes> coded, wanted;
+  for (uint32_t i = 0; i < 4; ++i) {
+    Bytes weights(kSlot);
+    std::normal_distribution<float> normal;
+    for (size_t n = 0; n < kSlot / 2; ++n) precision::store(MOE_BF16, weights.data(), n, normal(random));
+    coded.emplace_back(extent);
+    const std::vector<const void*> parts{weights.data(), weights.data() + kMatrix, weights.data() + 2 * kMatrix};
+    REQUIRE(stream->encode(parts, coded.back().data()).ok());
+    wanted.emplace_back(kSlot);
+    uint8_t* const out = wanted.back().data();
+    void* const to[] = {out, out + kMatrix, out + 2 * kMatrix};
+    stream->decode(coded.back().data(), MOE_BF16, to);
+    auto* const place = static_cast<uint8_t*>(*memory) + i * extent;
+    REQUIRE(subject.backend->fill_coded(place, coded.back().data(), extent / 2).ok());
+    REQUIRE(
+        subject.backend->fill_coded(place + extent / 2, coded.back().data() + extent / 2, extent - extent / 2).ok());
+  }
+  // Slots 0 and 1 from the host, 2 and 3 from the device; urgent and not.
+  const auto decode = [&](uint32_t slot, size_t part, uint64_t row, uint64_t count) {
+    const bool on_device = slot >= 2;
+    const void* const from = on_device ? static_cast<uint8_t*>(*memory) + slot * extent : coded[slot].data();
+    const bool last = part == 2;
+    if (part == 2) {
+      const void* const bias = static_cast<const uint8_t*>(from) + stream->parts()[2].codes_offset;
+      return on_device ? subject.backend->start_copy_on_device(slot, 2 * kMatrix, bias, kBias * 2, last)
+                       : subject.backend->start_copy(slot, 2 * kMatrix, bias, kBias * 2, last);
+    }
+    const size_t offset = part * kMatrix + row * kCols * 2;
+    return subject.backend->start_decode(slot, offset, stream->rows_of(from, part, row, count), MOE_BF16, on_device,
+                                         last);
+  };
+  for (int round = 0; round < 4; ++round) {
+    const uint64_t run = round % 2 == 0 ? kRows : 7;
+    for (uint32_t slot = 0; slot < 4; ++slot) subject.backend->expect_copy(slot, slot, (slot + round) % 2 == 0);
+    for (size_t part = 0; part < 3; ++part) {
+      for (uint64_t row = 0; row < (part == 2 ? 1 : kRows); row += run) {
+        for (uint32_t slot = 0; slot < 4; ++slot) REQUIRE(decode(slot, part, row, std::min(run, kRows - row)).ok());
+      }
+    }
+    for (uint32_t slot = 0; slot < 4; ++slot) {
+      REQUIRE(subject.backend->finish_copy(slot).ok());
+      CHECK(read(subject, tier + slot * kSlot, kSlot) == wanted[slot]);
+      start(subject, slot, Bytes(kSlot), kSlot);  // so that the next round starts from something else
+      REQUIRE(subject.backend->finish_copy(slot).ok());
+    }
+  }
+}
+
 }  // namespace
 
 void check_conformance(const std::function<Subject()>& make) {
@@ -162,6 +227,10 @@ void check_conformance(const std::function<Subject()>& make) {
   check_parts_of_any_size(make());
   check_given_up(make());
   check_host_memory(make());
+  using precision::Format;
+  for (const Format format : {Format::qint8, Format::qint4, Format::f8_e4m3fn, Format::hadamard4}) {
+    check_coded(make, format);
+  }
   Subject subject = make();
   CHECK(subject.backend->functions("no such functions").table == nullptr);
   if (subject.backend->has_streams()) check_streams(std::move(subject));
