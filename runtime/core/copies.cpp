@@ -8,14 +8,17 @@ namespace moe::core {
 CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& allocator, CopyTable* below)
     : num_slots_(num_slots),
       below_(below),
-      copies_(allocator, num_copies),
+      copies_(allocator, size_t{num_copies} + 1),
       free_slots_(allocator, num_slots, true),
       deferred_(allocator, num_copies, false),
       failed_(allocator, num_copies, false),
       queues_(num_copies, allocator),
       free_copies_(allocator, num_copies),
       promoted_(allocator, num_copies),
-      spare_slots_(allocator, num_slots) {}
+      spare_slots_(allocator, num_slots) {
+  copies_[num_copies].slot = kNone;
+  show(num_copies, Phase::ready);
+}
 
 bool CopyTable::end_dispatch() {
   while (num_spare_slots_ != 0) free_slots_.set(spare_slots_[--num_spare_slots_]);

@@ -87,17 +87,18 @@ class CopyTable {
   /// take_slot has not taken are free for all. Whether anything was queued.
   bool end_dispatch();
 
-  /// For a plan. The caller knows that residency holds the copy.
-  void hold(uint32_t copy) {
-    std::atomic<uint32_t>& holds = copies_[copy].holds;
-    holds.store(holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  /// For a plan. The caller knows that residency holds the copy. Returns where it is.
+  Phase hold(uint32_t id) {
+    Copy& copy = copies_[id];
+    copy.holds.store(copy.holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return phase_of(copy.state.load(std::memory_order_acquire));
   }
   /// For a while, by a thread that waits. The caller knows that a plan holds the copy.
   void borrow(uint32_t copy) { copies_[copy].given_up.fetch_sub(1, std::memory_order_relaxed); }
   void drop(uint32_t copy);
   /// As drop, for residency's hold. Slot and copy of one that nobody else holds serve this dispatch's misses: what one
-  /// thread frees and takes costs no atomic operation.
-  void evict(uint32_t copy);
+  /// thread frees and takes costs no atomic operation. False: it is at work, or somebody else may hold it.
+  bool evict(uint32_t copy);
 
   /// Moves a transfer that has not started to the demand queue.
   void promote(uint32_t copy);
@@ -128,6 +129,8 @@ class CopyTable {
   bool finish(uint32_t copy, bool good);
 
   const Copy& operator[](uint32_t copy) const { return copies_[copy]; }
+  /// One copy more, ready and without a slot: holding it means nothing, and saves a branch that comes as it pleases.
+  uint32_t nobodys() const { return size(); }
   uint32_t state(uint32_t copy) const { return copies_[copy].state.load(std::memory_order_acquire); }
   Phase phase(uint32_t copy) const { return phase_of(state(copy)); }
   /// The copy is about to be held or evicted, and the transfer thread wrote it last.
@@ -149,7 +152,7 @@ class CopyTable {
   }
 
   uint32_t num_slots() const { return num_slots_; }
-  uint32_t size() const { return static_cast<uint32_t>(copies_.size()); }
+  uint32_t size() const { return static_cast<uint32_t>(copies_.size()) - 1; }
   /// Transfers that wait for the link, roughly: looks at all copies.
   uint32_t num_queued() const;
 
@@ -165,7 +168,7 @@ class CopyTable {
 
   const uint32_t num_slots_;
   CopyTable* const below_;
-  Array<Copy> copies_;
+  Array<Copy> copies_;  ///< nobody's is the last
   AtomicBitset free_slots_;
   AtomicBitset deferred_;  ///< a bit may outlive its phase for a moment, `state` decides
   AtomicBitset failed_;
@@ -217,15 +220,19 @@ inline void CopyTable::queue(uint32_t id, Queue queue) {
   queues_.add(queue, {id, queued_state(id)});
 }
 
-inline void CopyTable::evict(uint32_t id) {
+inline bool CopyTable::evict(uint32_t id) {
   Copy& copy = copies_[id];
   const uint32_t state = copy.state.load(std::memory_order_acquire);
   const uint32_t holders = copy.holds.load(std::memory_order_relaxed) - copy.given_up.load(std::memory_order_acquire);
   // Nobody takes hold of it but this thread, and a transfer that has ended does not come back.
-  if (phase_of(state) != Phase::ready || holders != 1) return drop(id);
+  if (phase_of(state) != Phase::ready || holders != 1) {
+    drop(id);
+    return false;
+  }
   spare_slots_[num_spare_slots_++] = copy.slot;
   copy.state.store(with_phase(state, Phase::free), std::memory_order_relaxed);
   free_copies_.put(id);
+  return true;
 }
 
 }  // namespace moe::core

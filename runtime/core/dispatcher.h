@@ -100,11 +100,14 @@ class Dispatcher {
   moe_status decide(const moe_dispatch_args& args, decision::Output& output);
 
   // dispatcher.cpp: the steps of a plan, in order
-  void prefetch_copies(uint32_t layer, const decision::Output& output) const;
-  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
-  void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
-  void end_residencies(Plan& plan, const decision::Output& output);
-  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan);
+  // always inlined: GCC takes a function that only prefetches for one that does nothing
+  [[gnu::always_inline]] void prefetch_hits(const moe_dispatch_args& args) const;
+  [[gnu::always_inline]] void prefetch_leavers(const decision::Output& output) const;
+  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
+  void hold_hits(Plan& plan, const decision::Output& output, metrics::Counts& counts);
+  uint32_t slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase);
+  bool end_residencies(Plan& plan, const decision::Output& output);
+  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
 
   // place.cpp
@@ -134,8 +137,11 @@ class Dispatcher {
   void report_dropped(uint32_t key);
 
   uint64_t num_resident() const { return parts_.traffic.resident.load(std::memory_order_relaxed); }
-  void set_resident(uint32_t key, uint32_t copy);
-  void end_residency(uint32_t key);
+  void set_resident(uint32_t key, uint32_t copy) {
+    resident_[key] = copy;
+    count_resident(1);
+  }
+  bool end_residency(uint32_t key);
   /// Only this thread changes it, so load and store do.
   void count_resident(int64_t change) {
     parts_.traffic.resident.store(num_resident() + static_cast<uint64_t>(change), std::memory_order_relaxed);
@@ -150,12 +156,14 @@ class Dispatcher {
   Array<uint32_t> resident_;  ///< key -> copy; kNone: not in the fast tier, or only the kernel thinks so
   Array<uint32_t> entry_of_;  ///< expert -> entry of this dispatch
   Array<uint32_t> next_selection_;
+  Array<uint32_t> absent_;  ///< entries of this dispatch that have no copy yet
   Array<Load> loads_;
   Array<uint32_t> dropped_;  ///< keys to report to the kernel at the next dispatch, each resident there
   Array<uint32_t> left_;     ///< keys that left at a swap, to be listed by the next plan
   Array<Outstanding> prefetches_;
   Array<uint32_t> aside_;   ///< keys that wait beside the cache for their layer's next dispatch
   Array<uint64_t> passed_;  ///< layer -> number of its last dispatch
+  uint32_t num_absent_ = 0;
   uint32_t num_loads_ = 0;
   uint32_t num_dropped_ = 0;
   uint32_t num_left_ = 0;

@@ -26,7 +26,7 @@ uint32_t Dispatcher::count_leaving(const Plan& plan) const {
 
 bool Dispatcher::leaves(const Plan& plan, uint32_t entry) const {
   const uint32_t copy = plan.copies[entry];
-  return copy != kNone && resident_[parts_.copies[copy].key] != copy;
+  return (copy != kNone) & (resident_[plan.first_key + plan.entries[entry].expert] != copy);
 }
 
 /// Without protection, or under pressure, an expert may leave in the dispatch that loads it.
@@ -35,12 +35,12 @@ bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint
 }
 
 void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving) {
+  const bool sorts = current_->rules().priority_routing != 0;
   num_loads_ = 0;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    if (plan.copies[i] != kNone) {  // a hit
-      if (leaving != 0) leaving -= leaves(plan, i);
-      continue;
-    }
+  for (uint32_t j = 0, passed = 0; j < num_absent_; ++j) {
+    const uint32_t i = absent_[j];
+    for (; leaving != 0 && passed < i; ++passed) leaving -= leaves(plan, passed);
+    passed = i + 1;
     const uint32_t action = output.action[i];
     if (is_left_out(action)) continue;
     const uint32_t key = plan.first_key + output.expert[i];
@@ -51,12 +51,17 @@ void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32
     // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
     const bool fits = leaving == 0 || num_resident() + leaving + 1 < dims_.num_slots;
     const bool stays = fits && is_to_stay(output, i, key);
-    if (place_miss(plan, i, key, stays)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
+    if (!place_miss(plan, i, key, stays)) continue;
+    if (sorts) {
+      loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
+    } else {
+      parts_.copies.queue(plan.copies[i], Queue::demand);
+    }
   }
 }
 
 /// A copy for a miss; false when it has to wait for a slot.
-bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
+inline bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
   CopyTable& copies = parts_.copies;
   const uint32_t copy = copies.claim(key, stays ? 2 : 1);
   plan.copies[entry] = copy;
@@ -119,12 +124,11 @@ void Dispatcher::move_between_tiers(uint32_t layer, const decision::Output& outp
   }
 }
 
+/// Of priority routing.
 void Dispatcher::queue_loads() {
-  if (current_->rules().priority_routing) {
-    std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
-      return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
-    });
-  }
+  std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
+  });
   for (uint32_t i = 0; i < num_loads_; ++i) parts_.copies.queue(loads_[i].copy, Queue::demand);
 }
 
@@ -194,7 +198,7 @@ void Dispatcher::reserve_prefetches(const Plan& plan, const decision::Output& ou
 /// A prefetch never waits for a slot: it is dropped, and the kernel hears of it at the next dispatch.
 void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Counts& counts) {
   CopyTable& copies = parts_.copies;
-  uint32_t* pair = plan.prefetched.data();
+  uint32_t* pair = plan.prefetched;
   for (uint32_t i = 0; i < output.num_prefetched; ++i) {
     const uint32_t key = output.prefetched[i];
     const uint32_t copy = resident_[key] != kNone ? resident_[key] : reserve(key);
@@ -211,7 +215,7 @@ void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Co
     *pair++ = key / dims_.shape.num_experts;
     *pair++ = key % dims_.shape.num_experts;
   }
-  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched.data()) / 2;
+  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched) / 2;
   counts[metrics::kPrefetched] = plan.num_prefetched;
 }
 

@@ -60,10 +60,17 @@ class Counters {
   void set_window(uint32_t dispatches);
 
   /// Marks an expert as prefetched and not used yet; used and left say whether it was marked, and unmark it.
-  void mark_prefetched(uint32_t key) { unused_[key / 64] |= bit(key); }
+  void mark_prefetched(uint32_t key) {
+    num_unused_ += (unused_[key / 64] & bit(key)) == 0;
+    unused_[key / 64] |= bit(key);
+  }
+  bool any_prefetched() const { return num_unused_ != 0; }
   bool take_prefetched(uint32_t key) {
-    const bool marked = unused_[key / 64] & bit(key);
-    if (marked) unused_[key / 64] &= ~bit(key);
+    const bool marked = any_prefetched() && (unused_[key / 64] & bit(key)) != 0;
+    if (marked) {
+      unused_[key / 64] &= ~bit(key);
+      --num_unused_;
+    }
     return marked;
   }
 
@@ -86,6 +93,7 @@ class Counters {
   const uint32_t num_layers_;
   Array<std::atomic<uint64_t>> counters_;  ///< [num_layers][kNumCounters]
   Array<uint64_t> unused_;                 ///< one bit per key
+  uint32_t num_unused_ = 0;                ///< of them set
   Array<Row> ring_;                        ///< [kMaxWindow]
   uint32_t window_ = 100;
   uint32_t next_ = 0;  ///< row of the next dispatch, below window_
