@@ -164,7 +164,7 @@ class CopyTable {
   uint32_t first_deferred() const;
   bool is_queued(Waiting waiting) const { return state(waiting.copy) == waiting.state; }
   bool is_supplied(uint32_t copy) const;
-  void show(uint32_t copy, Phase phase);
+  uint32_t show(uint32_t copy, Phase phase);
 
   const uint32_t num_slots_;
   CopyTable* const below_;
@@ -209,16 +209,15 @@ inline bool CopyTable::take_slot(uint32_t id) {
   return copies_[id].slot != kNone;
 }
 
-/// Only its claimer moves a copy on that is claimed, failed or cancelled, so load and store do.
-inline void CopyTable::show(uint32_t id, Phase phase) {
-  const uint32_t state = copies_[id].state.load(std::memory_order_relaxed);
-  copies_[id].state.store(with_phase(state, phase), std::memory_order_release);
+/// Only its claimer moves a copy on that is claimed, failed or cancelled, so load and store do. Returns the new state.
+inline uint32_t CopyTable::show(uint32_t id, Phase phase) {
+  std::atomic<uint32_t>& state = copies_[id].state;
+  const uint32_t shown = with_phase(state.load(std::memory_order_relaxed), phase);
+  state.store(shown, std::memory_order_release);
+  return shown;
 }
 
-inline void CopyTable::queue(uint32_t id, Queue queue) {
-  show(id, Phase::queued);
-  queues_.add(queue, {id, queued_state(id)});
-}
+inline void CopyTable::queue(uint32_t id, Queue queue) { queues_.add(queue, {id, show(id, Phase::queued)}); }
 
 inline bool CopyTable::evict(uint32_t id) {
   Copy& copy = copies_[id];

@@ -42,7 +42,7 @@ moe_status Dispatcher::check(const moe_dispatch_args& args) const {
   return args.probabilities ? check_probabilities(args, dims_.shape.num_experts) : MOE_OK;
 }
 
-moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& output) {
+moe_status Dispatcher::decide(const moe_dispatch_args& args) {
   if (next_.load(std::memory_order_relaxed)) {
     // A swap changes what is resident; a dispatch that fails changes nothing.
     if (const moe_status status = check_routing(args, dims_.shape.num_experts)) return status;
@@ -61,7 +61,7 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.phase = args.phase == MOE_PHASE_PREFILL ? 0 : 1;
   input.request = args.request_ids ? args.request_ids[0] : 0;
   input.probabilities = args.probabilities;
-  output = current_->output();
+  decision::Output& output = current_->output();
   if (parts_.log) parts_.log->before(*current_, parts_.hints);
   if (current_->decide(input, output) == decision::kOk) {
     if (parts_.log) parts_.log->record(input, output, parts_.hints);
@@ -94,13 +94,13 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
   Plan* plan = parts_.plans.claim();
   if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
-  decision::Output output{};
   moe_status status = MOE_OK;
   if (!parts_.copies.has_room(dims_.max_entries())) {
     status = fail(MOE_FULL, "too many transfers wait for a slot: release plans first");
   } else {
     prefetch_hits(args);
-    status = decide(args, output);
+    parts_.counters.prefetch(args.layer);
+    status = decide(args);
   }
   if (status) {
     show_transfers();
@@ -109,6 +109,8 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   }
   num_dropped_ = 0;  // the kernel has seen them
 
+  const decision::Output& output = current_->output();
+  const bool sorts = current_->rules().priority_routing != 0;
   Counts counts;
   if (parts_.host) move_between_tiers(args.layer, output);
   prefetch_leavers(output);
@@ -122,8 +124,8 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (num_aside_ != 0) settle_aside(args.layer);
   const uint32_t leaving = some_held ? count_leaving(*plan) : 0;
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
-  place_misses(*plan, output, leaving);
-  if (current_->rules().priority_routing) queue_loads();
+  place_misses(*plan, output, leaving, sorts);
+  if (sorts) queue_loads();
   if (counts[metrics::kCpu] != 0) load_behind_cpu(*plan, output);
   place_prefetches(*plan, output, counts);
   show_transfers();
@@ -175,29 +177,34 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
 void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& counts) {
   CopyTable& copies = parts_.copies;
   const uint32_t nobodys = copies.nobodys();
+  // Locals, for an atomic store might change any member.
   const uint32_t* const resident = resident_.data() + plan.first_key;
-  moe_plan_entry* const entries = plan.entries;
+  const Plans::Tier tier = parts_.plans.tier();
+  const uint32_t num_entries = output.num_entries;
+  const uint32_t* const experts = output.expert;
+  const uint8_t* const actions = output.action;
+  moe_plan_entry* entry = plan.entries;
   uint32_t* const held_copies = plan.copies;
   uint32_t* const absent = absent_.data();
   uint32_t of_action[16] = {};
   uint32_t num_absent = 0, num_late = 0;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    uint32_t action = output.action[i];
+  for (uint32_t i = 0; i < num_entries; ++i, ++entry) {
+    uint32_t action = actions[i];
     ++of_action[action % 16];
-    const uint32_t held = resident[output.expert[i]] | (0u - uint32_t{action != decision::kHit});  // kNone: nobody
+    const uint32_t held = resident[experts[i]] | (0u - uint32_t{action != decision::kHit});  // kNone: nobody
     const uint32_t copy = std::min(held, nobodys);
     const Phase phase = copies.hold(copy);
     uint32_t slot;
     if (phase == Phase::ready) {
       slot = copies[copy].slot;
     } else {
-      slot = slot_of_late_hit(copy, plan.first_key + output.expert[i], phase);
+      slot = slot_of_late_hit(copy, plan.first_key + experts[i], phase);
       action = MOE_ACTION_LATE;
       ++num_late;
     }
-    entries[i].action = action;
-    entries[i].slot = slot;
-    entries[i].data = parts_.plans.slot_data_or_null(slot);
+    entry->action = action;
+    entry->slot = slot;
+    entry->data = tier.data_or_null(slot);
     held_copies[i] = held;
     absent[num_absent] = i;
     num_absent += held == kNone;
@@ -205,19 +212,19 @@ void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& c
   num_absent_ = num_absent;
   const uint32_t num_hits = of_action[decision::kHit];
   counts[metrics::kHits] = num_hits;
-  counts[metrics::kMisses] = output.num_entries - num_hits;
+  counts[metrics::kMisses] = num_entries - num_hits;
   // Resident for the kernel only are those that place_misses loads.
-  counts[metrics::kLateHits] = num_late + num_hits - (output.num_entries - num_absent);
+  counts[metrics::kLateHits] = num_late + num_hits - (num_entries - num_absent);
   counts[metrics::kLoads] = of_action[decision::kLoad];
   counts[metrics::kStreams] = of_action[decision::kStream];
   counts[metrics::kCpu] = of_action[decision::kCpu] + of_action[decision::kCpuLoad];
   const bool left_out = of_action[decision::kShared] + of_action[decision::kSkip] != 0;
   if (!left_out && !parts_.counters.any_prefetched()) return;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    const uint32_t action = output.action[i];
+  for (uint32_t i = 0; i < num_entries; ++i) {
+    const uint32_t action = actions[i];
     if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
     if (action != decision::kHit) continue;
-    counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(plan.first_key + output.expert[i]);
+    counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(plan.first_key + experts[i]);
   }
 }
 
@@ -241,6 +248,7 @@ uint32_t Dispatcher::slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase) 
 /// Whether somebody may still hold what left.
 bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   const uint32_t num_experts = dims_.shape.num_experts;
+  const uint32_t num_evicted = output.num_evicted;
   bool some_held = false;
   uint32_t* pair = plan.evicted;
   auto list = [&](uint32_t key) {
@@ -248,11 +256,12 @@ bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
     *pair++ = key % num_experts;
   };
   for (uint32_t i = 0; i < num_left_; ++i) list(left_[i]);
-  for (uint32_t i = 0; i < output.num_evicted; ++i) {
-    list(output.evicted[i]);
-    some_held |= !end_residency(output.evicted[i]);
+  for (uint32_t i = 0; i < num_evicted; ++i) {
+    const uint32_t key = output.evicted[i];
+    list(key);
+    some_held |= !end_residency(key);
   }
-  plan.num_evicted = num_left_ + output.num_evicted;
+  plan.num_evicted = num_left_ + num_evicted;
   num_left_ = 0;
   return some_held;
 }
@@ -303,17 +312,6 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
 void Dispatcher::show_transfers() {
   const bool reads = parts_.host && parts_.host->end_dispatch();
   queued_ = parts_.copies.end_dispatch() || reads;
-}
-
-/// False: somebody may still hold it.
-bool Dispatcher::end_residency(uint32_t key) {
-  const bool unused = parts_.counters.take_prefetched(key);
-  const uint32_t copy = resident_[key];
-  if (copy == kNone) return true;
-  cancelled_ += unused && parts_.copies.phase(copy) == Phase::queued;  // it never starts
-  resident_[key] = kNone;
-  count_resident(-1);
-  return parts_.copies.evict(copy);
 }
 
 }  // namespace moe::core

@@ -53,7 +53,7 @@ constexpr bool is_left_out(uint32_t action) { return action == decision::kShared
 /// Owned by the dispatching thread, apart from swap and reclaim.
 ///
 /// Cost  dispatch: no allocation, no lock, no system call, no exception.
-class Dispatcher {
+class alignas(64) Dispatcher {  // on no line of the link threads
  public:
   struct Parts {
     const store::ExpertStore& store;
@@ -97,7 +97,7 @@ class Dispatcher {
   };
 
   moe_status check(const moe_dispatch_args& args) const;
-  moe_status decide(const moe_dispatch_args& args, decision::Output& output);
+  moe_status decide(const moe_dispatch_args& args);
 
   // dispatcher.cpp: the steps of a plan, in order
   // always inlined: GCC takes a function that only prefetches for one that does nothing
@@ -114,14 +114,14 @@ class Dispatcher {
   uint32_t count_leaving(const Plan& plan) const;
   bool leaves(const Plan& plan, uint32_t entry) const;
   bool is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const;
-  void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving);
-  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays);
+  void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving, bool sorted);
+  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, uint32_t copy, bool stays);
   void queue_loads();
   void load_behind_cpu(const Plan& plan, const decision::Output& output);
   void load_behind(uint32_t key);
   uint32_t reserve(uint32_t key);
   void settle_aside(uint32_t layer);
-  bool supply(uint32_t copy, uint32_t key, Queue queue);
+  [[gnu::always_inline]] bool supply(uint32_t copy, uint32_t key, Queue queue);
   void supply_again(uint32_t copy, uint32_t key);
   void place_on_host(Plan& plan, uint32_t entry, uint32_t key);
   void move_between_tiers(uint32_t layer, const decision::Output& output);
@@ -174,5 +174,16 @@ class Dispatcher {
   bool queued_ = false;         ///< this dispatch queued transfers
   bool tiers_are_new_ = false;  ///< host memory has not seen what this policy's tiers hold
 };
+
+/// False: somebody may still hold it.
+inline bool Dispatcher::end_residency(uint32_t key) {
+  const bool unused = parts_.counters.take_prefetched(key);
+  const uint32_t copy = resident_[key];
+  if (copy == kNone) return true;
+  if (unused) cancelled_ += parts_.copies.phase(copy) == Phase::queued;  // it never starts
+  resident_[key] = kNone;
+  count_resident(-1);
+  return parts_.copies.evict(copy);
+}
 
 }  // namespace moe::core

@@ -30,40 +30,20 @@ bool Dispatcher::leaves(const Plan& plan, uint32_t entry) const {
 }
 
 /// Without protection, or under pressure, an expert may leave in the dispatch that loads it.
-bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const {
+inline bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const {
   return output.action[entry] != decision::kStream && (output.num_evicted == 0 || current_->resident(key));
 }
 
-void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving) {
-  const bool sorts = current_->rules().priority_routing != 0;
-  num_loads_ = 0;
-  for (uint32_t j = 0, passed = 0; j < num_absent_; ++j) {
-    const uint32_t i = absent_[j];
-    for (; leaving != 0 && passed < i; ++passed) leaving -= leaves(plan, passed);
-    passed = i + 1;
-    const uint32_t action = output.action[i];
-    if (is_left_out(action)) continue;
-    const uint32_t key = plan.first_key + output.expert[i];
-    if (action == decision::kCpu || action == decision::kCpuLoad) {
-      place_on_host(plan, i, key);
-      continue;
-    }
-    // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
-    const bool fits = leaving == 0 || num_resident() + leaving + 1 < dims_.num_slots;
-    const bool stays = fits && is_to_stay(output, i, key);
-    if (!place_miss(plan, i, key, stays)) continue;
-    if (sorts) {
-      loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
-    } else {
-      parts_.copies.queue(plan.copies[i], Queue::demand);
-    }
-  }
+/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
+inline bool Dispatcher::supply(uint32_t copy, uint32_t key, Queue queue) {
+  const bool starts = parts_.copies.take_slot(copy);
+  if (parts_.host) parts_.copies.set_source(copy, parts_.host->source_of(key, queue, starts));
+  return starts;
 }
 
-/// A copy for a miss; false when it has to wait for a slot.
-inline bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
+/// The claimed copy of a miss; false when it has to wait for a slot.
+inline bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, uint32_t copy, bool stays) {
   CopyTable& copies = parts_.copies;
-  const uint32_t copy = copies.claim(key, stays ? 2 : 1);
   plan.copies[entry] = copy;
   if (stays) set_resident(key, copy);
   moe_plan_entry& out = plan.entries[entry];
@@ -77,11 +57,42 @@ inline bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, boo
   return true;
 }
 
-/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
-bool Dispatcher::supply(uint32_t copy, uint32_t key, Queue queue) {
-  const bool starts = parts_.copies.take_slot(copy);
-  if (parts_.host) parts_.copies.set_source(copy, parts_.host->source_of(key, queue, starts));
-  return starts;
+void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving, bool sorted) {
+  // Locals, for an atomic store might change any member.
+  const uint32_t* const absent = absent_.data();
+  const uint32_t* const end = absent + num_absent_;
+  const uint32_t* const experts = output.expert;
+  const uint8_t* const actions = output.action;
+  const uint32_t first_key = plan.first_key;
+  CopyTable& copies = parts_.copies;
+  uint32_t passed = 0;
+  num_loads_ = 0;
+  for (const uint32_t* at = absent; at != end; ++at) {
+    const uint32_t i = *at;
+    if (leaving != 0) {
+      for (; passed < i; ++passed) leaving -= leaves(plan, passed);
+      passed = i + 1;
+    }
+    const uint32_t action = actions[i];
+    const uint32_t key = first_key + experts[i];
+    if (action > decision::kStream) {
+      if (is_left_out(action)) continue;
+      if (action == decision::kCpu || action == decision::kCpuLoad) {
+        place_on_host(plan, i, key);
+        continue;
+      }
+    }
+    // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
+    const bool fits = leaving == 0 || num_resident() + leaving + 1 < dims_.num_slots;
+    const bool stays = fits && is_to_stay(output, i, key);
+    const uint32_t copy = copies.claim(key, 1 + stays);
+    if (!place_miss(plan, i, key, copy, stays)) continue;
+    if (sorted) {
+      loads_[num_loads_++] = {copy, i, output.weight[i]};
+    } else {
+      copies.queue(copy, Queue::demand);
+    }
+  }
 }
 
 /// For one that failed or was cancelled and begins again.

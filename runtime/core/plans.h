@@ -102,16 +102,18 @@ class Plans {
   }
 
   /// Where slot 0 is; set once, before the first dispatch.
-  void set_tier(std::byte* base, size_t slot_bytes) {
-    tier_ = base;
-    slot_bytes_ = slot_bytes;
-  }
-  const void* slot_data(uint32_t slot) const { return tier_ + slot * slot_bytes_; }
-  /// Without a branch; null for kNone.
-  const void* slot_data_or_null(uint32_t slot) const {
-    const auto address = reinterpret_cast<uintptr_t>(tier_) + slot * slot_bytes_;
-    return reinterpret_cast<const void*>(address & (uintptr_t{slot == kNone} - 1));
-  }
+  void set_tier(std::byte* base, size_t slot_bytes) { tier_ = {base, slot_bytes}; }
+  const void* slot_data(uint32_t slot) const { return tier_.base + slot * tier_.slot_bytes; }
+  struct Tier {
+    std::byte* base = nullptr;
+    size_t slot_bytes = 0;
+    /// Null for kNone, without a branch.
+    const void* data_or_null(uint32_t slot) const {
+      const auto address = reinterpret_cast<uintptr_t>(base) + slot * slot_bytes;
+      return reinterpret_cast<const void*>(address & (uintptr_t{slot == kNone} - 1));
+    }
+  };
+  Tier tier() const { return tier_; }
 
  private:
   Plan* find(uint64_t id);
@@ -134,8 +136,7 @@ class Plans {
   Timeline* const timeline_;
   const uint64_t tag_;  ///< this runtime's part of every id
   const bool has_streams_;
-  std::byte* tier_ = nullptr;
-  size_t slot_bytes_ = 0;
+  Tier tier_;
   std::vector<std::unique_ptr<Plan>> plans_;
   FreeList free_plans_;
   std::atomic<uint32_t> opened_{0};   ///< the dispatching thread counts

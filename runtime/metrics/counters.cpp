@@ -27,12 +27,12 @@ const char* counter_name(Counter counter) {
 
 Counters::Counters(uint32_t num_layers, uint32_t num_experts, const Allocator& allocator)
     : num_layers_(num_layers),
-      counters_(allocator, size_t{num_layers} * kNumCounters),
+      counters_(allocator, size_t{num_layers} * kStride),
       unused_(allocator, (size_t{num_layers} * num_experts + 63) / 64),
       ring_(allocator, kMaxWindow) {}
 
 void Counters::record(uint32_t layer, const Counts& counts) {
-  std::atomic<uint64_t>* const of_layer = &counters_[layer * kNumCounters];
+  std::atomic<uint64_t>* const of_layer = &counters_[layer * kStride];
 #pragma GCC unroll 16
   for (uint32_t c = 0; c < kNumCounters; ++c) add(of_layer[c], counts.of[c]);
   Row& row = ring_[next_];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is counted of decisions. The runtime counts live dispatches with it, the replayer recorded ones.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -31,7 +32,13 @@ const char* counter_name(Counter counter);
 
 /// One dispatch's share of each counter.
 struct Counts {
-  uint64_t of[kNumCounters] = {};
+  // All at once would be a string instruction, which takes as long as a hundred others.
+  Counts() {
+    std::fill_n(of, kHalf, 0);
+    std::fill_n(of + kHalf, kNumCounters - kHalf, 0);
+  }
+  static constexpr uint32_t kHalf = kNumCounters / 2;
+  uint64_t of[kNumCounters];
   uint64_t& operator[](Counter c) { return of[c]; }
   uint64_t operator[](Counter c) const { return of[c]; }
 };
@@ -75,23 +82,30 @@ class Counters {
   }
 
   uint64_t layer(uint32_t layer, Counter counter) const {
-    return counters_[layer * kNumCounters + counter].load(std::memory_order_relaxed);
+    return counters_[layer * kStride + counter].load(std::memory_order_relaxed);
   }
   /// Over all layers. Of tokens: those that have passed the last layer.
   uint64_t total(Counter counter) const;
   Rates rates() const;
   uint32_t num_layers() const { return num_layers_; }
+  /// The layer is about to be recorded.
+  void prefetch(uint32_t layer) const {
+    __builtin_prefetch(&counters_[layer * kStride], 1);
+    __builtin_prefetch(&counters_[layer * kStride + kStride / 2], 1);
+  }
 
  private:
   static constexpr Counter kWindowed[] = {kAccesses, kHits, kEvictions, kPrefetched, kPrefetchUsed};
   static constexpr uint32_t kNumWindowed = 5;
+  static constexpr uint32_t kStride = 16;  ///< counters of a layer: two cache lines
+  static_assert(kNumCounters <= kStride);
   struct Row {
     uint32_t of[kNumWindowed];
   };
   static constexpr uint64_t bit(uint32_t key) { return uint64_t{1} << (key % 64); }
 
   const uint32_t num_layers_;
-  Array<std::atomic<uint64_t>> counters_;  ///< [num_layers][kNumCounters]
+  Array<std::atomic<uint64_t>> counters_;  ///< [num_layers][kStride]
   Array<uint64_t> unused_;                 ///< one bit per key
   uint32_t num_unused_ = 0;                ///< of them set
   Array<Row> ring_;                        ///< [kMaxWindow]
