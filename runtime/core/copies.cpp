@@ -10,15 +10,17 @@ CopyTable::CopyTable(uint32_t num_copies, uint32_t num_slots, const Allocator& a
     : num_slots_(num_slots),
       below_(below),
       beside_(beside),
-      copies_(allocator, num_copies),
+      copies_(allocator, size_t{num_copies} + 1),
       tags_(allocator, num_copies),
       free_slots_(allocator, num_slots, true),
       deferred_(allocator, num_copies, false),
       failed_(allocator, num_copies, false),
       queues_(num_copies, allocator),
       free_copies_(allocator, num_copies),
-      promoted_(allocator, num_copies),
-      spare_slots_(allocator, num_slots) {}
+      spare_slots_(allocator, num_slots) {
+  copies_[num_copies].slot = kNone;
+  show(num_copies, Phase::ready);
+}
 
 bool CopyTable::end_dispatch() {
   while (num_spare_slots_ != 0) free_slots_.set(spare_slots_[--num_spare_slots_]);
@@ -67,8 +69,8 @@ void CopyTable::recycle(uint32_t id, Phase last) {
 }
 
 void CopyTable::promote(uint32_t id) {
-  if (phase(id) != Phase::queued || promoted_[id]) return;
-  promoted_[id] = 1;
+  if (phase(id) != Phase::queued || tags_[id].promoted) return;
+  tags_[id].promoted = true;
   queues_.add(Queue::demand, {id, queued_state(id)});
 }
 
@@ -76,7 +78,7 @@ bool CopyTable::cancel(uint32_t id, uint32_t state) { return move(id, state, Pha
 
 void CopyTable::retry(uint32_t id) {
   failed_.clear(id);
-  promoted_[id] = 1;  // if it was queued before, as a prefetch
+  tags_[id].promoted = true;  // if it was queued before, as a prefetch
   queue(id, Queue::demand);
 }
 
@@ -115,7 +117,7 @@ bool CopyTable::fill_deferred() {
     state = with_phase(state, Phase::filling);
     if (move(id, state, Phase::queued)) {
       // It may be gone by now: then this says nothing.
-      queues_.add_late(tags_[id].from_beside ? Queue::decode : Queue::demand, id);
+      queues_.add_late(first_queue(id), id);
       any = true;
     } else {
       recycle(id, Phase::orphan);

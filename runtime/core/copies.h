@@ -60,9 +60,10 @@ struct alignas(32) Copy {          // half a cache line, never parts of two
 
 /// What is known of a copy from its claim on: the precision that its bytes come in, a number of Precisions, and whether
 /// they come from the table beside, which is in the same device's memory.
-struct Tag {
+struct alignas(4) Tag {
   uint8_t precision = 0;
   bool from_beside = false;
+  bool promoted = false;  ///< queued as demand after it was queued as something else
 };
 
 /// The table of copies, the pool of slots and the queues, all of fixed size.
@@ -90,6 +91,8 @@ class CopyTable {
   /// deferred when the copy gets its slot: so whoever has a slot below has one here, and its transfer ends by itself.
   void set_source(uint32_t copy, uint32_t source) { copies_[copy].source.store(source, std::memory_order_relaxed); }
   uint32_t source(uint32_t copy) const { return copies_[copy].source.load(std::memory_order_relaxed); }
+  /// Where somebody waits for it: what is beside needs no link.
+  Queue first_queue(uint32_t copy) const { return tags_[copy].from_beside ? Queue::decode : Queue::demand; }
   Tag tag(uint32_t copy) const { return tags_[copy]; }
   /// As claim's. Of a copy without a source that is claimed, has failed or was cancelled.
   void set_tag(uint32_t copy, Tag tag) { tags_[copy] = tag; }
@@ -98,17 +101,18 @@ class CopyTable {
   /// take_slot has not taken are free for all. Whether anything was queued.
   bool end_dispatch();
 
-  /// For a plan. The caller knows that residency holds the copy.
-  void hold(uint32_t copy) {
-    std::atomic<uint32_t>& holds = copies_[copy].holds;
-    holds.store(holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  /// For a plan. The caller knows that residency holds the copy. Returns where it is.
+  Phase hold(uint32_t id) {
+    Copy& copy = copies_[id];
+    copy.holds.store(copy.holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return phase_of(copy.state.load(std::memory_order_acquire));
   }
   /// For a while, by a thread that waits. The caller knows that a plan holds the copy.
   void borrow(uint32_t copy) { copies_[copy].given_up.fetch_sub(1, std::memory_order_relaxed); }
   void drop(uint32_t copy);
   /// As drop, for residency's hold. Slot and copy of one that nobody else holds serve this dispatch's misses: what one
-  /// thread frees and takes costs no atomic operation.
-  void evict(uint32_t copy);
+  /// thread frees and takes costs no atomic operation. False: it is at work, or somebody else may hold it.
+  bool evict(uint32_t copy);
 
   /// Moves a transfer that has not started to the demand queue.
   void promote(uint32_t copy);
@@ -116,7 +120,7 @@ class CopyTable {
   bool cancel(uint32_t copy, uint32_t state);
   /// The state that a queued copy had, whatever it is by now: for cancel.
   uint32_t queued_state(uint32_t copy) const { return with_phase(state(copy), Phase::queued); }
-  bool promoted(uint32_t copy) const { return promoted_[copy]; }
+  bool promoted(uint32_t copy) const { return tags_[copy].promoted; }
   /// Queues a failed or cancelled transfer again, as demand.
   void retry(uint32_t copy);
 
@@ -139,6 +143,8 @@ class CopyTable {
   bool finish(uint32_t copy, bool good);
 
   const Copy& operator[](uint32_t copy) const { return copies_[copy]; }
+  /// One copy more, ready and without a slot: holding it means nothing, and saves a branch that comes as it pleases.
+  uint32_t nobodys() const { return size(); }
   uint32_t state(uint32_t copy) const { return copies_[copy].state.load(std::memory_order_acquire); }
   Phase phase(uint32_t copy) const { return phase_of(state(copy)); }
   /// The copy is about to be held or evicted, and the transfer thread wrote it last.
@@ -160,7 +166,7 @@ class CopyTable {
   }
 
   uint32_t num_slots() const { return num_slots_; }
-  uint32_t size() const { return static_cast<uint32_t>(copies_.size()); }
+  uint32_t size() const { return static_cast<uint32_t>(copies_.size()) - 1; }
   /// Transfers that wait for the link, roughly: looks at all copies.
   uint32_t num_queued() const;
 
@@ -173,13 +179,13 @@ class CopyTable {
   bool is_queued(Waiting waiting) const { return state(waiting.copy) == waiting.state; }
   bool is_supplied(uint32_t copy) const;
   CopyTable& sources_of(uint32_t copy) const { return tags_[copy].from_beside ? *beside_ : *below_; }
-  void show(uint32_t copy, Phase phase);
+  uint32_t show(uint32_t copy, Phase phase);
 
   const uint32_t num_slots_;
   CopyTable* const below_;
   CopyTable* const beside_;
-  Array<Copy> copies_;
-  Array<Tag> tags_;  ///< of the copies; as their plain fields
+  Array<Copy> copies_;  ///< nobody's is the last
+  Array<Tag> tags_;     ///< of the copies; as their plain fields
   AtomicBitset free_slots_;
   AtomicBitset deferred_;  ///< a bit may outlive its phase for a moment, `state` decides
   AtomicBitset failed_;
@@ -189,7 +195,6 @@ class CopyTable {
   Queues queues_;
   // The dispatching thread's, apart from what others read all the time.
   alignas(64) FreeList free_copies_;
-  Array<uint8_t> promoted_;  ///< queued as demand after they were queued as something else
   Array<uint32_t> spare_slots_;
   uint32_t num_spare_slots_ = 0;
   uint64_t failures_taken_ = 0;
@@ -206,7 +211,6 @@ inline uint32_t CopyTable::claim(uint32_t key, uint32_t holders, Tag tag) {
   copy.source.store(kNone, std::memory_order_relaxed);
   copy.holds.store(holders, std::memory_order_relaxed);
   copy.given_up.store(0, std::memory_order_relaxed);
-  promoted_[id] = 0;
   tags_[id] = tag;
   // Only its claimer moves a free copy on, so load and store do.
   const uint32_t generation = copy.state.load(std::memory_order_relaxed) + kGenerationStep;
@@ -221,26 +225,29 @@ inline bool CopyTable::take_slot(uint32_t id) {
   return copies_[id].slot != kNone;
 }
 
-/// Only its claimer moves a copy on that is claimed, failed or cancelled, so load and store do.
-inline void CopyTable::show(uint32_t id, Phase phase) {
-  const uint32_t state = copies_[id].state.load(std::memory_order_relaxed);
-  copies_[id].state.store(with_phase(state, phase), std::memory_order_release);
+/// Only its claimer moves a copy on that is claimed, failed or cancelled, so load and store do. Returns the new state.
+inline uint32_t CopyTable::show(uint32_t id, Phase phase) {
+  std::atomic<uint32_t>& state = copies_[id].state;
+  const uint32_t shown = with_phase(state.load(std::memory_order_relaxed), phase);
+  state.store(shown, std::memory_order_release);
+  return shown;
 }
 
-inline void CopyTable::queue(uint32_t id, Queue queue) {
-  show(id, Phase::queued);
-  queues_.add(queue, {id, queued_state(id)});
-}
+inline void CopyTable::queue(uint32_t id, Queue queue) { queues_.add(queue, {id, show(id, Phase::queued)}); }
 
-inline void CopyTable::evict(uint32_t id) {
+inline bool CopyTable::evict(uint32_t id) {
   Copy& copy = copies_[id];
   const uint32_t state = copy.state.load(std::memory_order_acquire);
   const uint32_t holders = copy.holds.load(std::memory_order_relaxed) - copy.given_up.load(std::memory_order_acquire);
   // Nobody takes hold of it but this thread, and a transfer that has ended does not come back.
-  if (phase_of(state) != Phase::ready || holders != 1) return drop(id);
+  if (phase_of(state) != Phase::ready || holders != 1) {
+    drop(id);
+    return false;
+  }
   spare_slots_[num_spare_slots_++] = copy.slot;
   copy.state.store(with_phase(state, Phase::free), std::memory_order_relaxed);
   free_copies_.put(id);
+  return true;
 }
 
 }  // namespace moe::core

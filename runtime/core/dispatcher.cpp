@@ -16,6 +16,7 @@ Dispatcher::Dispatcher(const Dimensions& dimensions, const Parts& parts, const A
       resident_(allocator, dims_.num_keys()),
       entry_of_(allocator, dims_.shape.num_experts),
       next_selection_(allocator, dims_.max_entries()),
+      absent_(allocator, dims_.max_entries()),
       loads_(allocator, dims_.max_entries()),
       dropped_(allocator, dims_.max_resident()),
       left_(allocator, dims_.max_resident()),
@@ -45,7 +46,7 @@ moe_status Dispatcher::check(const moe_dispatch_args& args) const {
   return args.probabilities ? check_probabilities(args, dims_.shape.num_experts) : MOE_OK;
 }
 
-moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& output) {
+moe_status Dispatcher::decide(const moe_dispatch_args& args) {
   if (next_.load(std::memory_order_relaxed)) {
     // A swap changes what is resident; a dispatch that fails changes nothing.
     if (const moe_status status = check_routing(args, dims_.shape.num_experts)) return status;
@@ -64,7 +65,7 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   input.phase = args.phase == MOE_PHASE_PREFILL ? 0 : 1;
   input.request = args.request_ids ? args.request_ids[0] : 0;
   input.probabilities = args.probabilities;
-  output = current_->output();
+  decision::Output& output = current_->output();
   if (parts_.log) parts_.log->before(*current_, parts_.hints);
   if (current_->decide(input, output) == decision::kOk) {
     if (parts_.log) parts_.log->record(input, output, parts_.hints);
@@ -74,17 +75,36 @@ moe_status Dispatcher::decide(const moe_dispatch_args& args, decision::Output& o
   return status ? status : fail(MOE_INTERNAL, "the policy refused a valid dispatch");
 }
 
+/// Before the decision, which takes longer than they do: what it will find to be hits. Ids are not checked yet.
+inline void Dispatcher::prefetch_hits(const moe_dispatch_args& args) const {
+  constexpr uint64_t kMost = 16;  // of a batch that is decided for longer than this takes: the first
+  const auto num_selections = static_cast<uint32_t>(std::min(uint64_t{args.num_tokens} * args.top_k, kMost));
+  const uint32_t* const resident = resident_.data() + args.layer * dims_.shape.num_experts;
+  for (uint32_t i = 0; i < num_selections; ++i) {
+    const auto expert = std::min(static_cast<uint32_t>(args.ids[i]), dims_.shape.num_experts - 1);
+    parts_.copies.prefetch(std::min(resident[expert], parts_.copies.nobodys()));
+  }
+}
+
+/// Misses of the cache overlap when all are asked for at once.
+inline void Dispatcher::prefetch_leavers(const decision::Output& output) const {
+  for (uint32_t i = 0; i < output.num_evicted; ++i) {
+    parts_.copies.prefetch(std::min(resident_[output.evicted[i]], parts_.copies.nobodys()));
+  }
+}
+
 moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   if (const moe_status status = check(args)) return status;
   const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
   Plan* plan = parts_.plans.claim();
   if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
-  decision::Output output{};
   moe_status status = MOE_OK;
   if (!parts_.copies.has_room(dims_.max_entries())) {
     status = fail(MOE_FULL, "too many transfers wait for a slot: release plans first");
   } else {
-    status = decide(args, output);
+    prefetch_hits(args);
+    parts_.counters.prefetch(args.layer);
+    status = decide(args);
   }
   if (status) {
     show_transfers();
@@ -93,25 +113,31 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   }
   num_dropped_ = 0;  // the kernel has seen them
 
+  const decision::Output& output = current_->output();
+  const bool sorts = current_->rules().priority_routing != 0;
   Counts counts;
   if (has_tiers_) move_between_tiers(args.layer, output);
   if (num_raises_ != 0) settle_raises();
-  prefetch_copies(args.layer, output);
-  start_plan(args, *plan, output, counts);
-  end_residencies(*plan, output);
+  prefetch_leavers(output);
+  start_plan(args, *plan, output);
+  counts[metrics::kDispatches] = 1;
+  counts[metrics::kTokens] = args.num_tokens;
+  counts[metrics::kAccesses] = output.num_entries;
+  counts[metrics::kEvictions] = output.num_evicted + num_left_;
+  hold_hits(*plan, output, counts);
+  const bool some_held = end_residencies(*plan, output);
   if (num_aside_ != 0) settle_aside(args.layer);
-  const uint32_t leaving = count_leaving(*plan);
+  const uint32_t leaving = some_held ? count_leaving(*plan) : 0;
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
-  place_misses(*plan, output, leaving);
-  queue_loads();
+  place_misses(*plan, output, leaving, sorts);
+  if (sorts) queue_loads();
   if (counts[metrics::kCpu] + counts[metrics::kDegraded] != 0) load_behind_plan(*plan, output);
   place_prefetches(*plan, output, counts);
   if (output.num_copies != 0) raise(output);
   if (current_->tiers().converts()) note_precisions(*plan, counts);
-  for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
   show_transfers();
-  const uint32_t dropped = group_selections(args, *plan);
-  counts[metrics::kSelections] += dropped;
+  const uint32_t dropped = group_selections(args, *plan, output);
+  counts[metrics::kSelections] = uint64_t{args.num_tokens} * args.top_k;
   counts[metrics::kApproximated] += dropped;
   finish_plan(args, *plan, counts, out);
   out.fired = output.fired;
@@ -134,101 +160,132 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   return MOE_OK;
 }
 
-/// Misses of the cache overlap when all are asked for at once.
-void Dispatcher::prefetch_copies(uint32_t layer, const decision::Output& output) const {
-  const auto prefetch = [this](uint32_t key) {
-    if (resident_[key] != kNone) parts_.copies.prefetch(resident_[key]);
-  };
-  const uint32_t first_key = layer * dims_.shape.num_experts;
-  for (uint32_t i = 0; i < output.num_entries; ++i) prefetch(first_key + output.expert[i]);
-  for (uint32_t i = 0; i < output.num_evicted; ++i) prefetch(output.evicted[i]);
-}
-
-/// The entries, with hits held: what leaves the cache in this dispatch stays where this plan says it is.
-void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, Counts& counts) {
+/// The entries, but for where their experts are.
+void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
   plan.layer = args.layer;
   plan.first_key = args.layer * dims_.shape.num_experts;
   plan.num_entries = output.num_entries;
   plan.settled = current_->rules().overlap != 0;
   uint32_t first_selection = 0;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
-    const uint32_t expert = output.expert[i];
-    const uint32_t action = output.action[i];
-    plan.entries[i] = {sizeof(moe_plan_entry), expert,           action, MOE_NO_SLOT, output.num_selections[i],
-                       first_selection,        output.weight[i], 0,      nullptr};
-    plan.copies[i] = kNone;
-    plan.host_copies[i] = kNone;
-    plan.done[i] = 0;
-    entry_of_[expert] = i;
-    next_selection_[i] = first_selection;
+    moe_plan_entry& entry = plan.entries[i];
+    entry.struct_size = sizeof(moe_plan_entry);
+    entry.expert = output.expert[i];
+    entry.num_selections = output.num_selections[i];
+    entry.first_selection = first_selection;
+    entry.weight = output.weight[i];
+    entry.precision = MOE_PRECISION_NATIVE;
     first_selection += output.num_selections[i];
-    counts[metrics::kLoads] += action == decision::kLoad;
-    counts[metrics::kStreams] += action == decision::kStream;
-    counts[metrics::kCpu] += action == decision::kCpu || action == decision::kCpuLoad;
-    counts[metrics::kDegraded] += action == decision::kDegrade;
-    if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
-    if (action == decision::kHit) take_hit(plan, i, plan.first_key + expert, counts);
   }
-  counts[metrics::kDispatches] = 1;
-  counts[metrics::kTokens] = args.num_tokens;
-  counts[metrics::kAccesses] = output.num_entries;
-  counts[metrics::kSelections] = first_selection;
-  counts[metrics::kMisses] = counts[metrics::kAccesses] - counts[metrics::kHits];
-  counts[metrics::kEvictions] = output.num_evicted + num_left_;
 }
 
-void Dispatcher::take_hit(Plan& plan, uint32_t entry, uint32_t key, Counts& counts) {
-  ++counts[metrics::kHits];
-  counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(key);
-  const uint32_t copy = resident_[key];
-  if (copy == kNone) {  // resident for the kernel only: place_misses loads it
-    ++counts[metrics::kLateHits];
-    return;
-  }
+/// What leaves the cache in this dispatch stays where this plan says it is. Hits and misses come as they please, and a
+/// mispredicted branch costs more than an entry: so a miss holds nobody's copy.
+void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& counts) {
   CopyTable& copies = parts_.copies;
-  copies.hold(copy);
-  plan.copies[entry] = copy;
-  Phase phase = copies.phase(copy);
+  const uint32_t nobodys = copies.nobodys();
+  // Locals, for an atomic store might change any member.
+  const uint32_t* const resident = resident_.data() + plan.first_key;
+  const Plans::Tier tier = parts_.plans.tier();
+  const uint32_t num_entries = output.num_entries;
+  const uint32_t* const experts = output.expert;
+  const uint8_t* const actions = output.action;
+  moe_plan_entry* entry = plan.entries;
+  uint32_t* const held_copies = plan.copies;
+  uint32_t* const absent = absent_.data();
+  uint32_t of_action[16] = {};
+  uint32_t num_absent = 0, num_late = 0;
+  for (uint32_t i = 0; i < num_entries; ++i, ++entry) {
+    uint32_t action = actions[i];
+    ++of_action[action % 16];
+    const uint32_t held = resident[experts[i]] | (0u - uint32_t{action != decision::kHit});  // kNone: nobody
+    const uint32_t copy = std::min(held, nobodys);
+    const Phase phase = copies.hold(copy);
+    uint32_t slot;
+    if (phase == Phase::ready) {
+      slot = copies[copy].slot;
+    } else {
+      slot = slot_of_late_hit(copy, plan.first_key + experts[i], phase);
+      action = MOE_ACTION_LATE;
+      ++num_late;
+    }
+    entry->action = action;
+    entry->slot = slot;
+    entry->data = tier.data_or_null(slot);
+    held_copies[i] = held;
+    absent[num_absent] = i;
+    num_absent += held == kNone;
+  }
+  num_absent_ = num_absent;
+  const uint32_t num_hits = of_action[decision::kHit];
+  counts[metrics::kHits] = num_hits;
+  counts[metrics::kMisses] = num_entries - num_hits;
+  // Resident for the kernel only are those that place_misses loads.
+  counts[metrics::kLateHits] = num_late + num_hits - (num_entries - num_absent);
+  counts[metrics::kLoads] = of_action[decision::kLoad];
+  counts[metrics::kStreams] = of_action[decision::kStream];
+  counts[metrics::kCpu] = of_action[decision::kCpu] + of_action[decision::kCpuLoad];
+  counts[metrics::kDegraded] = of_action[decision::kDegrade];
+  const bool left_out = of_action[decision::kShared] + of_action[decision::kSkip] != 0;
+  if (!left_out && !parts_.counters.any_prefetched()) return;
+  for (uint32_t i = 0; i < num_entries; ++i) {
+    const uint32_t action = actions[i];
+    if (is_left_out(action)) counts[metrics::kApproximated] += output.num_selections[i];
+    if (action != decision::kHit) continue;
+    counts[metrics::kPrefetchUsed] += parts_.counters.take_prefetched(plan.first_key + experts[i]);
+  }
+}
+
+/// A hit whose bytes are not there yet: sees to it that they come. Its slot, if it has one.
+uint32_t Dispatcher::slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase) {
+  CopyTable& copies = parts_.copies;
   if (phase == Phase::failed || phase == Phase::cancelled) {
     supply_again(copy);
     copies.retry(copy);
-    phase = Phase::queued;
-  } else if (phase == Phase::queued) {
+    return copies[copy].slot;  // neither ever waits for one
+  }
+  if (phase == Phase::queued) {
     hurry_source(copy);
     copies.promote(copy);
   }
-  moe_plan_entry& out = plan.entries[entry];
-  if (CopyTable::has_slot(phase)) {
-    out.slot = copies[copy].slot;
-    out.data = parts_.plans.slot_data(out.slot);
-  }
-  if (phase != Phase::ready) {
-    out.action = MOE_ACTION_LATE;
-    ++counts[metrics::kLateHits];
-  }
+  return CopyTable::has_slot(phase) ? copies[copy].slot : MOE_NO_SLOT;
 }
 
 /// A key that came and went in this dispatch has no residency to end: place_misses finds out by itself.
-void Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
+/// Whether somebody may still hold what left.
+bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   const uint32_t num_experts = dims_.shape.num_experts;
-  uint32_t* pair = plan.evicted.data();
+  const uint32_t num_evicted = output.num_evicted;
+  bool some_held = false;
+  uint32_t* pair = plan.evicted;
   auto list = [&](uint32_t key) {
     *pair++ = key / num_experts;
     *pair++ = key % num_experts;
   };
   for (uint32_t i = 0; i < num_left_; ++i) list(left_[i]);
-  for (uint32_t i = 0; i < output.num_evicted; ++i) {
-    list(output.evicted[i]);
-    end_residency(output.evicted[i]);
+  for (uint32_t i = 0; i < num_evicted; ++i) {
+    const uint32_t key = output.evicted[i];
+    list(key);
+    some_held |= !end_residency(key);
   }
-  plan.num_evicted = num_left_ + output.num_evicted;
+  plan.num_evicted = num_left_ + num_evicted;
   num_left_ = 0;
+  return some_held;
 }
 
-/// Counting sort: start_plan has noted where each entry's selections begin. Returns how many were dropped.
-uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan) {
+/// Returns how many were dropped.
+uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
   const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
-  uint32_t num_dropped = 0;
+  if (output.num_entries == num_selections) {  // nobody was selected twice
+    for (uint32_t i = 0; i < num_selections; ++i) plan.selections[i] = i;
+    return 0;
+  }
+  for (uint32_t i = 0; i < output.num_entries; ++i) {
+    entry_of_[output.expert[i]] = i;
+    next_selection_[i] = plan.entries[i].first_selection;
+  }
+  for (uint32_t i = 0; i < output.num_dropped; ++i) entry_of_[output.dropped[i]] = kNone;
+  uint32_t num_dropped = 0;  // and a counting sort
   for (uint32_t i = 0; i < num_selections; ++i) {
     const uint32_t entry = entry_of_[static_cast<uint32_t>(args.ids[i])];
     if (entry == kNone) {
@@ -253,31 +310,16 @@ void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& 
   out.num_entries = plan.num_entries;
   out.num_evicted = plan.num_evicted;
   out.num_prefetched = plan.num_prefetched;
-  out.entries = plan.entries.data();
-  out.selections = plan.selections.data();
-  out.evicted = plan.evicted.data();
-  out.prefetched = plan.prefetched.data();
+  out.entries = plan.entries;
+  out.selections = plan.selections;
+  out.evicted = plan.evicted;
+  out.prefetched = plan.prefetched;
 }
 
 void Dispatcher::show_transfers() {
   const bool reads = parts_.host && parts_.host->end_dispatch();
   const bool fills = parts_.device && parts_.device->end_dispatch();
   queued_ = parts_.copies.end_dispatch() || reads || fills;
-}
-
-void Dispatcher::set_resident(uint32_t key, uint32_t copy) {
-  resident_[key] = copy;
-  count_resident(1);
-}
-
-void Dispatcher::end_residency(uint32_t key) {
-  const bool unused = parts_.counters.take_prefetched(key) != 0;
-  if (resident_[key] == kNone) return;
-  if (num_raises_ != 0) end_raise(key);
-  cancelled_ += unused && parts_.copies.phase(resident_[key]) == Phase::queued;  // it never starts
-  parts_.copies.evict(resident_[key]);
-  resident_[key] = kNone;
-  count_resident(-1);
 }
 
 }  // namespace moe::core

@@ -59,7 +59,7 @@ constexpr bool is_left_out(uint32_t action) { return action == decision::kShared
 /// Owned by the dispatching thread, apart from swap and reclaim.
 ///
 /// Cost  dispatch: no allocation, no lock, no system call, no exception.
-class Dispatcher {
+class alignas(64) Dispatcher {  // on no line of the link threads
  public:
   struct Parts {
     const store::ExpertStore& store;
@@ -105,27 +105,31 @@ class Dispatcher {
   };
 
   moe_status check(const moe_dispatch_args& args) const;
-  moe_status decide(const moe_dispatch_args& args, decision::Output& output);
+  moe_status decide(const moe_dispatch_args& args);
 
   // dispatcher.cpp: the steps of a plan, in order
-  void prefetch_copies(uint32_t layer, const decision::Output& output) const;
-  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output, metrics::Counts& counts);
-  void take_hit(Plan& plan, uint32_t entry, uint32_t key, metrics::Counts& counts);
-  void end_residencies(Plan& plan, const decision::Output& output);
-  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan);
+  // always inlined: GCC takes a function that only prefetches for one that does nothing
+  [[gnu::always_inline]] void prefetch_hits(const moe_dispatch_args& args) const;
+  [[gnu::always_inline]] void prefetch_leavers(const decision::Output& output) const;
+  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
+  void hold_hits(Plan& plan, const decision::Output& output, metrics::Counts& counts);
+  uint32_t slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase);
+  bool end_residencies(Plan& plan, const decision::Output& output);
+  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
 
   // place.cpp
   uint32_t count_leaving(const Plan& plan) const;
   bool leaves(const Plan& plan, uint32_t entry) const;
   bool is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const;
-  void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving);
-  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays);
+  void place_misses(Plan& plan, const decision::Output& output, uint32_t leaving, bool sorted);
+  bool place_miss(Plan& plan, uint32_t entry, uint32_t key, uint32_t copy, bool stays);
   void queue_loads();
   void load_behind_plan(const Plan& plan, const decision::Output& output);
   void load_behind(uint32_t key);
   uint32_t reserve(uint32_t key);
   void settle_aside(uint32_t layer);
+  [[gnu::always_inline]] bool supply(uint32_t copy, Queue queue);
   void place_on_host(Plan& plan, uint32_t entry, uint32_t key);
   void reserve_prefetches(const Plan& plan, const decision::Output& output, uint32_t leaving);
   void place_prefetches(Plan& plan, const decision::Output& output, metrics::Counts& counts);
@@ -135,7 +139,6 @@ class Dispatcher {
   void choose_source(const Instance& instance, uint32_t key, uint32_t wanted);
   uint32_t wanted_precision(const Instance& instance, uint32_t key) const;
   void hold_lower_copies(uint32_t layer, const decision::Output& output);
-  bool supply(uint32_t copy, Queue queue);
   void find_source(uint32_t copy, Queue queue, bool starts);
   void supply_again(uint32_t copy);
   void hurry_source(uint32_t copy);
@@ -158,8 +161,11 @@ class Dispatcher {
   void report_dropped(uint32_t key);
 
   uint64_t num_resident() const { return parts_.traffic.resident.load(std::memory_order_relaxed); }
-  void set_resident(uint32_t key, uint32_t copy);
-  void end_residency(uint32_t key);
+  void set_resident(uint32_t key, uint32_t copy) {
+    resident_[key] = copy;
+    count_resident(1);
+  }
+  bool end_residency(uint32_t key);
   /// Only this thread changes it, so load and store do.
   void count_resident(int64_t change) {
     parts_.traffic.resident.store(num_resident() + static_cast<uint64_t>(change), std::memory_order_relaxed);
@@ -174,6 +180,7 @@ class Dispatcher {
   Array<uint32_t> resident_;  ///< key -> copy; kNone: not in the fast tier, or only the kernel thinks so
   Array<uint32_t> entry_of_;  ///< expert -> entry of this dispatch
   Array<uint32_t> next_selection_;
+  Array<uint32_t> absent_;  ///< entries of this dispatch that have no copy yet
   Array<Load> loads_;
   Array<uint32_t> dropped_;  ///< keys to report to the kernel at the next dispatch, each resident there
   Array<uint32_t> left_;     ///< keys that left at a swap, to be listed by the next plan
@@ -189,6 +196,7 @@ class Dispatcher {
   TierContents contents_;
   Array<uint32_t> aside_;   ///< keys that wait beside the cache for their layer's next dispatch
   Array<uint64_t> passed_;  ///< layer -> number of its last dispatch
+  uint32_t num_absent_ = 0;
   uint32_t num_loads_ = 0;
   uint32_t num_dropped_ = 0;
   uint32_t num_left_ = 0;
@@ -202,5 +210,16 @@ class Dispatcher {
   bool has_tiers_ = false;      ///< the policy's tiers are to be carried out
   bool tiers_are_new_ = false;  ///< nobody has seen yet what they hold
 };
+
+/// False: somebody may still hold it.
+inline bool Dispatcher::end_residency(uint32_t key) {
+  const bool unused = parts_.counters.take_prefetched(key);
+  const uint32_t copy = resident_[key];
+  if (copy == kNone) return true;
+  if (unused) cancelled_ += parts_.copies.phase(copy) == Phase::queued;  // it never starts
+  resident_[key] = kNone;
+  count_resident(-1);
+  return parts_.copies.evict(copy);
+}
 
 }  // namespace moe::core

@@ -32,7 +32,25 @@ class Instance {
         dropped_(allocator, sizes_.dropped),
         signals_(allocator, num_signals(policy_->params)),
         moves_(allocator, sizes_.moves),
-        copies_(allocator, sizes_.copies) {
+        copies_(allocator, sizes_.copies),
+        output_{0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                expert_.data(),
+                action_.data(),
+                num_selections_.data(),
+                weight_.data(),
+                evicted_.data(),
+                prefetched_.data(),
+                fired_.data(),
+                dropped_.data(),
+                moves_.data(),
+                copies_.data()} {
     decision::init_state(params(), state());
   }
 
@@ -43,27 +61,8 @@ class Instance {
   const decision::Params& rules() const { return decision::in_force(params(), state()); }
   void* state() const { return state_.data(); }
 
-  /// Empty, with room for any decision; valid until the next call.
-  decision::Output output() const {
-    return {0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            expert_.data(),
-            action_.data(),
-            num_selections_.data(),
-            weight_.data(),
-            evicted_.data(),
-            prefetched_.data(),
-            fired_.data(),
-            dropped_.data(),
-            moves_.data(),
-            copies_.data()};
-  }
+  /// Of the last dispatch; where the next one is decided into.
+  decision::Output& output() const { return output_; }
   uint32_t decide(const decision::Input& input, decision::Output& output) const {
     const decision::DispatchFn code = policy_->dispatch.load(std::memory_order_acquire);
     if (code != nullptr) return decision::checked(params(), state(), input, code(state(), &input, &output));
@@ -117,6 +116,7 @@ class Instance {
   Array<const char*> signals_;
   Array<decision::TierMove> moves_;
   Array<decision::CopyChoice> copies_;
+  mutable decision::Output output_;
 };
 
 }  // namespace moe::core

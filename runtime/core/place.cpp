@@ -26,40 +26,24 @@ uint32_t Dispatcher::count_leaving(const Plan& plan) const {
 
 bool Dispatcher::leaves(const Plan& plan, uint32_t entry) const {
   const uint32_t copy = plan.copies[entry];
-  return copy != kNone && resident_[parts_.copies[copy].key] != copy;
+  return (copy != kNone) & (resident_[plan.first_key + plan.entries[entry].expert] != copy);
 }
 
 /// Without protection, or under pressure, an expert may leave in the dispatch that loads it.
-bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const {
+inline bool Dispatcher::is_to_stay(const decision::Output& output, uint32_t entry, uint32_t key) const {
   return output.action[entry] != decision::kStream && (output.num_evicted == 0 || current_->resident(key));
 }
 
-void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving) {
-  num_loads_ = 0;
-  for (uint32_t i = 0; i < output.num_entries; ++i) {
-    if (plan.copies[i] != kNone) {  // a hit
-      if (leaving != 0) leaving -= leaves(plan, i);
-      continue;
-    }
-    const uint32_t action = output.action[i];
-    if (is_left_out(action)) continue;
-    const uint32_t key = plan.first_key + output.expert[i];
-    if (action == decision::kCpu || action == decision::kCpuLoad) {
-      place_on_host(plan, i, key);
-      continue;
-    }
-    if (action == decision::kDegrade && place_degraded(plan, i, key)) continue;
-    // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
-    const bool fits = leaving == 0 || num_resident() + num_raising_ + leaving + 1 < dims_.num_slots;
-    const bool stays = fits && is_to_stay(output, i, key);
-    if (place_miss(plan, i, key, stays)) loads_[num_loads_++] = {plan.copies[i], i, output.weight[i]};
-  }
+/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
+inline bool Dispatcher::supply(uint32_t copy, Queue queue) {
+  const bool starts = parts_.copies.take_slot(copy);
+  if (parts_.host || parts_.device) find_source(copy, queue, starts);
+  return starts;
 }
 
-/// A copy for a miss; false when it has to wait for a slot.
-bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays) {
+/// The claimed copy of a miss; false when it has to wait for a slot.
+inline bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, uint32_t copy, bool stays) {
   CopyTable& copies = parts_.copies;
-  const uint32_t copy = copies.claim(key, stays ? 2 : 1, coming_[key]);
   plan.copies[entry] = copy;
   if (stays) set_resident(key, copy);
   moe_plan_entry& out = plan.entries[entry];
@@ -71,6 +55,45 @@ bool Dispatcher::place_miss(Plan& plan, uint32_t entry, uint32_t key, bool stays
   out.slot = copies[copy].slot;
   out.data = parts_.plans.slot_data(out.slot);
   return true;
+}
+
+void Dispatcher::place_misses(Plan& plan, const decision::Output& output, uint32_t leaving, bool sorted) {
+  // Locals, for an atomic store might change any member.
+  const uint32_t* const absent = absent_.data();
+  const uint32_t* const end = absent + num_absent_;
+  const uint32_t* const experts = output.expert;
+  const uint8_t* const actions = output.action;
+  const uint32_t first_key = plan.first_key;
+  CopyTable& copies = parts_.copies;
+  uint32_t passed = 0;
+  num_loads_ = 0;
+  for (const uint32_t* at = absent; at != end; ++at) {
+    const uint32_t i = *at;
+    if (leaving != 0) {
+      for (; passed < i; ++passed) leaving -= leaves(plan, passed);
+      passed = i + 1;
+    }
+    const uint32_t action = actions[i];
+    const uint32_t key = first_key + experts[i];
+    if (action > decision::kStream) {
+      if (is_left_out(action)) continue;
+      if (action == decision::kCpu || action == decision::kCpuLoad) {
+        place_on_host(plan, i, key);
+        continue;
+      }
+      if (action == decision::kDegrade && place_degraded(plan, i, key)) continue;
+    }
+    // No room to stay: it passes through, and its next use, a hit for the kernel, loads it again.
+    const bool fits = leaving == 0 || num_resident() + num_raising_ + leaving + 1 < dims_.num_slots;
+    const bool stays = fits && is_to_stay(output, i, key);
+    const uint32_t copy = copies.claim(key, 1 + stays, coming_[key]);
+    if (!place_miss(plan, i, key, copy, stays)) continue;
+    if (sorted) {
+      loads_[num_loads_++] = {copy, i, output.weight[i]};
+    } else {
+      copies.queue(copy, copies.first_queue(copy));
+    }
+  }
 }
 
 /// For a miss that the host computes.
@@ -85,15 +108,13 @@ void Dispatcher::place_on_host(Plan& plan, uint32_t entry, uint32_t key) {
   out.data = copy != kNone ? parts_.host->data(copy) : parts_.store.mapped(key);
 }
 
+/// Of priority routing.
 void Dispatcher::queue_loads() {
-  if (current_->rules().priority_routing) {
-    std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
-      return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
-    });
-  }
+  std::sort(loads_.begin(), loads_.begin() + num_loads_, [](const Load& a, const Load& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
+  });
   for (uint32_t i = 0; i < num_loads_; ++i) {
-    const uint32_t copy = loads_[i].copy;
-    parts_.copies.queue(copy, parts_.copies.tag(copy).from_beside ? Queue::decode : Queue::demand);
+    parts_.copies.queue(loads_[i].copy, parts_.copies.first_queue(loads_[i].copy));
   }
 }
 
@@ -165,7 +186,7 @@ void Dispatcher::reserve_prefetches(const Plan& plan, const decision::Output& ou
 /// A prefetch never waits for a slot: it is dropped, and the kernel hears of it at the next dispatch.
 void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Counts& counts) {
   CopyTable& copies = parts_.copies;
-  uint32_t* pair = plan.prefetched.data();
+  uint32_t* pair = plan.prefetched;
   for (uint32_t i = 0; i < output.num_prefetched; ++i) {
     const uint32_t key = output.prefetched[i];
     const uint32_t copy = resident_[key] != kNone ? resident_[key] : reserve(key);
@@ -182,7 +203,7 @@ void Dispatcher::place_prefetches(Plan& plan, const decision::Output& output, Co
     *pair++ = key / dims_.shape.num_experts;
     *pair++ = key % dims_.shape.num_experts;
   }
-  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched.data()) / 2;
+  plan.num_prefetched = static_cast<uint32_t>(pair - plan.prefetched) / 2;
   counts[metrics::kPrefetched] = plan.num_prefetched;
 }
 

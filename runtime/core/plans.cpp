@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/plans.h"
 
+#include <algorithm>
+
 #include "runtime/last_error.h"
 
 namespace moe::core {
@@ -17,15 +19,27 @@ uint64_t next_runtime_tag() {
 
 }  // namespace
 
-Plan::Plan(uint32_t plan_index, const PlanSizes& sizes, const Allocator& allocator)
-    : index(plan_index),
-      entries(allocator, sizes.entries),
+PlanMemory::PlanMemory(const PlanSizes& sizes, const Allocator& allocator)
+    : entries(allocator, sizes.entries),
       copies(allocator, sizes.entries),
       host_copies(allocator, sizes.entries),
       done(allocator, sizes.entries),
       selections(allocator, sizes.selections, Uninitialized()),
       evicted(allocator, 2 * sizes.evicted, Uninitialized()),
-      prefetched(allocator, 2 * sizes.prefetched, Uninitialized()) {}
+      prefetched(allocator, 2 * sizes.prefetched, Uninitialized()) {
+  std::fill(host_copies.begin(), host_copies.end(), kNone);
+}
+
+Plan::Plan(uint32_t plan_index, const PlanSizes& sizes, const Allocator& allocator)
+    : memory(sizes, allocator),
+      index(plan_index),
+      entries(memory.entries.data()),
+      copies(memory.copies.data()),
+      selections(memory.selections.data()),
+      evicted(memory.evicted.data()),
+      prefetched(memory.prefetched.data()),
+      host_copies(memory.host_copies.data()),
+      done(memory.done.data()) {}
 
 Plans::Plans(uint32_t max_plans, const PlanSizes& sizes, const Parts& parts, const Allocator& allocator)
     : copies_(parts.copies),
@@ -90,7 +104,7 @@ moe_status Plans::let_go(Plan& plan, uint32_t index, void* stream) {
   const uint32_t copy = plan.copies[index];
   moe_status status = MOE_OK;
   plan.done[index] = 1;
-  const uint32_t on_host = plan.host_copies[index];
+  const uint32_t on_host = std::exchange(plan.host_copies[index], kNone);
   if (on_host < kMapped) host_->drop_for_plan(on_host);
   if (copy == kNone) return status;
   if (has_streams_ && plan.entries[index].slot != MOE_NO_SLOT) {
@@ -124,8 +138,9 @@ moe_status Plans::release(uint64_t id, void* stream) {
     Plan* plan = find(id);
     if (!plan) return fail(MOE_INVALID, "no such plan: it was released already, or is another runtime's");
     for (uint32_t i = 0; i < plan->num_entries; ++i) {
-      if (plan->done[i]) continue;
-      if (const moe_status one = let_go(*plan, i, stream)) status = one;
+      const moe_status one = plan->done[i] ? MOE_OK : let_go(*plan, i, stream);
+      if (one) status = one;
+      plan->done[i] = 0;
     }
     plan->id.store(0, std::memory_order_relaxed);
     closed_.store(closed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -26,27 +26,43 @@ struct PlanSizes {
 
 inline constexpr uint32_t kMapped = kNone - 1;
 
-/// One plan. Written by the dispatching thread from claim to publish, then under the lock of Plans.
+/// A plan's arrays.
+struct PlanMemory {
+  PlanMemory(const PlanSizes& sizes, const Allocator& allocator);
+
+  Array<moe_plan_entry> entries;
+  Array<uint32_t> copies;
+  Array<uint32_t> host_copies;
+  Array<uint8_t> done;
+  Array<uint32_t> selections;
+  Array<uint32_t> evicted;
+  Array<uint32_t> prefetched;
+};
+
+/// One plan. Written by the dispatching thread from claim to publish, then under the lock of Plans. A dispatch touches
+/// two cache lines of it and the beginnings of its arrays.
 struct Plan {
   Plan(uint32_t index, const PlanSizes& sizes, const Allocator& allocator);
 
-  const uint32_t index;
-  std::atomic<uint64_t> id{0};  ///< 0: not published
+  const PlanMemory memory;
+  alignas(64) const uint32_t index;
   uint32_t generation = 0;
+  std::atomic<uint64_t> id{0};  ///< 0: not published
   uint32_t layer = 0;
   uint32_t first_key = 0;  ///< of the layer
   uint32_t num_entries = 0;
   uint32_t num_evicted = 0;
   uint32_t num_prefetched = 0;
   bool settled = false;  ///< false: the first wait waits for all of it (overlap = false)
-  Array<moe_plan_entry> entries;
-  Array<uint32_t> copies;  ///< of the entries; kNone: none, it is computed on the host
+  moe_plan_entry* const entries;
+  uint32_t* const copies;  ///< of the entries; kNone: none, it is computed on the host
+  uint32_t* const selections;
+  uint32_t* const evicted;     ///< [][2]
+  uint32_t* const prefetched;  ///< [][2]
   /// Of the entries: the copy in host memory that it is computed from; kNone: none is held, kMapped: the store's file.
-  Array<uint32_t> host_copies;
-  Array<uint8_t> done;  ///< of the entries
-  Array<uint32_t> selections;
-  Array<uint32_t> evicted;     ///< [][2]
-  Array<uint32_t> prefetched;  ///< [][2]
+  /// Of a plan that is free: kNone.
+  uint32_t* const host_copies;
+  uint8_t* const done;  ///< of the entries; 0 of a plan that is free
 };
 
 /// All plans of a runtime, and the lock that wait, done, release and deferred fills share. Dispatch never takes it.
@@ -86,11 +102,18 @@ class Plans {
   }
 
   /// Where slot 0 is; set once, before the first dispatch.
-  void set_tier(std::byte* base, size_t slot_bytes) {
-    tier_ = base;
-    slot_bytes_ = slot_bytes;
-  }
-  const void* slot_data(uint32_t slot) const { return tier_ + slot * slot_bytes_; }
+  void set_tier(std::byte* base, size_t slot_bytes) { tier_ = {base, slot_bytes}; }
+  const void* slot_data(uint32_t slot) const { return tier_.base + slot * tier_.slot_bytes; }
+  struct Tier {
+    std::byte* base = nullptr;
+    size_t slot_bytes = 0;
+    /// Null for kNone, without a branch.
+    const void* data_or_null(uint32_t slot) const {
+      const auto address = reinterpret_cast<uintptr_t>(base) + slot * slot_bytes;
+      return reinterpret_cast<const void*>(address & (uintptr_t{slot == kNone} - 1));
+    }
+  };
+  Tier tier() const { return tier_; }
 
  private:
   Plan* find(uint64_t id);
@@ -113,8 +136,7 @@ class Plans {
   Timeline* const timeline_;
   const uint64_t tag_;  ///< this runtime's part of every id
   const bool has_streams_;
-  std::byte* tier_ = nullptr;
-  size_t slot_bytes_ = 0;
+  Tier tier_;
   std::vector<std::unique_ptr<Plan>> plans_;
   FreeList free_plans_;
   std::atomic<uint32_t> opened_{0};   ///< the dispatching thread counts

@@ -63,7 +63,7 @@ class Queues {
 
  private:
   static constexpr uint32_t kNone = AtomicBitset::kNone;
-  struct Item {
+  struct alignas(16) Item {  // never parts of two cache lines
     Waiting waiting;
     Queue queue;
   };
@@ -91,7 +91,7 @@ class Queues {
 };
 
 inline void Queues::add(Queue queue, Waiting waiting) {
-  if (next_ - seen_read_ == ring_.size()) {
+  if (next_ - seen_read_ == ring_.size()) [[unlikely]] {
     seen_read_ = read_.load(std::memory_order_acquire);
     if (next_ - seen_read_ == ring_.size()) return add_late(queue, waiting.copy);
   }

@@ -26,10 +26,11 @@ bool Dispatcher::start_raise(uint32_t key, uint32_t precision, uint32_t& copy) {
   CopyTable& copies = parts_.copies;
   if (num_resident() + num_raising_ + 1 >= dims_.num_slots || !copies.has_room(dims_.max_entries() + 1)) return false;
   const uint32_t higher = copies.claim(key, 1, {static_cast<uint8_t>(precision), false});
-  if (!supply(higher, Queue::background)) {
+  if (!copies.take_slot(higher)) {
     copies.drop(higher);
     return false;
   }
+  if (parts_.host) find_source(higher, Queue::background, /*starts=*/true);
   copies.queue(higher, Queue::background);
   copy = higher;
   ++num_raising_;

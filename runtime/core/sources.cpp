@@ -55,13 +55,7 @@ void Dispatcher::hold_lower_copies(uint32_t layer, const decision::Output& outpu
   }
 }
 
-/// A slot for a claimed copy, and where its bytes come from; false: it has to wait for a slot.
-bool Dispatcher::supply(uint32_t copy, Queue queue) {
-  const bool starts = parts_.copies.take_slot(copy);
-  find_source(copy, queue, starts);
-  return starts;
-}
-
+/// Where the bytes of a claimed copy come from.
 void Dispatcher::find_source(uint32_t copy, Queue queue, bool starts) {
   CopyTable& copies = parts_.copies;
   const uint32_t key = copies[copy].key;

@@ -33,14 +33,18 @@ const char* counter_name(Counter counter) {
 
 Counters::Counters(uint32_t num_layers, uint32_t num_experts, const Allocator& allocator)
     : num_layers_(num_layers),
-      counters_(allocator, size_t{num_layers} * kNumCounters),
+      counters_(allocator, size_t{num_layers} * kStride),
       unused_(allocator, (size_t{num_layers} * num_experts + 63) / 64),
       ring_(allocator, kMaxWindow) {}
 
 void Counters::record(uint32_t layer, const Counts& counts) {
-  for (uint32_t c = 0; c < kNumCounters; ++c) add(counters_[layer * kNumCounters + c], counts.of[c]);
+  std::atomic<uint64_t>* const of_layer = &counters_[layer * kStride];
+#pragma GCC unroll 16
+  for (uint32_t c = 0; c < kUsual; ++c) add(of_layer[c], counts.of[c]);
+  if (counts[kLowerPrecision] != 0) add(of_layer[kLowerPrecision], counts[kLowerPrecision]);
   Row& row = ring_[next_];
   next_ = next_ + 1 == window_ ? 0 : next_ + 1;
+#pragma GCC unroll 8
   for (uint32_t i = 0; i < kNumWindowed; ++i) {
     const auto now = static_cast<uint32_t>(counts[kWindowed[i]]);
     sums_[i].store(sums_[i].load(kRelaxed) + now - row.of[i], kRelaxed);
