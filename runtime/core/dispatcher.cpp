@@ -205,7 +205,7 @@ void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& c
     if (phase == Phase::ready) {
       slot = copies[copy].slot;
     } else {
-      slot = slot_of_late_hit(copy, plan.first_key + experts[i], phase);
+      slot = slot_of_late_hit(copy, phase);
       action = MOE_ACTION_LATE;
       ++num_late;
     }
@@ -237,7 +237,7 @@ void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& c
 }
 
 /// A hit whose bytes are not there yet: sees to it that they come. Its slot, if it has one.
-uint32_t Dispatcher::slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase) {
+uint32_t Dispatcher::slot_of_late_hit(uint32_t copy, Phase phase) {
   CopyTable& copies = parts_.copies;
   if (phase == Phase::failed || phase == Phase::cancelled) {
     supply_again(copy);

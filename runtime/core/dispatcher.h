@@ -113,7 +113,7 @@ class alignas(64) Dispatcher {  // on no line of the link threads
   [[gnu::always_inline]] void prefetch_leavers(const decision::Output& output) const;
   void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
   void hold_hits(Plan& plan, const decision::Output& output, metrics::Counts& counts);
-  uint32_t slot_of_late_hit(uint32_t copy, uint32_t key, Phase phase);
+  uint32_t slot_of_late_hit(uint32_t copy, Phase phase);
   bool end_residencies(Plan& plan, const decision::Output& output);
   uint32_t group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
   void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
