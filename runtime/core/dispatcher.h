@@ -216,6 +216,7 @@ inline bool Dispatcher::end_residency(uint32_t key) {
   const bool unused = parts_.counters.take_prefetched(key);
   const uint32_t copy = resident_[key];
   if (copy == kNone) return true;
+  if (num_raises_ != 0) end_raise(key);
   if (unused) cancelled_ += parts_.copies.phase(copy) == Phase::queued;  // it never starts
   resident_[key] = kNone;
   count_resident(-1);
