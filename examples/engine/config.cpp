@@ -213,6 +213,14 @@ Config read_config(const std::filesystem::path& model_dir) {
   if (!std::filesystem::is_directory(model_dir, failure)) {
     throw machine_error(model_dir.string() + ": not a folder; give a model in the Hugging Face layout");
   }
+  for (const char* map : {"quanto_qmap.json", "moe_qmap.json"}) {
+    if (!std::filesystem::exists(model_dir / map, failure)) continue;
+    throw data_error(
+        fmt::format("{}: it says that the weights are quantized, and this engine computes with F32, F16 or "
+                    "BF16; run the model that they were made from, from a store with copies in fewer bits "
+                    "(`moec pack MODEL -o STORE --precision qint4`)",
+                    (model_dir / map).string()));
+  }
   const std::filesystem::path path = model_dir / "config.json";
   Config config = parse_config(read_file(path, kMaxFileBytes), path.string());
   // generation_config.json wins where it speaks, as in transformers.

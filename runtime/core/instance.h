@@ -16,7 +16,7 @@ namespace moe::core {
 /// thread, ended by a later attach.
 class Instance {
  public:
-  Instance(PolicyRef policy, TierTable tiers, uint32_t max_tokens, const Allocator& allocator)
+  Instance(PolicyRef policy, uint32_t max_tokens, const Allocator& allocator, TierTable tiers = {})
       : policy_(std::move(policy)),
         tiers_(std::move(tiers)),
         sizes_(decision::output_sizes(policy_->params, max_tokens, policy_->params.total_capacity())),

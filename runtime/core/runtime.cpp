@@ -151,7 +151,7 @@ Result<void> load_copies(moe_runtime& runtime, const TierTable& tiers) {
 
 std::unique_ptr<Instance> make_instance(const moe_runtime& runtime, PolicyRef policy, TierTable tiers) {
   auto instance =
-      std::make_unique<Instance>(std::move(policy), std::move(tiers), runtime.config.max_tokens, runtime.allocator);
+      std::make_unique<Instance>(std::move(policy), runtime.config.max_tokens, runtime.allocator, std::move(tiers));
   if (runtime.decision_log) instance->log_serial = runtime.decision_log->add_policy(instance->policy());
   return instance;
 }

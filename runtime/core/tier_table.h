@@ -26,6 +26,8 @@ class TierTable {
     bool holds_all;
   };
 
+  /// Of a policy without tiers.
+  TierTable() = default;
   /// Errors: unsupported (the store lacks a precision that the policy names), format.
   static Result<TierTable> make(const decision::Params& params, const Precisions& precisions);
 

@@ -108,6 +108,15 @@ TEST_CASE("perplexity: the published figure, and what lower precision costs") {
   }
 }
 
+TEST_CASE("a quantized folder is refused with what to do") {
+  if (compiler.empty()) return;
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "quantized").string();
+  REQUIRE(std::system(fmt::format("'{}' quantize {} -o {} --weights qint8 >/dev/null", compiler, kQwen.string(), out)
+                          .c_str()) == 0);
+  check_failure(out + kRest, 1, "moec pack MODEL -o STORE --precision qint4");
+}
+
 TEST_CASE("perplexity: files that are no texts") {
   const TemporaryFolder folder;
   const std::string file = (folder.path() / "text.json").string();
