@@ -125,8 +125,11 @@ moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
   counts[metrics::kAccesses] = output.num_entries;
   counts[metrics::kEvictions] = output.num_evicted + num_left_;
   hold_hits(*plan, output, counts);
-  const bool some_held = end_residencies(*plan, output);
-  if (num_aside_ != 0) settle_aside(args.layer);
+  bool some_held = end_residencies(*plan, output);
+  if (num_aside_ != 0) {
+    settle_aside(args.layer);
+    some_held = true;  // what waited beside the cache and has not come to stay may be a hit of this plan
+  }
   const uint32_t leaving = some_held ? count_leaving(*plan) : 0;
   if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
   place_misses(*plan, output, leaving, sorts);
