@@ -279,10 +279,12 @@ bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
 /// Returns how many were dropped.
 uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
   const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
-  if (output.num_entries == num_selections) {  // nobody was selected twice
-    for (uint32_t i = 0; i < num_selections; ++i) plan.selections[i] = i;
-    return 0;
+  bool sorted = output.num_entries == num_selections;  // nobody was selected twice, and `order` changed nothing
+  for (uint32_t i = 0; sorted && i < num_selections; ++i) {
+    plan.selections[i] = i;
+    sorted = output.expert[i] == static_cast<uint32_t>(args.ids[i]);
   }
+  if (sorted) return 0;
   for (uint32_t i = 0; i < output.num_entries; ++i) {
     entry_of_[output.expert[i]] = i;
     next_selection_[i] = plan.entries[i].first_selection;

@@ -57,6 +57,8 @@ TEST_CASE("plans say what the interpreter decides") {
           fetch + "}",
       "cache { capacity = 9 eviction = lru | lfu protect_selected = false }",
       "cache { capacity = 8 eviction = freq_threshold }",
+      "cache { capacity = 8 protect_selected = false } schedule { order = least((1 - resident) * num_experts + expert) "
+      "}",
   };
   for (const TierCase& one : tier_cases()) {
     if (!one.by_the_clock) policies.push_back(one.blocks);

@@ -272,6 +272,7 @@ class TieredEngine {
   std::vector<uint32_t> step(uint32_t layer, const std::vector<int32_t>& ids, bool late_release = false) {
     moe_plan plan;
     REQUIRE_MESSAGE(dispatch(layer, ids, plan) == MOE_OK, moe_last_error());
+    check_selections(plan, ids);
     std::vector<uint32_t> decided;
     std::vector<uint32_t> there;
     for (uint32_t i = 0; i < plan.num_entries; ++i) {
@@ -294,6 +295,18 @@ class TieredEngine {
     if (!late_release)
       while (!held_.empty()) release_oldest();
     return decided;
+  }
+  /// Each entry has those (token, k) pairs that chose its expert.
+  static void check_selections(const moe_plan& plan, const std::vector<int32_t>& ids) {
+    for (uint32_t i = 0; i < plan.num_entries; ++i) {
+      const moe_plan_entry& entry = plan.entries[i];
+      std::vector<uint32_t> chosen;
+      for (uint32_t j = 0; j < ids.size(); ++j) {
+        if (static_cast<uint32_t>(ids[j]) == entry.expert) chosen.push_back(j);
+      }
+      const uint32_t* const listed = plan.selections + entry.first_selection;
+      REQUIRE(std::vector<uint32_t>(listed, listed + entry.num_selections) == chosen);
+    }
   }
   size_t num_held() const { return held_.size(); }
   void release_oldest() {
