@@ -50,7 +50,7 @@ Engine::Engine(const Dimensions& dimensions, Precisions precisions, moe_runtime&
   if (disk_) waker_.chain(&disk_waker_);
 }
 
-Result<void> Engine::start(std::unique_ptr<Instance> first) {
+Result<void> Engine::allocate() {
   Result<void*> tier = backend_->allocate(dimensions_.num_slots, slot_bytes_);
   if (!tier) return tier.error();
   plans_.set_tier(static_cast<std::byte*>(*tier), slot_bytes_);
@@ -59,6 +59,10 @@ Result<void> Engine::start(std::unique_ptr<Instance> first) {
     if (!below) return below.error();
     if (device_) device_->set_memory(static_cast<std::byte*>(*below));
   }
+  return {};
+}
+
+Result<void> Engine::start(std::unique_ptr<Instance> first) {
   if (disk_) {
     if (Result<void> started = disk_->start(disk_options_, allocator_); !started) return started;
   }

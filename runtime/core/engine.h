@@ -16,7 +16,9 @@ class Engine {
   /// Experts that the store does not have in memory are read from disk. Throws std::bad_alloc.
   Engine(const Dimensions& dimensions, Precisions precisions, moe_runtime& runtime);
 
-  /// Allocates the fast tier, queues the first policy's pins and starts the threads. Errors: no_memory, device, io.
+  /// Allocates the fast tier, and the GPU tiers below it. Errors: no_memory, device.
+  Result<void> allocate();
+  /// After allocate: queues the first policy's pins and starts the threads. Errors: no_memory, io.
   Result<void> start(std::unique_ptr<Instance> first);
 
   const Dimensions& dimensions() const { return dimensions_; }

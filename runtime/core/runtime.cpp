@@ -184,7 +184,28 @@ moe_status check_places(const Engine& engine, const moe_policy& policy, const Ti
   return check(decision::TierLocation::gpu, "lower GPU", dims.device_tier_slots, dims.device_expert_bytes);
 }
 
-moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
+/// An engine with its memory. Where the device has no room for all the slots that it was given, those that the policy
+/// does not need are halved until they fit: they were for later, larger policies. Errors: no_memory, device.
+Result<std::unique_ptr<Engine>> make_engine(moe_runtime& runtime, Dimensions dimensions, const Precisions& precisions,
+                                            uint32_t least_slots) {
+  const auto attempt = [&]() -> Result<std::unique_ptr<Engine>> {
+    try {
+      auto engine = std::make_unique<Engine>(dimensions, precisions, runtime);
+      if (Result<void> allocated = engine->allocate(); !allocated) return allocated.error();
+      return engine;
+    } catch (const std::bad_alloc&) {
+      return Error{Error::Kind::no_memory, "out of memory"};
+    }
+  };
+  for (;;) {
+    Result<std::unique_ptr<Engine>> engine = attempt();
+    const bool can_shrink = !engine && engine.error().kind == Error::Kind::no_memory;
+    if (!can_shrink || dimensions.num_slots <= least_slots) return engine;
+    dimensions.num_slots = least_slots + (dimensions.num_slots - least_slots) / 2;
+  }
+}
+
+moe_status attach_first(moe_runtime& runtime, PolicyRef policy, std::string& warning) {
   const moe_runtime_config& config = runtime.config;
   const uint32_t num_slots = choose_slots(runtime, *policy);
   if (num_slots == 0) return MOE_FULL;
@@ -206,10 +227,17 @@ moe_status attach_first(moe_runtime& runtime, PolicyRef policy) {
                               tiers->widest_at(decision::TierLocation::host),
                               static_cast<uint32_t>(tiers->slots_at(decision::TierLocation::gpu, num_keys)),
                               tiers->widest_at(decision::TierLocation::gpu)};
+  const uint32_t least_slots = slots_of(policy->params) + config.streaming_slots;
   auto instance = make_instance(runtime, std::move(policy), std::move(*tiers));
-  auto engine = std::make_unique<Engine>(dimensions, std::move(precisions), runtime);
-  if (Result<void> started = engine->start(std::move(instance)); !started) return fail(started.error());
-  runtime.engine.store(engine.release(), std::memory_order_release);
+  Result<std::unique_ptr<Engine>> engine = make_engine(runtime, dimensions, precisions, least_slots);
+  if (!engine) return fail(engine.error());
+  if (Result<void> started = (*engine)->start(std::move(instance)); !started) return fail(started.error());
+  const uint32_t there = (*engine)->dimensions().num_slots;
+  if (there != num_slots) {
+    warning = "no memory for a fast tier of " + std::to_string(num_slots) + " slots: it has " + std::to_string(there) +
+              " of " + std::to_string((*engine)->slot_bytes()) + " bytes";
+  }
+  runtime.engine.store(engine->release(), std::memory_order_release);
   return MOE_OK;
 }
 
@@ -256,18 +284,20 @@ moe_status create_runtime(const moe_runtime_config* given, const BackendFactory&
 
 moe_status attach(moe_runtime& runtime, moe_policy& policy) {
   std::string event;
+  std::string warning;
   {
     const std::lock_guard lock(runtime.setup);
     if (const moe_status status = check_policy(runtime, policy)) return status;
     Engine* engine = runtime.engine.load(std::memory_order_relaxed);
     const moe_status status = engine ? attach_next(runtime, *engine, PolicyRef::share(&policy))
-                                     : attach_first(runtime, PolicyRef::share(&policy));
+                                     : attach_first(runtime, PolicyRef::share(&policy), warning);
     if (status) return status;
     if (runtime.log.on()) {
       event = engine ? "policy `" + policy.name + "` takes over at the next dispatch"
                      : "policy `" + policy.name + "` is attached";
     }
   }
+  if (!warning.empty()) runtime.log(MOE_LOG_WARNING, warning);
   if (!event.empty()) runtime.log(MOE_LOG_INFO, event);
   warn_of_log(runtime, policy);
   return MOE_OK;

@@ -255,6 +255,60 @@ TEST_CASE("allocator hooks get all they gave, and say no at any time") {
   }
 }
 
+TEST_CASE("a fast tier that does not fit shrinks to what the policy needs, and says so") {
+  const decision::Params p = lru_params(4, 64, 1, 8);
+  constexpr size_t kBytes = 64 << 10;
+  for (const size_t limit : {size_t{40} * kBytes, size_t{12} * kBytes, size_t{9} * kBytes}) {
+    CAPTURE(limit);
+    Heap heap;
+    heap.limit = limit;
+    std::vector<std::string> log;
+    moe_runtime_config config = config_for(p);
+    config.max_tokens = 1;
+    config.max_plans = 1;
+    config.alloc = Heap::alloc;
+    config.free = Heap::free;
+    config.alloc_user = &heap;
+    config.fast_bytes = 200 * kBytes;
+    config.log_user = &log;
+    config.log = [](void* user, moe_log_level level, const char* text) {
+      if (level == MOE_LOG_WARNING) static_cast<std::vector<std::string>*>(user)->emplace_back(text);
+    };
+    moe_runtime* runtime = nullptr;
+    REQUIRE(moe_runtime_create(&config, &runtime) == MOE_OK);
+    const FakeExperts experts(4, 64, kBytes);
+    experts.add_all_to(runtime);
+    Result<PolicyRef> policy = static_policy(p, "small");
+    REQUIRE(policy.ok());
+    moe_policy* handle = policy->release();
+    const moe_status attached = moe_policy_attach(runtime, handle);
+    moe_policy_destroy(handle);
+    if (limit < 10 * kBytes) {  // not even the policy's 8 and 2 for streaming
+      CHECK(attached == MOE_NO_MEMORY);
+      CHECK(log.empty());
+    } else {
+      REQUIRE(attached == MOE_OK);
+      moe_stats_t stats{};
+      stats.struct_size = sizeof stats;
+      REQUIRE(moe_stats(runtime, &stats) == MOE_OK);
+      CHECK(stats.fast_tier_bytes >= 10 * kBytes);
+      CHECK(stats.fast_tier_bytes < limit);
+      REQUIRE(log.size() == 1);
+      const std::string slots = std::to_string(stats.fast_tier_bytes / kBytes);
+      CHECK(log[0] == "no memory for a fast tier of 200 slots: it has " + slots + " of 65536 bytes");
+      const std::vector<int32_t> ids{7};
+      moe_plan plan = empty_plan();
+      const moe_dispatch_args args = dispatch_args(p, 2, ids);
+      REQUIRE(moe_dispatch(runtime, &args, &plan) == MOE_OK);
+      REQUIRE(moe_plan_wait(runtime, &plan, 0, nullptr) == MOE_OK);
+      CHECK(experts.is(2, 7, plan.entries[0].data));
+      REQUIRE(moe_plan_release(runtime, &plan, nullptr) == MOE_OK);
+    }
+    CHECK(moe_runtime_destroy(runtime) == MOE_OK);
+    CHECK(heap.live.empty());
+  }
+}
+
 TEST_CASE("hints are checked") {
   const decision::Params p = lru_params(2, 4, 1, 4);
   Fixture f(p, 64);

@@ -129,7 +129,8 @@ typedef struct moe_runtime_config {
   uint32_t backend; /* a moe_backend */
   moe_model_shape shape;
   uint64_t fast_bytes;       /* size of the fast tier, streaming slots included; 0: as many slots as the first attached
-                              * policy wants */
+                              * policy wants. What the device has no room for beyond those is left out, with a warning
+                              * to `log`; moe_stats_t.fast_tier_bytes says what there is */
   uint32_t streaming_slots;  /* slots beyond the policy's capacity, for experts that pass through; 0: 2; at least 2 */
   uint32_t max_plans;        /* plans that may be unreleased at one time, 0: 8 */
   uint32_t max_tokens;       /* tokens in one dispatch, 0: 4096 */
