@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The constants of a policy as globals of its module: decision::Params by variant, decision::Changes, their tables.
+#include <cstring>
+
+#include "codegen/constants.h"
 #include "codegen/module.h"
 #include "codegen/struct_builder.h"
+#include "runtime/decision/layout.h"
 
 namespace moe::codegen {
 namespace {
@@ -271,6 +275,16 @@ class ConstantEmitter {
 llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* value, const char* name) {
   return new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true, llvm::GlobalValue::InternalLinkage,
                                   value, name);
+}
+
+llvm::GlobalVariable* emit_layout(llvm::Module& module, const Program& program) {
+  const Constants constants(program, nullptr);
+  const decision::Layout layout = decision::make_layout(constants.variant(0));
+  std::vector<uint64_t> words(sizeof layout / sizeof(uint64_t));
+  static_assert(sizeof layout % sizeof(uint64_t) == 0);
+  std::memcpy(words.data(), &layout, sizeof layout);
+  llvm::Constant* const value = llvm::ConstantDataArray::get(module.getContext(), llvm::ArrayRef<uint64_t>(words));
+  return constant_global(module, value, "layout");
 }
 
 PolicyGlobals emit_constants(llvm::Module& module, const Program& program) {

@@ -20,8 +20,8 @@ Result<std::string> generate(const ir::BoundPolicy& policy, Artifact artifact, c
     return stream.str();
   }
   Result<std::string> code = emit_machine_code(*unit, artifact == Artifact::assembly);
-  if (!code || artifact != Artifact::shared_library) return code;
-  return link_object(policy, *code);
+  if (!code || artifact == Artifact::assembly) return code;
+  return artifact == Artifact::object ? link_object_file(*code, descriptor_symbol(policy)) : link_object(policy, *code);
 }
 
 Result<std::string> link_object(const ir::BoundPolicy& policy, const std::string& object) {

@@ -11,7 +11,8 @@
 namespace moe::codegen {
 namespace {
 
-/// Where the sections go. memset and its kin, and the functions of expressions, are all that a kernel may call.
+/// Where the sections go. memset and its kin, the functions of expressions and the phases that policies share are all
+/// that a kernel may call.
 class Memory final : public llvm::SectionMemoryManager {
  public:
   uint64_t getSymbolAddress(const std::string& name) override {
@@ -19,7 +20,7 @@ class Memory final : public llvm::SectionMemoryManager {
     if (name == "memcpy")
       return reinterpret_cast<uint64_t>(static_cast<void* (*)(void*, const void*, size_t)>(&std::memcpy));
     if (name == "memmove") return reinterpret_cast<uint64_t>(&std::memmove);
-    return math_function(name);
+    return shared_function(name);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
 
+#include <deque>
 #include <fstream>
 #include <mutex>
 
@@ -39,37 +40,23 @@ bool write(const TemporaryFile& to, std::string_view bytes) {
   return file.good();
 }
 
-}  // namespace
-
-Result<std::string> link_shared(std::string_view object, std::string_view soname) {
-  const TemporaryFile in("o");
-  const TemporaryFile math("o");
-  const TemporaryFile out("so");
-  if (in.path().empty() || math.path().empty() || out.path().empty()) {
-    return Error{Error::Kind::io, "cannot create a temporary file to link in; is TMPDIR writable?"};
+/// Runs LLD with `arguments` and the files.
+Result<std::string> link(std::vector<const char*> arguments, std::string_view object) {
+  std::deque<TemporaryFile> files;
+  const auto put = [&](std::string_view bytes) { return write(files.emplace_back("o"), bytes); };
+  const TemporaryFile out("out");
+  bool written = put(object);
+  for (const std::string_view shared : shared_objects()) written = written && put(shared);
+  if (out.path().empty() || !written) {
+    return Error{Error::Kind::io, "cannot write temporary files to link; is TMPDIR writable, and has it room?"};
   }
-  if (!write(in, object) || !write(math, math_object())) {
-    return Error{Error::Kind::io, "cannot write " + in.path() + " or " + math.path()};
+  arguments.insert(arguments.end(), {"--gc-sections", "-o", out.path().c_str()});
+  // What is shared is taken only where the policy calls it.
+  for (const TemporaryFile& file : files) {
+    arguments.push_back(file.path().c_str());
+    if (&file == &files.front()) arguments.push_back("--start-lib");
   }
-
-  const std::string name(soname);
-  const char* arguments[] = {"ld.lld",
-                             "-shared",
-                             "--threads=1",  // its own would stay until the process ends
-                             "-z",
-                             "now",
-                             "-z",
-                             "noexecstack",
-                             "--hash-style=gnu",
-                             "-soname",
-                             name.c_str(),
-                             "--build-id=sha1",
-                             "-o",
-                             out.path().c_str(),
-                             in.path().c_str(),
-                             "--start-lib",  // taken only where the policy calls it
-                             math.path().c_str(),
-                             "--end-lib"};
+  arguments.push_back("--end-lib");
   static std::mutex one_at_a_time;  // LLD keeps its state in globals
   const std::lock_guard<std::mutex> lock(one_at_a_time);
   std::string messages;
@@ -79,6 +66,20 @@ Result<std::string> link_shared(std::string_view object, std::string_view soname
   auto linked = llvm::MemoryBuffer::getFile(out.path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!linked) return Error{Error::Kind::io, "cannot read the linked policy: " + linked.getError().message()};
   return (*linked)->getBuffer().str();
+}
+
+}  // namespace
+
+Result<std::string> link_shared(std::string_view object, std::string_view soname) {
+  const std::string name(soname);
+  return link({"ld.lld", "-shared", "--threads=1",  // its own would stay until the process ends
+               "-z", "now", "-z", "noexecstack", "--hash-style=gnu", "-soname", name.c_str(), "--build-id=sha1"},
+              object);
+}
+
+Result<std::string> link_object_file(std::string_view object, std::string_view symbol) {
+  const std::string name(symbol);
+  return link({"ld.lld", "-r", "--threads=1", "-u", name.c_str()}, object);
 }
 
 }  // namespace moe::codegen

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions that expressions call, as an object of their own (math_object.cpp): what policies share need not be
+// The functions that expressions call, as an object of their own (shared_object.cpp): what policies share need not be
 // compiled with each.
 #include "runtime/base/math.h"
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "codegen/compiler.h"
 #include "codegen/program.h"
@@ -31,6 +32,9 @@ struct PolicyGlobals {
   llvm::Type* params_type = nullptr;
 };
 PolicyGlobals emit_constants(llvm::Module& module, const Program& program);
+
+/// decision::Layout of the policy's state, which all its variants share.
+llvm::GlobalVariable* emit_layout(llvm::Module& module, const Program& program);
 
 llvm::GlobalVariable* constant_global(llvm::Module& module, llvm::Constant* value, const char* name);
 
@@ -106,13 +110,16 @@ Result<void> run_pipeline(Unit& unit);
 /// Machine code of a finished module.
 Result<std::string> emit_machine_code(Unit& unit, bool assembly);
 
-/// exp, log and their like, which policies share: an object that defines moe_math_*, for linking; and where the
-/// function of that name is in this process, 0 for any other name.
-std::string_view math_object();
-uintptr_t math_function(std::string_view name);
+/// What policies share: exp, log and their like, and phases of a dispatch (runtime/decision/phases.h). Objects that
+/// define moe_math_* and moe_phase_*_LEVEL, for linking; and where the function of that name is in this process, 0 for
+/// any other name.
+std::vector<std::string_view> shared_objects();
+uintptr_t shared_function(std::string_view name);
 
-/// Links one object, with what it takes of math_object(), into a shared library, in this process.
+/// Links one object, with what it takes of those, into a shared library, in this process.
 Result<std::string> link_shared(std::string_view object, std::string_view soname);
+/// Likewise into an object that defines `symbol` and calls none of them.
+Result<std::string> link_object_file(std::string_view object, std::string_view symbol);
 
 /// A unit that has been through the pipeline. It refers to the program.
 Result<Unit> build_unit(const Program& program, const Options& options, llvm::TargetMachine& target);

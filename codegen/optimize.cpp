@@ -10,12 +10,22 @@
 #include <llvm/Transforms/Scalar/LoopUnrollPass.h>
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
+#include <llvm/Transforms/Utils/LoopUtils.h>
 #include <llvm/Transforms/Vectorize/LoopVectorize.h>
 
 #include "codegen/module.h"
 
 namespace moe::codegen {
 namespace {
+
+/// Small loops of constant length, as clang does; but a loop over whole vectors is code enough.
+struct UnrollSmallLoops : llvm::PassInfoMixin<UnrollSmallLoops> {
+  llvm::PreservedAnalyses run(llvm::Loop& loop, llvm::LoopAnalysisManager& analyses,
+                              llvm::LoopStandardAnalysisResults& results, llvm::LPMUpdater& updater) {
+    if (llvm::getBooleanLoopAttribute(&loop, "llvm.loop.isvectorized")) return llvm::PreservedAnalyses::all();
+    return llvm::LoopFullUnrollPass(2, false, true).run(loop, analyses, results, updater);
+  }
+};
 
 llvm::SimplifyCFGOptions last_shape() {
   return llvm::SimplifyCFGOptions()
@@ -43,7 +53,7 @@ llvm::FunctionPassManager lean_passes(int opt_level) {
   if (opt_level >= 2) {
     passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
     passes.addPass(llvm::LoopVectorizePass());
-    passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LoopFullUnrollPass(2, false, true)));
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(UnrollSmallLoops()));
   }
   passes.addPass(llvm::SimplifyCFGPass(last_shape()));
   return passes;

@@ -23,6 +23,10 @@ Result<void> emit(Unit& unit) {
   };
   define("moe_policy_evaluate", kEvaluate);
   define("moe_policy_condition", kCondition);
+  if (llvm::GlobalVariable* const declared = unit.module->getGlobalVariable("moe_layout")) {
+    declared->replaceAllUsesWith(emit_layout(*unit.module, unit.program));
+    declared->eraseFromParent();
+  }
   return {};
 }
 

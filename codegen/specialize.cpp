@@ -6,10 +6,12 @@
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/InstIterator.h>
+#include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 #include <llvm/Transforms/Utils/LoopUtils.h>
 
 #include <map>
+#include <mutex>
 
 #include "codegen/module.h"
 
@@ -151,6 +153,32 @@ void erase_unused(llvm::Module& module) {
   }
 }
 
+/// The level of x86-64 that the phases for a target machine were compiled for. LLVM takes 2 ms to say what a processor
+/// has, so each is asked once.
+const char* level_of(const llvm::TargetMachine& target) {
+  static std::mutex one_at_a_time;
+  static std::map<std::string, const char*> known;
+  const std::lock_guard<std::mutex> lock(one_at_a_time);
+  const char*& level = known[(target.getTargetCPU() + "/" + target.getTargetFeatureString()).str()];
+  if (level == nullptr) {
+    const llvm::MCSubtargetInfo& has = *target.getMCSubtargetInfo();
+    const bool v3 = has.checkFeatures("+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe");
+    const bool v4 = v3 && has.checkFeatures("+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl");
+    level = v4 ? "_v4" : v3 ? "_v3" : "_v1";
+  }
+  return level;
+}
+
+/// The phases that the kernels call are those made for the most that the target machine has.
+void call_phases_of_level(Unit& unit) {
+  const char* const level = level_of(unit.target);
+  for (llvm::Function& function : *unit.module) {
+    if (function.isDeclaration() && begins_with(function, "moe_phase_")) {
+      function.setName(function.getName() + level);
+    }
+  }
+}
+
 }  // namespace
 
 Result<void> specialize(Unit& unit) {
@@ -175,6 +203,7 @@ Result<void> specialize(Unit& unit) {
     if (!function.isDeclaration()) function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
   erase_unused(module);
+  call_phases_of_level(unit);
   return {};
 }
 

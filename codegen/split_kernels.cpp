@@ -51,8 +51,9 @@ llvm::Value* known_value(llvm::LoadInst& load, const KnownField& field) {
   return builder.CreateBitCast(value, load.getType());
 }
 
-/// Puts what is known in the place of the kernel's reads of its first argument.
-void fold_known(llvm::Function& kernel, const KernelClass& its) {
+/// Puts what is known in the place of the kernel's reads of its first argument. False: there was none to fold.
+bool fold_known(llvm::Function& kernel, const KernelClass& its) {
+  bool folded = false;
   const llvm::DataLayout& layout = kernel.getParent()->getDataLayout();
   std::vector<llvm::LoadInst*> reads;
   for (llvm::Instruction& instruction : llvm::instructions(kernel)) {
@@ -62,14 +63,18 @@ void fold_known(llvm::Function& kernel, const KernelClass& its) {
     llvm::APInt offset(64, 0);
     const llvm::Value* base = load->getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
     if (base != kernel.getArg(0)) continue;
+    // Constants stay what they are whatever phases the kernel calls.
+    load->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(load->getContext(), {}));
     const uint64_t size = layout.getTypeStoreSize(load->getType());
     for (const KnownField& field : its.known) {
       if (field.offset != offset.getZExtValue() || field.size != size) continue;
       load->replaceAllUsesWith(known_value(*load, field));
       load->eraseFromParent();
+      folded = true;
       break;
     }
   }
+  return folded;
 }
 
 /// Runs passes as clang does before a ThinLTO link: what is left is simplified, and not yet vectorised.
@@ -126,8 +131,8 @@ std::string module_of(llvm::MemoryBufferRef kernels, const KernelClass& its) {
     if (!is_wanted(function)) {
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
     } else if (function.getName().starts_with(kKernel)) {
-      fold_known(function, its);
-      simplifier.run(function);
+      // A read whose address was one of several is only seen once the others have gone.
+      for (int round = 0; round < 3 && fold_known(function, its); ++round) simplifier.run(function);
     }
   }
   simplifier.erase_unused(module);

@@ -42,41 +42,70 @@ MOE_INLINE void refresh_alternative(const Changes& changes, Header& header) {
   }
 }
 
+/// What an active rule does at once.
 template <class Rule>
-inline void adapt(Context<Rule>& ctx, const Changes& changes, Output& out) {
-  Header& header = ctx.s.header();
-  bool changed = false;
-  for (uint32_t j = 0; j < changes.num_rules; ++j) {
-    const AdaptRule& rule = changes.rules[j];
-    RuleState& state = ctx.s.rule_states()[j];
-    if (moe_condition(&ctx.frame, j) != 0) {
-      state.failed = 0;
-      const bool complete = stretch_done(ctx, out, rule, state.held);
-      const bool rested = state.ever == 0 || header.dispatches - state.last_fired > rule.cooldown;
-      if (state.fired != 0 || !complete || !rested) continue;
-      state.fired = state.ever = 1;
-      state.last_fired = header.dispatches;
-      changed |= state.active == 0;
-      state.active = 1;
-      header.mask |= rule.mask;
-      out.fired[out.num_fired++] = j;
-      for (uint32_t k = 0; k < rule.num_actions; ++k) {
-        const RuleAction& action = changes.actions[rule.first_action + k];
-        if (action.kind == static_cast<uint32_t>(RuleActionKind::trigger_pressure)) relieve_pressure(ctx);
-        if (action.kind == static_cast<uint32_t>(RuleActionKind::rebalance) && changes.per_layer != nullptr) {
-          rebalance(ctx, *changes.per_layer, static_cast<Allocation>(action.value));
-        }
-      }
-    } else {
-      state.held = 0;
-      state.fired = 0;
-      if (rule.revert == 0 || state.active == 0 || !stretch_done(ctx, out, rule, state.failed)) continue;
-      state.active = 0;
-      header.mask &= ~rule.mask;
-      changed = true;
+inline void fire(Context<Rule>& ctx, const Changes& changes, Output& out, uint32_t j) {
+  const AdaptRule& rule = changes.rules[j];
+  out.fired[out.num_fired++] = j;
+  for (uint32_t k = 0; k < rule.num_actions; ++k) {
+    const RuleAction& action = changes.actions[rule.first_action + k];
+    if (action.kind == static_cast<uint32_t>(RuleActionKind::trigger_pressure)) relieve_pressure(ctx, out);
+    if (action.kind == static_cast<uint32_t>(RuleActionKind::rebalance) && changes.per_layer != nullptr) {
+      rebalance(ctx, *changes.per_layer, static_cast<Allocation>(action.value));
     }
   }
-  if (changed) refresh_alternative(changes, header);
+}
+
+/// Rule `j`, whose condition holds or not. True: other rules are active now.
+template <class Rule>
+inline bool step_rule_here(Context<Rule>& ctx, const Changes& changes, Output& out, uint32_t j, bool holds) {
+  Header& header = ctx.s.header();
+  const AdaptRule& rule = changes.rules[j];
+  RuleState& state = ctx.s.rule_states()[j];
+  if (holds) {
+    state.failed = 0;
+    const bool complete = stretch_done(ctx, out, rule, state.held);
+    const bool rested = state.ever == 0 || header.dispatches - state.last_fired > rule.cooldown;
+    if (state.fired != 0 || !complete || !rested) return false;
+    const bool changed = state.active == 0;
+    state.fired = state.ever = 1;
+    state.last_fired = header.dispatches;
+    state.active = 1;
+    header.mask |= rule.mask;
+    fire(ctx, changes, out, j);
+    return changed;
+  }
+  state.held = 0;
+  state.fired = 0;
+  if (rule.revert == 0 || state.active == 0 || !stretch_done(ctx, out, rule, state.failed)) return false;
+  state.active = 0;
+  header.mask &= ~rule.mask;
+  return true;
+}
+
+template <class Rule>
+MOE_INLINE bool step_rule(Context<Rule>& ctx, const Changes& changes, Output& out, uint32_t j, bool holds) {
+#ifdef MOE_CALLS_PHASES
+  if constexpr (Phases<Rule>::kFindVictims) {
+    if (has_phases(ctx.p)) {
+      const Frame& frame = ctx.frame;
+      const uint64_t done = Phases<Rule>::kRule(frame.params, &moe_layout, frame.block, frame.input, &out,
+                                                ctx.num_evicted, j, holds ? 1 : 0);
+      ctx.num_evicted = static_cast<uint32_t>(done);
+      return done >> 32 != 0;
+    }
+  }
+#endif
+  return step_rule_here(ctx, changes, out, j, holds);
+}
+
+template <class Rule>
+inline void adapt(Context<Rule>& ctx, const Changes& changes, Output& out) {
+  bool changed = false;
+  for (uint32_t j = 0; j < changes.num_rules; ++j) {
+    changed |= step_rule(ctx, changes, out, j, moe_condition(&ctx.frame, j) != 0);
+  }
+  if (changed) refresh_alternative(changes, ctx.s.header());
 }
 
 /// The next arm: one that never played, in order of text; else the one with the highest mean, or any by lot.
@@ -115,10 +144,21 @@ inline void choose(Context<Rule>& ctx, const Changes& changes) {
 }
 
 template <class Rule>
+MOE_INLINE void note_sample(const Context<Rule>& ctx, Output& out) {
+#ifdef MOE_CALLS_PHASES
+  const Frame& frame = ctx.frame;
+  moe_phase_sample(frame.params, &moe_layout, frame.block, frame.input, &out, ctx.num_evicted, ctx.hits,
+                   ctx.prefetch_used);
+#else
+  add_sample(ctx.p, ctx.s, ctx, out);
+#endif
+}
+
+template <class Rule>
 MOE_INLINE void end_dispatch(Context<Rule>& ctx, Output& out) {
   const Changes* const changes = changes_of(ctx.p);
   if (changes != nullptr || ctx.p.num_remembered != 0) ++ctx.s.header().dispatches;
-  if (has_samples(ctx.p)) add_sample(ctx, out);
+  if (has_samples(ctx.p)) note_sample(ctx, out);
   if (ctx.p.num_remembered != 0) remember(ctx);
   if (changes == nullptr) return;
   if (const PerLayer* const shared = changes->per_layer; shared != nullptr && shared->interval != 0) {

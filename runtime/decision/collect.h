@@ -5,7 +5,7 @@
 #include <bit>
 #include <cfloat>
 
-#include "runtime/decision/expression.h"
+#include "runtime/decision/phases.h"
 
 namespace moe::decision {
 
@@ -43,12 +43,8 @@ MOE_INLINE bool collect_token(const Params& p, const State& s, const Input& in, 
   return !twice;
 }
 
-/// Fills output's entries and the scratch entries; touches nothing that outlives the dispatch. Returns the number of
-/// unique experts, or kNone when the dispatch is invalid.
-MOE_INLINE uint32_t collect(const Params& p, const State& s, const Input& in, const Output& out) {
-  if (in.num_tokens == 1 && in.weights != nullptr) {
-    if (collect_token(p, s, in, out, ++s.header().epoch)) return p.top_k;
-  }
+/// Any dispatch.
+MOE_INLINE uint32_t collect_tokens(const Params& p, const State& s, const Input& in, const Output& out) {
   const uint64_t epoch = ++s.header().epoch;
   uint64_t* const stamps = s.stamps();
   uint32_t* const entry_of = s.entry_of();
@@ -83,6 +79,25 @@ MOE_INLINE uint32_t collect(const Params& p, const State& s, const Input& in, co
     }
   }
   return n;
+}
+
+/// Fills output's entries and the scratch entries; touches nothing that outlives the dispatch. Returns the number of
+/// unique experts, or kNone when the dispatch is invalid. `arrays`: a copy of `out`.
+MOE_INLINE uint32_t collect(const Params& p, const State& s, void* block, const Input& in, const Output& arrays,
+                            Output& out) {
+#ifdef MOE_CALLS_PHASES
+  if (calls_windows(p)) return moe_phase_collect(&p, &moe_layout, block, &in, &out);
+#endif
+  if (in.num_tokens == 1 && in.weights != nullptr) {
+    if (collect_token(p, s, in, arrays, ++s.header().epoch)) return p.top_k;
+  }
+#ifdef MOE_CALLS_PHASES
+  return moe_phase_collect_tokens(&p, &moe_layout, block, &in, &out);
+#else
+  static_cast<void>(block);
+  static_cast<void>(out);
+  return collect_tokens(p, s, in, arrays);
+#endif
 }
 
 }  // namespace moe::decision

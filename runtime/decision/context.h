@@ -48,6 +48,16 @@ struct Context : Progress {
         s(params, block) {
     epoch = s.header().epoch;
   }
+#ifdef MOE_PHASES
+  MOE_INLINE Context(const Params& params, const Layout& at, void* block, const Input& in, const Output& out,
+                     uint32_t evicted_before)
+      : Progress{in.layer,       params.scope_layer != 0 ? in.layer : 0,       0, out.evicted,
+                 evicted_before, Frame{&params, block, &in, &out, in.layer, 0}},
+        p(params),
+        s(params, block, at) {
+    epoch = s.header().epoch;
+  }
+#endif
   MOE_INLINE Context(const Params& theirs, const Progress& progress)
       : Progress(progress), p(theirs), s(theirs, progress.frame.block) {}
 

@@ -92,7 +92,7 @@ constexpr bool is_beyond_static(const Params& p) {
 
 /// What changes over time, in compiled code only: the static kernels are for policies without changes.
 constexpr const Changes* changes_of([[maybe_unused]] const Params& p) {
-#ifdef MOE_KERNEL_BITCODE
+#if defined(MOE_KERNEL_BITCODE) || defined(MOE_PHASES)
   return p.changes;
 #else
   return nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An instance takes over the rules that its layer's dispatch begins with: structures first, then the capacity.
 #pragma once
+#include "runtime/decision/phases.h"
 #include "runtime/decision/rules/segmented.h"
 #include "runtime/decision/window.h"
 
@@ -131,9 +132,11 @@ inline void resize(Context<Rule>& ctx, uint32_t i) {
 }
 
 template <class Rule>
-inline void install_anew(Context<Rule>& ctx, const Params& before) {
+inline void install_anew(Context<Rule>& ctx) {
   const uint32_t i = ctx.instance;
   Instance& instance = ctx.s.instance(i);
+  const Params& before = changes_of(ctx.p)->variants[instance.variant];
+  instance.variant = ctx.p.variant;
   const uint32_t old_capacity = instance.capacity;
   if (ctx.p.room.capacity_varies == kByRules) set_capacity(instance, ctx.p.capacity);
   if (has_window(ctx.p) && before.freq_window != ctx.p.freq_window) recount_window(ctx);
@@ -147,13 +150,13 @@ inline void install_anew(Context<Rule>& ctx, const Params& before) {
 }
 
 template <class Rule>
-MOE_INLINE void install(Context<Rule>& ctx) {
+MOE_INLINE void install(Context<Rule>& ctx, [[maybe_unused]] Output& out) {
   ctx.s.header().variant = ctx.p.variant;
-  Instance& instance = ctx.s.instance(ctx.instance);
-  if (instance.variant == ctx.p.variant) return;
-  const Params& before = changes_of(ctx.p)->variants[instance.variant];
-  instance.variant = ctx.p.variant;
-  install_anew(ctx, before);
+  if (ctx.s.instance(ctx.instance).variant == ctx.p.variant) return;
+  if constexpr (Phases<Rule>::kFindVictims) {
+    if (has_phases(ctx.p)) return call_phase(ctx, out, Phases<Rule>::kInstall);
+  }
+  install_anew(ctx);
 }
 
 }  // namespace moe::decision

@@ -283,7 +283,7 @@ MOE_INLINE void end_exemptions(Context<Rule>& ctx) {
 
 /// Steps 1, 2, 3 and 5 access by access.
 template <class Rule>
-MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
+MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, Output& all, uint32_t n) {
   for (uint32_t j = 0; j < n; ++j) {
     const bool hit = count_access(ctx, out, j, ++ctx.s.instance(ctx.instance).accesses);
     Entry& e = ctx.s.entries()[j];
@@ -302,13 +302,13 @@ MOE_INLINE void run_in_turn(Context<Rule>& ctx, const Output& out, uint32_t n) {
     }
     // Step 3 of the dispatch ends with step 3 of its last access.
     if (j + 1 == n) end_exemptions(ctx);
-    run_triggers(ctx);
+    run_triggers(ctx, all);
   }
 }
 
 /// Step 0: what the mechanism could not keep leaves.
 template <class Rule>
-inline void drop(Context<Rule>& ctx, const Input& in) {
+inline void drop_here(Context<Rule>& ctx, const Input& in) {
   for (uint32_t j = 0; j < in.num_dropped; ++j) {
     const uint32_t place = ctx.s.place_of(in.dropped[j]);
     if (place == kNone || is_pinned(ctx.s.resident(place))) continue;
@@ -317,24 +317,32 @@ inline void drop(Context<Rule>& ctx, const Input& in) {
 }
 
 template <class Rule>
+MOE_INLINE void drop(Context<Rule>& ctx, const Input& in, [[maybe_unused]] Output& out) {
+  if constexpr (Phases<Rule>::kEvict) {
+    if (has_phases(ctx.p)) return call_phase(ctx, out, Phases<Rule>::kDrop);
+  }
+  drop_here(ctx, in);
+}
+
+template <class Rule>
 MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Output& out) {
   if (uses_tiers(p) && State(p, block).header().tiers_started == 0) moe_tiers_start(&p, block);
   const Output arrays = out;  // whose addresses no store of the kernel can change
-  uint32_t n = collect(p, State(p, block), in, arrays);
+  uint32_t n = collect(p, State(p, block), block, in, arrays, out);
   if (n == kNone) return kInvalid;
   Context<Rule> ctx(p, block, in, out);
   if (uses_tiers(p)) ctx.s.header().num_moves = ctx.s.header().num_copies = 0;
-  if (changes_of(p) != nullptr) install(ctx);
+  if (changes_of(p) != nullptr) install(ctx, out);
   out.num_dropped = 0;
   n = begin_dispatch(ctx, in, out, n);
   if (has_learner(p)) Learner(p, ctx.s).observe(ctx, out);
   if (p.balance != 0) balance(ctx, out, n);
-  if (in.num_dropped != 0) drop(ctx, in);
+  if (in.num_dropped != 0) drop(ctx, in, out);
   const bool together = handles_together(p);
   if (together) {
     run_protected(ctx, arrays, n);
   } else {
-    run_in_turn(ctx, arrays, n);
+    run_in_turn(ctx, arrays, out, n);
   }
   if (together || n == 0) end_exemptions(ctx);
   observe(ctx, in, out, n);
@@ -344,7 +352,7 @@ MOE_INLINE uint32_t dispatch(const Params& p, void* block, const Input& in, Outp
   } else if (has_table(p)) {
     forget(ctx);
   }
-  if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx);
+  if (together || n == 0 || strategy_of(p) != Strategy::none) run_triggers(ctx, out);
   out.num_entries = n;
   out.num_fired = 0;
   if (uses_tiers(p)) move_between_tiers(ctx, out);

@@ -6,6 +6,21 @@
 
 namespace moe::decision {
 
+#ifdef MOE_CALLS_PHASES
+MOE_DECLARE_PHASES(lru, Lru)
+MOE_DECLARE_PHASES(fifo, Fifo)
+MOE_DECLARE_PHASES(lfu, Lfu)
+MOE_DECLARE_PHASES(score, Score)
+MOE_DECLARE_PHASES(freq_threshold, FreqThreshold)
+MOE_DECLARE_PHASES(sieve, Sieve)
+MOE_DECLARE_PHASES(s3_fifo, S3Fifo)
+MOE_DECLARE_PHASES(arc, Arc)
+MOE_DECLARE_PHASES(lirs, Lirs)
+MOE_DECLARE_PHASES(w_tinylfu, WTinyLfu)
+MOE_DECLARE_PHASES(random, Random)
+MOE_DECLARE_EVICT_PHASES(least, Least)
+#endif
+
 // A dispatch under a rule, and what a dispatch of another layer does to an instance under it (foreign.h).
 #define MOE_KERNEL(name, Rule)                                                                                        \
   extern "C" uint32_t moe_kernel_##name(const Params* params, void* state, const Input* input, Output* output) {      \

@@ -341,7 +341,13 @@ __attribute__((always_inline)) constexpr Layout make_layout(const Params& p) {
 /// Typed access to a state block. Copies nothing; const-ness is the caller's business.
 class State {
  public:
+#ifdef MOE_PHASES  // of many policies: where everything lies has been worked out
+  MOE_INLINE State(const Params& p, void* block, const Layout& at) : p_(p), base_(static_cast<char*>(block)), at_(at) {}
+  /// Defined nowhere.
+  State(const Params& p, void* block);
+#else
   MOE_INLINE State(const Params& p, void* block) : p_(p), base_(static_cast<char*>(block)), at_(make_layout(p)) {}
+#endif
 
   MOE_INLINE Header& header() const { return *at<Header>(0); }
   MOE_INLINE Instance& instance(uint32_t i) const { return at<Instance>(at_.instances)[i]; }
@@ -460,7 +466,11 @@ class State {
  private:
   const Params& p_;
   char* base_;
+#ifdef MOE_PHASES
+  const Layout& at_;
+#else
   const Layout at_;
+#endif
 };
 
 /// A ring of places, oldest first. A place that is in no ring is linked to itself: to remove it does nothing.

@@ -121,11 +121,10 @@ inline double metric(const Frame& f, const State& s, Metric which) {
 }
 
 /// The dispatch enters the window, and the oldest leaves it.
-template <class Rule>
-inline void add_sample(Context<Rule>& ctx, const Output& out) {
-  SampleSums& sums = ctx.s.sample_sums();
-  Sample& sample = ctx.s.samples()[sums.count % ctx.p.monitor_window];
-  if (sums.count >= ctx.p.monitor_window) {
+inline void add_sample(const Params& p, const State& s, const Progress& dispatch, const Output& out) {
+  SampleSums& sums = s.sample_sums();
+  Sample& sample = s.samples()[sums.count % p.monitor_window];
+  if (sums.count >= p.monitor_window) {
     sums.accesses -= sample.accesses;
     sums.hits -= sample.hits;
     sums.evictions -= sample.evictions;
@@ -134,17 +133,17 @@ inline void add_sample(Context<Rule>& ctx, const Output& out) {
   }
   ++sums.count;
   sample.accesses = out.num_entries;
-  sample.hits = ctx.hits;
-  sample.evictions = ctx.num_evicted;
+  sample.hits = dispatch.hits;
+  sample.evictions = dispatch.num_evicted;
   sample.prefetched = out.num_prefetched;
-  sample.prefetch_used = ctx.prefetch_used;
+  sample.prefetch_used = dispatch.prefetch_used;
   sums.accesses += sample.accesses;
   sums.hits += sample.hits;
   sums.evictions += sample.evictions;
   sums.prefetched += sample.prefetched;
   sums.prefetch_used += sample.prefetch_used;
-  if (!keeps(ctx.p, kKeepsMeasured)) return;
-  const Measured* const m = ctx.frame.input->measured;
+  if (!keeps(p, kKeepsMeasured)) return;
+  const Measured* const m = dispatch.frame.input->measured;
   sample.stall_ms = m == nullptr ? 0 : m->stall_ms;
   sample.link_gbps = m == nullptr ? 0 : m->link_gbps;
   sample.tokens_per_s = m == nullptr ? 0 : m->tokens_per_s;

@@ -17,6 +17,8 @@ class CandidateList {
   MOE_INLINE explicit CandidateList(const Context<Rule>& ctx) : ctx_(ctx), list_(ctx.s.candidates()) {}
   MOE_INLINE bool full() const { return count_ == ctx_.p.budget; }
   MOE_INLINE uint32_t count() const { return count_; }
+  /// Others have put so many there.
+  MOE_INLINE void set_count(uint32_t count) { count_ = count; }
   MOE_INLINE const Candidate& operator[](uint32_t i) const { return list_[i]; }
   /// The `nth` that the strategy names of its layer, from 1. Must not be full.
   MOE_INLINE void offer(uint32_t key, double probability, uint32_t nth) {

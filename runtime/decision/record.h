@@ -4,6 +4,7 @@
 #include "runtime/decision/arrival.h"
 #include "runtime/decision/drop.h"
 #include "runtime/decision/metrics.h"
+#include "runtime/decision/phases.h"
 #include "runtime/decision/weight_rate.h"
 
 namespace moe::decision {
@@ -16,6 +17,9 @@ MOE_INLINE void update_rates(Context<Rule>& ctx) {
   for (uint32_t i = 0; i < ctx.p.num_rates; ++i) {
     double* const rate = ctx.s.rate(i) + base;
     const double window = ctx.p.rates[i];
+#ifdef __clang__  // rows of the state block do not overlap
+#pragma clang loop vectorize(assume_safety)
+#endif
     for (uint32_t e = 0; e < ctx.p.num_experts; ++e) {
       const double x = stamps[e] == ctx.epoch ? 1.0 : 0.0;
       rate[e] = rate[e] + (x - rate[e]) / window;
@@ -37,7 +41,7 @@ MOE_INLINE bool comes_before(double a, double b) { return a < b || (b != b && a 
 
 /// Sorts entries by rising order_value, ties as they are.
 template <class Rule>
-inline void sort_entries(Context<Rule>& ctx, Output& out, uint32_t n) {
+inline void sort_entries_here(Context<Rule>& ctx, Output& out, uint32_t n) {
   Entry* const entries = ctx.s.entries();
   for (uint32_t j = 1; j < n; ++j) {
     const Entry entry = entries[j];
@@ -56,6 +60,16 @@ inline void sort_entries(Context<Rule>& ctx, Output& out, uint32_t n) {
     out.weight[at] = weight;
   }
   for (uint32_t j = 0; j < n; ++j) ctx.s.entry_of()[out.expert[j]] = j;
+}
+
+template <class Rule>
+MOE_INLINE void sort_entries(Context<Rule>& ctx, Output& out, uint32_t n) {
+#ifdef MOE_CALLS_PHASES
+  const Frame& frame = ctx.frame;
+  moe_phase_sort_entries(frame.params, &moe_layout, frame.block, frame.input, &out, n);
+#else
+  sort_entries_here(ctx, out, n);
+#endif
 }
 
 template <class Rule>
@@ -80,29 +94,32 @@ inline void put_side_after_hits(Context<Rule>& ctx, Output& out, uint32_t n) {
   sort_entries(ctx, out, n);
 }
 
-/// One kept part of least(E), of `count` keys from `first` on. The part is a constant: so is the site, and what is
-/// asked there.
+/// One kept part of least(E), of a layer whose keys begin with `first`. The part is a constant: so is the site, and
+/// what is asked there.
 template <uint32_t Part, class Rule>
-MOE_INLINE void update_part(Context<Rule>& ctx, uint32_t first, uint32_t count) {
+MOE_INLINE void update_part(Context<Rule>& ctx, uint32_t first) {
   if (Part >= ctx.p.num_steady) return;
   double* const values = ctx.s.steady(Part) + first;
 #ifdef __clang__  // they are not among what they are made of
 #pragma clang loop vectorize(assume_safety)
 #endif
-  for (uint32_t j = 0; j < count; ++j) values[j] = ctx.ask(first_steady_site(ctx.p) + Part, first + j, kNone, kNone);
+  for (uint32_t j = 0; j < ctx.p.num_experts; ++j)
+    values[j] = ctx.ask(first_steady_site(ctx.p) + Part, first + j, kNone, kNone);
 }
 
 /// Of the layer's experts; the first time, of all.
 template <class Rule>
 MOE_INLINE void update_steady(Context<Rule>& ctx) {
   uint32_t& known = ctx.s.header().steady_known;
-  const uint32_t first = known != 0 ? ctx.layer * ctx.p.num_experts : 0;
-  const uint32_t count = known != 0 ? ctx.p.num_experts : ctx.p.num_keys();
+  const uint32_t first = known != 0 ? ctx.layer : 0;
+  const uint32_t end = known != 0 ? ctx.layer + 1 : ctx.p.num_layers;
   known = 1;
   static_assert(kMaxSteady == 3);
-  update_part<0>(ctx, first, count);
-  update_part<1>(ctx, first, count);
-  update_part<2>(ctx, first, count);
+  for (uint32_t layer = first; layer < end; ++layer) {
+    update_part<0>(ctx, layer * ctx.p.num_experts);
+    update_part<1>(ctx, layer * ctx.p.num_experts);
+    update_part<2>(ctx, layer * ctx.p.num_experts);
+  }
 }
 
 /// Before the first decision of a dispatch that selects `n` experts. Returns how many of them are not left out.

@@ -2,6 +2,7 @@
 // Step 5 of a dispatch: memory pressure, then TTL.
 #pragma once
 #include "runtime/decision/foreign.h"
+#include "runtime/decision/phases.h"
 #include "runtime/decision/rules/walk.h"
 
 namespace moe::decision {
@@ -40,7 +41,7 @@ MOE_INLINE double memory_share(const Context<Rule>& ctx) {
 
 /// Until memory is back to the headroom, or nobody is left that may leave.
 template <class Rule>
-inline void relieve_pressure(Context<Rule>& ctx) {
+inline void relieve_pressure_here(Context<Rule>& ctx) {
   bool spare_selected = ctx.p.protect_selected != 0;
   uint32_t step = 0;
   while (!(memory_share(ctx) <= ctx.p.memory_headroom)) {
@@ -49,6 +50,14 @@ inline void relieve_pressure(Context<Rule>& ctx) {
     spare_selected = false;
     step = 0;
   }
+}
+
+template <class Rule>
+MOE_INLINE void relieve_pressure(Context<Rule>& ctx, [[maybe_unused]] Output& out) {
+  if constexpr (Phases<Rule>::kFindVictims) {
+    if (has_phases(ctx.p)) return call_phase(ctx, out, Phases<Rule>::kRelieve);
+  }
+  relieve_pressure_here(ctx);
 }
 
 /// Under a | b, where moves change what breaks ties.
@@ -64,22 +73,41 @@ inline void expire_by_walk(Context<Rule>& ctx, uint64_t last) {
   }
 }
 
+/// The oldest until one was used after `last`.
 template <class Rule>
-inline void expire(Context<Rule>& ctx) {
-  const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
-  if (accesses < ctx.p.ttl) return;
-  if constexpr (Rule::kSegmented) return expire_by_walk(ctx, accesses - ctx.p.ttl);
-  const Ring ring = Rule::kTouches ? ctx.order(ctx.instance) : ctx.recency(ctx.instance);
+inline void expire_here(Context<Rule>& ctx, const Ring& ring, uint64_t last) {
   for (uint32_t place = ring.head(); place != ring.end(); place = ring.head()) {
-    if (ctx.s.resident(place).last_use > accesses - ctx.p.ttl) return;
+    if (ctx.s.resident(place).last_use > last) return;
     ctx.evict(place);
   }
 }
 
 template <class Rule>
-MOE_INLINE void run_triggers(Context<Rule>& ctx) {
-  if (ctx.p.memory_threshold > 0 && memory_share(ctx) >= ctx.p.memory_threshold) relieve_pressure(ctx);
-  if (ctx.p.ttl != 0) expire(ctx);
+MOE_INLINE Ring ring_of_last_use(const Context<Rule>& ctx) {
+  return Rule::kTouches ? ctx.order(ctx.instance) : ctx.recency(ctx.instance);
+}
+
+template <class Rule>
+inline void expire(Context<Rule>& ctx, [[maybe_unused]] Output& out) {
+  const uint64_t accesses = ctx.s.instance(ctx.instance).accesses;
+  if (accesses < ctx.p.ttl) return;
+  const uint64_t last = accesses - ctx.p.ttl;
+  if constexpr (Rule::kSegmented) return expire_by_walk(ctx, last);
+  const Ring ring = ring_of_last_use(ctx);
+  if constexpr (Phases<Rule>::kEvict) {
+    if (has_phases(ctx.p)) {
+      const uint32_t oldest = ring.head();
+      if (oldest == ring.end() || ctx.s.resident(oldest).last_use > last) return;
+      return call_phase(ctx, out, Phases<Rule>::kExpire);
+    }
+  }
+  expire_here(ctx, ring, last);
+}
+
+template <class Rule>
+MOE_INLINE void run_triggers(Context<Rule>& ctx, Output& out) {
+  if (ctx.p.memory_threshold > 0 && memory_share(ctx) >= ctx.p.memory_threshold) relieve_pressure(ctx, out);
+  if (ctx.p.ttl != 0) expire(ctx, out);
 }
 
 }  // namespace moe::decision

@@ -15,7 +15,7 @@ constexpr bool is_chain(const Params& p) { return p.next_strategies != 0; }
 /// The dispatch has run: predictors learn from it once their strategy has been in force, whether they will be asked or
 /// not. history and lookahead share one.
 template <class Rule>
-MOE_FOLDED void observe(Context<Rule>& ctx, const Input& in, const Output& out, uint32_t n) {
+MOE_FOLDED void observe(Context<Rule>& ctx, const Input& in, Output& out, uint32_t n) {
   constexpr uint32_t kAll = ~0u;
   const auto bit = [](Strategy strategy) { return 1u << static_cast<uint32_t>(strategy); };
   uint32_t made = kAll;
@@ -25,7 +25,7 @@ MOE_FOLDED void observe(Context<Rule>& ctx, const Input& in, const Output& out, 
     made = strategies;
   }
   const uint32_t windows = bit(Strategy::history) | bit(Strategy::lookahead);
-  if (has_history(ctx.p) && (made & windows) != 0) record_history(ctx, out.expert, n);
+  if (has_history(ctx.p) && (made & windows) != 0) record_history(ctx, out, n);
   if (has_predictor(ctx.p, Strategy::affinity) && (made & bit(Strategy::affinity)) != 0) {
     Affinity::observe(ctx, out.expert, n);
   }
@@ -68,7 +68,7 @@ MOE_FOLDED bool names(const Context<Rule>& ctx, const Input& in, Strategy strate
 
 /// Candidates of history, lookahead or gate, nearest layer first. Returns whether it names anybody.
 template <class Rule, class List>
-MOE_FOLDED bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
+MOE_FOLDED bool offer_layers_here(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
   const bool by_window = strategy == Strategy::history || strategy == Strategy::lookahead;
   const Targets targets = targets_of(ctx.p, strategy, ctx.layer);
   bool any = false;
@@ -78,6 +78,21 @@ MOE_FOLDED bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy
     if (in_chain(ctx.p, Strategy::gate) && !by_window) any |= offer_hint(ctx, in, layer, list);
   }
   return any;
+}
+
+template <class Rule, class List>
+MOE_FOLDED bool offer_layers(const Context<Rule>& ctx, const Input& in, Strategy strategy, List& list) {
+#ifdef MOE_CALLS_PHASES
+  const bool by_window = strategy == Strategy::history || strategy == Strategy::lookahead;
+  if (by_window && calls_windows(ctx.p) && ctx.p.has_when == 0) {
+    const Frame& frame = ctx.frame;
+    const uint64_t offered = moe_phase_offer_windows(frame.params, &moe_layout, frame.block, &in, frame.output,
+                                                     static_cast<uint32_t>(strategy));
+    list.set_count(static_cast<uint32_t>(offered));
+    return offered >> 32 != 0;
+  }
+#endif
+  return offer_layers_here(ctx, in, strategy, list);
 }
 
 /// Candidates of a ranking: in one order, or layer by layer as they lie there.

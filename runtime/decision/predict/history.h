@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // history and lookahead: what a layer used in its last dispatches it will use again.
 #pragma once
-#include "runtime/decision/context.h"
+#include "runtime/decision/phases.h"
 
 namespace moe::decision {
 
@@ -39,7 +39,7 @@ MOE_INLINE uint32_t counted_window(const Context<Rule>& ctx, uint32_t layer) {
 
 /// Remembers which experts a layer's dispatch used.
 template <class Rule>
-MOE_FOLDED void record_history(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
+MOE_FOLDED void record_history_here(Context<Rule>& ctx, const uint32_t* experts, uint32_t n) {
   const uint32_t layer = ctx.layer;
   const uint64_t number = ++ctx.s.history_length(layer);
   const uint32_t most = max_history_window(ctx.p);
@@ -61,6 +61,17 @@ MOE_FOLDED void record_history(Context<Rule>& ctx, const uint32_t* experts, uint
     ++counts[experts[j]];
     last[experts[j]] = number;
   }
+}
+
+template <class Rule>
+MOE_FOLDED void record_history(Context<Rule>& ctx, Output& out, uint32_t n) {
+#ifdef MOE_CALLS_PHASES
+  const Frame& frame = ctx.frame;
+  if (calls_windows(ctx.p)) {
+    return moe_phase_record_history(frame.params, &moe_layout, frame.block, frame.input, &out, n);
+  }
+#endif
+  record_history_here(ctx, out.expert, n);
 }
 
 /// The counts of `layer` over the window in force, where variants differ in it.
@@ -137,6 +148,9 @@ MOE_FOLDED bool offer_history(const Context<Rule>& ctx, uint32_t layer, List& li
   uint32_t any = 0;
   // Whoever is resident would be refused; but with `top` the refused count as well.
   const bool skip_residents = ctx.p.top == 0;
+#ifdef __clang__  // rows of the state block do not overlap
+#pragma clang loop vectorize(assume_safety)
+#endif
   for (uint32_t e = 0; e < experts; ++e) {
     any |= counts[e];
     const int64_t its = order_in_window(counts[e], last[e], length, e);

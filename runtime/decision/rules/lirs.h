@@ -2,6 +2,7 @@
 // lirs: S. Jiang, X. Zhang, "LIRS: An Efficient Low Inter-reference Recency Set Replacement Policy to Improve Buffer
 // Cache Performance", SIGMETRICS 2002, sections 3.2 and 3.3.
 #pragma once
+#include "runtime/decision/phases.h"
 #include "runtime/decision/rules/queue.h"
 
 namespace moe::decision {
@@ -102,24 +103,50 @@ struct Lirs : QueueRule {
   }
 
   template <class Ctx>
-  static inline void restore(Ctx& ctx, uint32_t i) {
+  static MOE_INLINE bool has_too_many_lir(const Ctx& ctx, uint32_t i) {
+    return ctx.s.queue(i).num_lir > lir_capacity(ctx, i);
+  }
+  /// The paper bounds S but leaves the bound open; this is libCacheSim's.
+  template <class Ctx>
+  static MOE_INLINE bool is_too_long(const Ctx& ctx, uint32_t i) {
+    return key_list(ctx, i, kStack).size() > uint64_t{2} * ctx.capacity(i) && second_list(ctx, i, kGone).size() != 0;
+  }
+  template <class Ctx>
+  static MOE_INLINE bool needs_pruning(const Ctx& ctx, uint32_t i) {
     const KeyList stack = key_list(ctx, i, kStack);
-    const KeyList gone = second_list(ctx, i, kGone);
-    prune(ctx, i);
-    while (ctx.s.queue(i).num_lir > lir_capacity(ctx, i)) {
-      second_list(ctx, i, kHir).push_back(stack.pop_front());
-      --ctx.s.queue(i).num_lir;
-      prune(ctx, i);
-    }
-    // The paper bounds S but leaves the bound open; this is libCacheSim's.
-    while (stack.size() > uint64_t{2} * ctx.capacity(i) && gone.size() != 0) stack.remove(gone.pop_front());
+    return stack.size() != 0 && !is_lir(ctx, stack.begin());
   }
 
+  template <class Ctx>
+  static MOE_INLINE void restore(Ctx& ctx, uint32_t i) {
+#ifdef MOE_CALLS_PHASES
+    if constexpr (requires { ctx.frame; }) {  // of the cache itself
+      if (!needs_pruning(ctx, i) && !has_too_many_lir(ctx, i) && !is_too_long(ctx, i)) return;
+      return moe_phase_lirs_restore(&ctx.p, &moe_layout, ctx.frame.block, i);
+    }
+#endif
+    restore_here(ctx, i);
+  }
+
+ public:
+  template <class Ctx>
+  static inline void restore_here(Ctx& ctx, uint32_t i) {
+    const KeyList stack = key_list(ctx, i, kStack);
+    for (;;) {
+      prune(ctx, i);
+      if (!has_too_many_lir(ctx, i)) break;
+      second_list(ctx, i, kHir).push_back(stack.pop_front());
+      --ctx.s.queue(i).num_lir;
+    }
+    while (is_too_long(ctx, i)) stack.remove(second_list(ctx, i, kGone).pop_front());
+  }
+
+ private:
   /// Stack pruning (3.3): HIR at the bottom would be LIR's equals on their next use.
   template <class Ctx>
   static MOE_INLINE void prune(Ctx& ctx, uint32_t i) {
     const KeyList stack = key_list(ctx, i, kStack);
-    while (stack.size() != 0 && !is_lir(ctx, stack.begin())) {
+    while (needs_pruning(ctx, i)) {
       const uint32_t key = stack.pop_front();
       if (ctx.s.place_of(key) == kNone) second_list(ctx, i, kGone).remove(key);
     }
