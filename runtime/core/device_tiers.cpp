@@ -22,8 +22,24 @@ DeviceTiers::DeviceTiers(const Precisions& precisions, size_t num_keys, const Si
       slot_bytes_((sizes.expert_bytes + kAlignment - 1) / kAlignment * kAlignment),
       host_(host),
       copies_(num_copies(sizes), sizes.tier_slots + sizes.spare_slots, allocator, host ? &host->copies() : nullptr),
-      resident_(allocator, precisions.count() * num_keys) {
+      resident_(allocator, precisions.count() * num_keys),
+      kept_(allocator, resident_.size()),
+      kept_places_(allocator, resident_.size()) {
   std::fill(resident_.begin(), resident_.end(), kNone);
+  std::fill(kept_.begin(), kept_.end(), kNone);
+}
+
+void DeviceTiers::keep(uint32_t key, uint32_t precision) {
+  const size_t at = place(key, precision);
+  if (resident_[at] == kNone || kept_[at] != kNone) return;
+  copies_.hold(resident_[at]);
+  kept_[at] = resident_[at];
+  kept_places_[num_kept_++] = at;
+}
+
+bool DeviceTiers::end_dispatch() {
+  while (num_kept_ != 0) copies_.drop(std::exchange(kept_[kept_places_[--num_kept_]], kNone));
+  return copies_.end_dispatch();
 }
 
 void DeviceTiers::supply(uint32_t copy, Queue queue, bool starts) {
@@ -49,7 +65,8 @@ void DeviceTiers::leave(uint32_t key, uint32_t precision) {
 }
 
 uint32_t DeviceTiers::hold(uint32_t key, uint32_t precision) {
-  const uint32_t copy = resident_[place(key, precision)];
+  const size_t at = place(key, precision);
+  const uint32_t copy = kept_[at] != kNone ? kept_[at] : resident_[at];
   if (copy == kNone) return kNone;
   copies_.hold(copy);
   const Phase phase = copies_.phase(copy);

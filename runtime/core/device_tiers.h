@@ -33,12 +33,15 @@ class DeviceTiers {
   void set_memory(std::byte* base) { base_ = base; }
   std::byte* data(uint32_t copy) const { return base_ + copies_[copy].slot * slot_bytes_; }
 
+  /// A load will come from this copy: it stays until end_dispatch, whatever the tiers decide.
+  void keep(uint32_t key, uint32_t precision);
   /// Some tier holds it from now on; none does any more.
   void enter(uint32_t key, uint32_t precision);
   void leave(uint32_t key, uint32_t precision);
-  /// The copy of an expert, with one hold more, hurried on if it is still on its way; kNone: it has none.
+  /// The copy of an expert, kept or held by a tier, with one hold more, hurried on if it is still on its way; kNone: it
+  /// has none.
   uint32_t hold(uint32_t key, uint32_t precision);
-  bool end_dispatch() { return copies_.end_dispatch(); }
+  bool end_dispatch();
 
  private:
   size_t place(uint32_t key, uint32_t precision) const { return precision * num_keys_ + key; }
@@ -49,6 +52,9 @@ class DeviceTiers {
   HostMemory* const host_;
   CopyTable copies_;
   Array<uint32_t> resident_;  ///< place -> copy; kNone: none
+  Array<uint32_t> kept_;      ///< place -> copy held by keep; kNone: none
+  Array<uint64_t> kept_places_;
+  uint32_t num_kept_ = 0;
   std::byte* base_ = nullptr;
 };
 

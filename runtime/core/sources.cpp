@@ -38,7 +38,11 @@ uint32_t Dispatcher::wanted_precision(const Instance& instance, uint32_t key) co
 void Dispatcher::choose_source(const Instance& instance, uint32_t key, uint32_t wanted) {
   const LoadSource source = instance.tiers().source_of(key / dims_.shape.num_experts, contents_.of(key), wanted);
   coming_[key] = {static_cast<uint8_t>(source.precision), source.on_device && parts_.device != nullptr};
-  if (parts_.host && !coming_[key].from_beside) parts_.host->keep(key, source.precision);
+  if (coming_[key].from_beside) {
+    parts_.device->keep(key, source.precision);
+  } else if (parts_.host) {
+    parts_.host->keep(key, source.precision);
+  }
 }
 
 /// The copies that this dispatch computes with, before its own moves take them away.

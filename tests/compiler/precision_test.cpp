@@ -170,6 +170,27 @@ TEST_CASE("plans do what the interpreter decides, in the precision that it decid
   }
 }
 
+TEST_CASE("what a second GPU tier has does not cross the link again") {
+  for (const char* more : {"", "inclusive = false "}) {
+    CAPTURE(more);
+    const Policy policy("tiers { " + gpu(4) +
+                        "tier beside { location = gpu capacity = 36 } tier cold { location = host } demote fast -> "
+                        "beside on evict " +
+                        more + "}");
+    TieredEngine engine(model());
+    engine.open();
+    REQUIRE(policy.attach(engine.get()) == MOE_OK);
+    engine.run(600, 17);
+    const moe_stats_t stats = engine.stats();
+    const uint64_t loads = stats.loads + stats.streams;
+    CHECK(loads > 600);
+    // Each eviction brings the expert beside the cache once, from the host; loads but for the first ones come from
+    // there.
+    const uint64_t at_most = *more == '\0' ? 2 * kLayers * kExperts : stats.evictions + 2 * kLayers * kExperts;
+    CHECK(stats.bytes_moved <= at_most * kExpertBytes);
+  }
+}
+
 TEST_CASE("what the ladder raises arrives, and is used from then on") {
   const Policy policy("tiers { " + gpu(6) +
                       "tier cold { location = host } precision = by (seen) [as_stored >= 9, int8 >= 4, int4] } " +

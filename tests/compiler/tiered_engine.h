@@ -223,6 +223,8 @@ inline const auto& lossy_cases() {
       {"tiers { " + gpu(4) + "tier beside { location = gpu capacity = 12 } " + kDisk +
            "demote fast -> beside on evict direct = true }",
        false, true},
+      {"tiers { " + gpu(4) + "tier beside { location = gpu capacity = 12 } " + in_memory +
+       "demote fast -> beside on evict inclusive = false }"},
   };
   return all;
 }
