@@ -46,7 +46,7 @@ moe_status Dispatcher::check(const moe_dispatch_args& args) const {
   return args.probabilities ? check_probabilities(args, dims_.shape.num_experts) : MOE_OK;
 }
 
-moe_status Dispatcher::decide(const moe_dispatch_args& args) {
+inline moe_status Dispatcher::decide(const moe_dispatch_args& args) {
   if (next_.load(std::memory_order_relaxed)) {
     // A swap changes what is resident; a dispatch that fails changes nothing.
     if (const moe_status status = check_routing(args, dims_.shape.num_experts)) return status;
@@ -93,78 +93,8 @@ inline void Dispatcher::prefetch_leavers(const decision::Output& output) const {
   }
 }
 
-moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
-  if (const moe_status status = check(args)) return status;
-  const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
-  Plan* plan = parts_.plans.claim();
-  if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
-  moe_status status = MOE_OK;
-  if (!parts_.copies.has_room(dims_.max_entries())) {
-    status = fail(MOE_FULL, "too many transfers wait for a slot: release plans first");
-  } else {
-    prefetch_hits(args);
-    parts_.counters.prefetch(args.layer);
-    status = decide(args);
-  }
-  if (status) {
-    show_transfers();
-    parts_.plans.unclaim(*plan);
-    return status;
-  }
-  num_dropped_ = 0;  // the kernel has seen them
-
-  const decision::Output& output = current_->output();
-  const bool sorts = current_->rules().priority_routing != 0;
-  Counts counts;
-  if (has_tiers_) move_between_tiers(args.layer, output);
-  if (num_raises_ != 0) settle_raises();
-  prefetch_leavers(output);
-  start_plan(args, *plan, output);
-  counts[metrics::kDispatches] = 1;
-  counts[metrics::kTokens] = args.num_tokens;
-  counts[metrics::kAccesses] = output.num_entries;
-  counts[metrics::kEvictions] = output.num_evicted + num_left_;
-  hold_hits(*plan, output, counts);
-  bool some_held = end_residencies(*plan, output);
-  if (num_aside_ != 0) {
-    settle_aside(args.layer);
-    some_held = true;  // what waited beside the cache and has not come to stay may be a hit of this plan
-  }
-  const uint32_t leaving = some_held ? count_leaving(*plan) : 0;
-  if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
-  place_misses(*plan, output, leaving, sorts);
-  if (sorts) queue_loads();
-  if (counts[metrics::kCpu] + counts[metrics::kDegraded] != 0) load_behind_plan(*plan, output);
-  place_prefetches(*plan, output, counts);
-  if (output.num_copies != 0) raise(output);
-  if (current_->tiers().converts()) note_precisions(*plan, counts);
-  show_transfers();
-  const uint32_t dropped = group_selections(args, *plan, output);
-  counts[metrics::kSelections] = uint64_t{args.num_tokens} * args.top_k;
-  counts[metrics::kApproximated] += dropped;
-  finish_plan(args, *plan, counts, out);
-  out.fired = output.fired;
-  out.num_fired = output.num_fired;
-  out.dropped = output.dropped;
-  out.num_dropped = output.num_dropped;
-  out.signals = nullptr;
-  out.num_signals = 0;
-  out.reserved = out.reserved2 = 0;
-  if (output.num_fired != 0) {
-    const std::span<const char* const> signals = current_->signals(output);
-    out.signals = signals.data();
-    out.num_signals = static_cast<uint32_t>(signals.size());
-  }
-  if (parts_.timeline) {
-    const uint64_t queued = counts[metrics::kLoads] + counts[metrics::kStreams] + counts[metrics::kPrefetched];
-    parts_.timeline->add(Track::dispatches, {begin, Timeline::now(), plan->first_key,
-                                             static_cast<uint32_t>(counts[metrics::kPrefetchCancelled]), queued});
-  }
-  return MOE_OK;
-}
-
 /// The entries, but for where their experts are.
-void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
+inline void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
   plan.layer = args.layer;
   plan.first_key = args.layer * dims_.shape.num_experts;
   plan.num_entries = output.num_entries;
@@ -184,7 +114,7 @@ void Dispatcher::start_plan(const moe_dispatch_args& args, Plan& plan, const dec
 
 /// What leaves the cache in this dispatch stays where this plan says it is. Hits and misses come as they please, and a
 /// mispredicted branch costs more than an entry: so a miss holds nobody's copy.
-void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& counts) {
+inline void Dispatcher::hold_hits(Plan& plan, const decision::Output& output, Counts& counts) {
   CopyTable& copies = parts_.copies;
   const uint32_t nobodys = copies.nobodys();
   // Locals, for an atomic store might change any member.
@@ -256,7 +186,7 @@ uint32_t Dispatcher::slot_of_late_hit(uint32_t copy, Phase phase) {
 
 /// A key that came and went in this dispatch has no residency to end: place_misses finds out by itself.
 /// Whether somebody may still hold what left.
-bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
+inline bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
   const uint32_t num_experts = dims_.shape.num_experts;
   const uint32_t num_evicted = output.num_evicted;
   bool some_held = false;
@@ -277,7 +207,8 @@ bool Dispatcher::end_residencies(Plan& plan, const decision::Output& output) {
 }
 
 /// Returns how many were dropped.
-uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output) {
+inline uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan,
+                                             const decision::Output& output) {
   const auto num_selections = static_cast<uint32_t>(args.num_tokens * args.top_k);
   bool sorted = output.num_entries == num_selections;  // nobody was selected twice, and `order` changed nothing
   for (uint32_t i = 0; sorted && i < num_selections; ++i) {
@@ -302,7 +233,7 @@ uint32_t Dispatcher::group_selections(const moe_dispatch_args& args, Plan& plan,
   return num_dropped;
 }
 
-void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& counts, moe_plan& out) {
+inline void Dispatcher::finish_plan(const moe_dispatch_args& args, Plan& plan, Counts& counts, moe_plan& out) {
   counts[metrics::kPrefetchCancelled] = std::exchange(cancelled_, 0);
   parts_.counters.record(args.layer, counts);
   parts_.hints.use_up(args.layer);
@@ -325,6 +256,76 @@ void Dispatcher::show_transfers() {
   const bool reads = parts_.host && parts_.host->end_dispatch();
   const bool fills = parts_.device && parts_.device->end_dispatch();
   queued_ = parts_.copies.end_dispatch() || reads || fills;
+}
+
+moe_status Dispatcher::dispatch(const moe_dispatch_args& args, moe_plan& out) {
+  if (const moe_status status = check(args)) return status;
+  const uint64_t begin = parts_.timeline ? Timeline::now() : 0;
+  Plan* plan = parts_.plans.claim();
+  if (!plan) return fail(MOE_FULL, "%u plans are unreleased", dims_.max_plans);
+  moe_status status = MOE_OK;
+  if (!parts_.copies.has_room(dims_.max_entries())) {
+    status = fail(MOE_FULL, "too many transfers wait for a slot: release plans first");
+  } else {
+    prefetch_hits(args);
+    parts_.counters.prefetch(args.layer);
+    status = decide(args);
+  }
+  if (status) {
+    show_transfers();
+    parts_.plans.unclaim(*plan);
+    return status;
+  }
+  num_dropped_ = 0;  // the kernel has seen them
+
+  const decision::Output& output = current_->output();
+  const bool sorts = current_->rules().priority_routing != 0;
+  Counts counts;
+  if (has_tiers_) move_between_tiers(args.layer, output);
+  if (num_raises_ != 0) settle_raises();
+  prefetch_leavers(output);
+  start_plan(args, *plan, output);
+  counts[metrics::kDispatches] = 1;
+  counts[metrics::kTokens] = args.num_tokens;
+  counts[metrics::kAccesses] = output.num_entries;
+  counts[metrics::kEvictions] = output.num_evicted + num_left_;
+  hold_hits(*plan, output, counts);
+  bool some_held = end_residencies(*plan, output);
+  if (num_aside_ != 0) {
+    settle_aside(args.layer);
+    some_held = true;  // what waited beside the cache and has not come to stay may be a hit of this plan
+  }
+  const uint32_t leaving = some_held ? count_leaving(*plan) : 0;
+  if (output.num_prefetched != 0 && parts_.plans.num_open() == 0) reserve_prefetches(*plan, output, leaving);
+  place_misses(*plan, output, leaving, sorts);
+  if (sorts) queue_loads();
+  if (counts[metrics::kCpu] + counts[metrics::kDegraded] != 0) load_behind_plan(*plan, output);
+  place_prefetches(*plan, output, counts);
+  if (output.num_copies != 0) raise(output);
+  if (current_->tiers().converts()) note_precisions(*plan, counts);
+  show_transfers();
+  const uint32_t dropped = group_selections(args, *plan, output);
+  counts[metrics::kSelections] = uint64_t{args.num_tokens} * args.top_k;
+  counts[metrics::kApproximated] += dropped;
+  finish_plan(args, *plan, counts, out);
+  out.fired = output.fired;
+  out.num_fired = output.num_fired;
+  out.dropped = output.dropped;
+  out.num_dropped = output.num_dropped;
+  out.signals = nullptr;
+  out.num_signals = 0;
+  out.reserved = out.reserved2 = 0;
+  if (output.num_fired != 0) {
+    const std::span<const char* const> signals = current_->signals(output);
+    out.signals = signals.data();
+    out.num_signals = static_cast<uint32_t>(signals.size());
+  }
+  if (parts_.timeline) {
+    const uint64_t queued = counts[metrics::kLoads] + counts[metrics::kStreams] + counts[metrics::kPrefetched];
+    parts_.timeline->add(Track::dispatches, {begin, Timeline::now(), plan->first_key,
+                                             static_cast<uint32_t>(counts[metrics::kPrefetchCancelled]), queued});
+  }
+  return MOE_OK;
 }
 
 }  // namespace moe::core

@@ -105,18 +105,21 @@ class alignas(64) Dispatcher {  // on no line of the link threads
   };
 
   moe_status check(const moe_dispatch_args& args) const;
-  moe_status decide(const moe_dispatch_args& args);
+  [[gnu::always_inline]] moe_status decide(const moe_dispatch_args& args);
 
   // dispatcher.cpp: the steps of a plan, in order
-  // always inlined: GCC takes a function that only prefetches for one that does nothing
+  // Always inlined: GCC takes a function that only prefetches for one that does nothing, and calls would add a
+  // twentieth to a dispatch.
   [[gnu::always_inline]] void prefetch_hits(const moe_dispatch_args& args) const;
   [[gnu::always_inline]] void prefetch_leavers(const decision::Output& output) const;
-  void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
-  void hold_hits(Plan& plan, const decision::Output& output, metrics::Counts& counts);
+  [[gnu::always_inline]] void start_plan(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
+  [[gnu::always_inline]] void hold_hits(Plan& plan, const decision::Output& output, metrics::Counts& counts);
   uint32_t slot_of_late_hit(uint32_t copy, Phase phase);
-  bool end_residencies(Plan& plan, const decision::Output& output);
-  uint32_t group_selections(const moe_dispatch_args& args, Plan& plan, const decision::Output& output);
-  void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts, moe_plan& out);
+  [[gnu::always_inline]] bool end_residencies(Plan& plan, const decision::Output& output);
+  [[gnu::always_inline]] uint32_t group_selections(const moe_dispatch_args& args, Plan& plan,
+                                                   const decision::Output& output);
+  [[gnu::always_inline]] void finish_plan(const moe_dispatch_args& args, Plan& plan, metrics::Counts& counts,
+                                          moe_plan& out);
 
   // place.cpp
   uint32_t count_leaving(const Plan& plan) const;
