@@ -48,7 +48,7 @@ struct TierSet {
   uint32_t inclusive;
   uint32_t direct;
   uint32_t elsewhere;  ///< 1: some tier has a `path` of its own
-  const Tier* tiers;  ///< the first is the cache itself
+  const Tier* tiers;   ///< the first is the cache itself
   const TierRule* rules;
   const Rung* rungs;
 };

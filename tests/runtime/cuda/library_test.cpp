@@ -80,7 +80,8 @@ TEST_CASE("libraries that are none") {
   CHECK(has(other.second, "is not a backend library: it has no `moe_backend_library_table`"));
   const auto version = create_with(MOE_OLD_LIBRARY);
   CHECK(version.first == MOE_UNSUPPORTED);
-  CHECK(has(version.second, "has version 99 of the backend interface, not " + std::to_string(MOE_BACKEND_LIBRARY_VERSION)));
+  CHECK(has(version.second,
+            "has version 99 of the backend interface, not " + std::to_string(MOE_BACKEND_LIBRARY_VERSION)));
 }
 
 TEST_CASE("a runtime whose backend is in a library") {
