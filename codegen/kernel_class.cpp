@@ -119,7 +119,8 @@ std::vector<KnownField> changing() {
 }  // namespace
 
 const std::vector<KernelClass>& kernel_classes() {
-  static const std::vector<KernelClass> classes = [] {
+  // Never destroyed: the thread that compiles may outlive what it has made itself.
+  static const auto& classes = *new const std::vector<KernelClass>([] {
     constexpr Strategy kStrategies[] = {Strategy::none, Strategy::history, Strategy::lookahead, Strategy::gate};
     std::vector<KernelClass> made;
     for (const Strategy strategy : kStrategies) made.push_back({bare(strategy), false, false});
@@ -128,7 +129,7 @@ const std::vector<KernelClass>& kernel_classes() {
     for (const Strategy strategy : kStrategies) made.push_back({steady(strategy) + of_experts(), true, false});
     made.push_back({changing(), true, true});
     return made;
-  }();
+  }());
   return classes;
 }
 

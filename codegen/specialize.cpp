@@ -157,7 +157,8 @@ void erase_unused(llvm::Module& module) {
 /// has, so each is asked once.
 const char* level_of(const llvm::TargetMachine& target) {
   static std::mutex one_at_a_time;
-  static std::map<std::string, const char*> known;
+  // Never destroyed: a process that ends waits for the thread that compiles, after destructors of what is made here.
+  static auto& known = *new std::map<std::string, const char*>;
   const std::lock_guard<std::mutex> lock(one_at_a_time);
   const char*& level = known[(target.getTargetCPU() + "/" + target.getTargetFeatureString()).str()];
   if (level == nullptr) {

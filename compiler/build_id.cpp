@@ -55,11 +55,11 @@ int visit(dl_phdr_info* object, size_t, void* out) {
 }  // namespace
 
 const std::string& build_id() {
-  static const std::string id = [] {
+  static const std::string& id = *new const std::string([] {  // never destroyed: the thread that compiles asks late
     std::string found;
     dl_iterate_phdr(visit, &found);
     return found;
-  }();
+  }());
   return id;
 }
 

@@ -9,6 +9,19 @@
 
 namespace moe::compiler {
 
+namespace {
+
+/// Of the main thread, whose own objects go first when it ends the process. What jobs make at their first use, such as
+/// LLVM's tables, was made after the worker and would go before it, under the job that reads it.
+struct EndOfMainThread {
+  ~EndOfMainThread() {
+    if (gettid() == getpid()) Worker::instance().end();
+  }
+  void begin() const {}
+};
+
+}  // namespace
+
 int Worker::current_process() { return getpid(); }
 
 // Made at its first use, so after everything that jobs use was made at start-up: it ends before that does.
@@ -19,6 +32,8 @@ Worker& Worker::instance() {
 
 bool Worker::submit(Job job) {
   if (process_ != current_process()) return false;
+  static thread_local const EndOfMainThread at_end;
+  at_end.begin();
   const std::lock_guard<std::mutex> guard(lock_);
   if (ending_) return false;
   jobs_.push_back(std::move(job));
@@ -48,7 +63,9 @@ void Worker::work() {
   working_ = false;
 }
 
-Worker::~Worker() {
+Worker::~Worker() { end(); }
+
+void Worker::end() {
   if (process_ != current_process()) {
     if (thread_.joinable()) thread_.detach();  // the parent's
     return;
@@ -59,6 +76,7 @@ Worker::~Worker() {
   }
   if (thread_.joinable()) thread_.join();
   for (const Job& job : jobs_) job.drop();
+  jobs_.clear();
 }
 
 }  // namespace moe::compiler

@@ -21,8 +21,12 @@ class Worker {
   /// down, and drops the others.
   static Worker& instance();
 
-  /// False: there can be no thread, the caller has to do the work. In a child of fork() there is none.
+  /// False: there can be no thread, the caller has to do the work. In a child of fork() there is none. From the main
+  /// thread on, the process' end waits for the job in progress before it destroys anything.
   bool submit(Job job);
+
+  /// Finishes the job in progress and drops the others. No more are taken then.
+  void end();
 
   Worker() = default;
   ~Worker();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # libmoe.so exports moe.h's functions under MOE_0.1, libmoec's hooks under MOE_PRIVATE, and nothing else; and it needs
-# only the C and C++ runtimes.   exports.sh LIBRARY HEADER PRIVATE_HEADER
+# only the C and C++ runtimes, and Highway, which decodes experts.   exports.sh LIBRARY HEADER PRIVATE_HEADER
 set -euo pipefail
 library=$1
 header=$2
@@ -14,5 +14,5 @@ wanted=$({
 found=$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | sort)
 diff <(echo "$wanted") <(echo "$found") || { echo "left: moe.h, right: $library"; exit 1; }
 needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p' |
-  grep -vE '^(libstdc\+\+|libgcc_s|libc|libm|libpthread|libdl|ld-linux-x86-64)\.so' || true)
+  grep -vE '^(libstdc\+\+|libgcc_s|libc|libm|libpthread|libdl|ld-linux-x86-64|libhwy)\.so' || true)
 [[ -z $needed ]] || { echo "needs $needed"; exit 1; }

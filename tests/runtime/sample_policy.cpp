@@ -9,7 +9,7 @@ namespace {
 using namespace moe::decision;
 
 constexpr char kManifest[] =
-    R"({"abi":4,"symbol":"moe_policy_sample","name":"sample","cpu":"x86-64","features":[],"num_layers":2,)"
+    R"({"abi":5,"symbol":"moe_policy_sample","name":"sample","cpu":"x86-64","features":[],"num_layers":2,)"
     R"("num_experts":4,"top_k":1,"expert_bytes":0,"eviction":"lru","capacity":3,"metrics":["hit_rate"]})";
 
 constexpr Params make_params() {
