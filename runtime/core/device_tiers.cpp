@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/device_tiers.h"
 
-#include <algorithm>
-#include <utility>
-
 namespace moe::core {
 namespace {
 
@@ -18,27 +15,13 @@ uint32_t num_copies(const DeviceTiers::Sizes& sizes) {
 
 DeviceTiers::DeviceTiers(const Precisions& precisions, size_t num_keys, const Sizes& sizes, HostMemory* host,
                          const Allocator& allocator)
-    : num_keys_(num_keys),
-      slot_bytes_((sizes.expert_bytes + kAlignment - 1) / kAlignment * kAlignment),
+    : slot_bytes_((sizes.expert_bytes + kAlignment - 1) / kAlignment * kAlignment),
       host_(host),
       copies_(num_copies(sizes), sizes.tier_slots + sizes.spare_slots, allocator, host ? &host->copies() : nullptr),
-      resident_(allocator, precisions.count() * num_keys),
-      kept_(allocator, resident_.size()),
-      kept_places_(allocator, resident_.size()) {
-  std::fill(resident_.begin(), resident_.end(), kNone);
-  std::fill(kept_.begin(), kept_.end(), kNone);
-}
-
-void DeviceTiers::keep(uint32_t key, uint32_t precision) {
-  const size_t at = place(key, precision);
-  if (resident_[at] == kNone || kept_[at] != kNone) return;
-  copies_.hold(resident_[at]);
-  kept_[at] = resident_[at];
-  kept_places_[num_kept_++] = at;
-}
+      residents_(copies_, precisions.count(), num_keys, allocator) {}
 
 bool DeviceTiers::end_dispatch() {
-  while (num_kept_ != 0) copies_.drop(std::exchange(kept_[kept_places_[--num_kept_]], kNone));
+  residents_.drop_kept();
   return copies_.end_dispatch();
 }
 
@@ -49,7 +32,7 @@ void DeviceTiers::supply(uint32_t copy, Queue queue, bool starts) {
 
 /// Behind all that is waited for. A copy more than the table holds is none: `degrade` then loads.
 void DeviceTiers::enter(uint32_t key, uint32_t precision) {
-  uint32_t& resident = resident_[place(key, precision)];
+  uint32_t& resident = residents_.at(key, precision);
   if (resident != kNone) return;
   const uint32_t copy = copies_.claim(key, 1, {static_cast<uint8_t>(precision), false});
   if (copy == kNone) return;
@@ -59,14 +42,8 @@ void DeviceTiers::enter(uint32_t key, uint32_t precision) {
   starts ? copies_.queue(copy, Queue::background) : copies_.defer(copy);
 }
 
-void DeviceTiers::leave(uint32_t key, uint32_t precision) {
-  const uint32_t copy = std::exchange(resident_[place(key, precision)], kNone);
-  if (copy != kNone) copies_.evict(copy);
-}
-
 uint32_t DeviceTiers::hold(uint32_t key, uint32_t precision) {
-  const size_t at = place(key, precision);
-  const uint32_t copy = kept_[at] != kNone ? kept_[at] : resident_[at];
+  const uint32_t copy = residents_.kept_or_resident(key, precision);
   if (copy == kNone) return kNone;
   copies_.hold(copy);
   const Phase phase = copies_.phase(copy);

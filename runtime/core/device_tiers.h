@@ -4,6 +4,7 @@
 #include "runtime/core/copies.h"
 #include "runtime/core/host_memory.h"
 #include "runtime/core/precisions.h"
+#include "runtime/core/residents.h"
 
 namespace moe::core {
 
@@ -34,27 +35,22 @@ class DeviceTiers {
   std::byte* data(uint32_t copy) const { return base_ + copies_[copy].slot * slot_bytes_; }
 
   /// A load will come from this copy: it stays until end_dispatch, whatever the tiers decide.
-  void keep(uint32_t key, uint32_t precision);
+  void keep(uint32_t key, uint32_t precision) { residents_.keep(key, precision); }
   /// Some tier holds it from now on; none does any more.
   void enter(uint32_t key, uint32_t precision);
-  void leave(uint32_t key, uint32_t precision);
+  void leave(uint32_t key, uint32_t precision) { residents_.leave(key, precision); }
   /// The copy of an expert, kept or held by a tier, with one hold more, hurried on if it is still on its way; kNone: it
   /// has none.
   uint32_t hold(uint32_t key, uint32_t precision);
   bool end_dispatch();
 
  private:
-  size_t place(uint32_t key, uint32_t precision) const { return precision * num_keys_ + key; }
   void supply(uint32_t copy, Queue queue, bool starts);
 
-  const size_t num_keys_;
   const uint64_t slot_bytes_;
   HostMemory* const host_;
   CopyTable copies_;
-  Array<uint32_t> resident_;  ///< place -> copy; kNone: none
-  Array<uint32_t> kept_;      ///< place -> copy held by keep; kNone: none
-  Array<uint64_t> kept_places_;
-  uint32_t num_kept_ = 0;
+  Residents residents_;
   std::byte* base_ = nullptr;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/core/host_memory.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace moe::core {
@@ -22,18 +21,12 @@ std::byte* aligned(void* memory) {
 HostMemory::HostMemory(const store::ExpertStore& store, const Precisions& precisions, const moe_model_shape& shape,
                        const Sizes& sizes, backend::Backend& backend, const Allocator& allocator)
     : store_(store),
-      num_keys_(size_t{shape.num_layers} * shape.num_experts),
       sizes_(sizes),
       slot_bytes_(store::padded(sizes.expert_bytes)),
       copies_(num_copies(sizes), sizes.tier_slots + sizes.staging_slots, allocator),
       base_(allocate(backend, allocator)),
-      resident_(allocator, precisions.count() * num_keys_),
-      kept_(allocator, resident_.size()),
-      kept_places_(allocator, resident_.size()),
-      urgent_(allocator, num_copies(sizes), false) {
-  std::fill(resident_.begin(), resident_.end(), kNone);
-  std::fill(kept_.begin(), kept_.end(), kNone);
-}
+      residents_(copies_, precisions.count(), size_t{shape.num_layers} * shape.num_experts, allocator),
+      urgent_(allocator, num_copies(sizes), false) {}
 
 std::byte* HostMemory::allocate(backend::Backend& backend, const Allocator& allocator) {
   const size_t bytes = size_bytes() + store::kExtentAlignment;
@@ -42,33 +35,19 @@ std::byte* HostMemory::allocate(backend::Backend& backend, const Allocator& allo
   return aligned(block_.data());
 }
 
-void HostMemory::keep(uint32_t key, uint32_t precision) {
-  const size_t at = place(key, precision);
-  const uint32_t copy = resident_[at];
-  if (copy == kNone || kept_[at] != kNone) return;
-  copies_.hold(copy);
-  kept_[at] = copy;
-  kept_places_[num_kept_++] = at;
-}
-
 /// Behind what somebody waits for, until a load urges it.
 void HostMemory::enter(uint32_t key, uint32_t precision) {
-  const size_t at = place(key, precision);
-  if (resident_[at] != kNone) return;
-  const uint32_t copy =
-      kept_[at] != kNone ? kept_[at] : copies_.claim(key, 1, {static_cast<uint8_t>(precision), false});
+  uint32_t& resident = residents_.at(key, precision);
+  if (resident != kNone) return;
+  const uint32_t kept = residents_.kept(key, precision);
+  const uint32_t copy = kept != kNone ? kept : copies_.claim(key, 1, {static_cast<uint8_t>(precision), false});
   if (copy == kNone) return;  // it is read when it is needed
-  resident_[at] = copy;
-  if (copy == kept_[at]) {
+  resident = copy;
+  if (copy == kept) {
     copies_.hold(copy);  // it left and came back in one dispatch
   } else if (!begin(copy, Queue::background)) {
     copies_.defer(copy);
   }
-}
-
-void HostMemory::leave(uint32_t key, uint32_t precision) {
-  const uint32_t copy = std::exchange(resident_[place(key, precision)], kNone);
-  if (copy != kNone) copies_.evict(copy);
 }
 
 bool HostMemory::begin(uint32_t copy, Queue queue) {
@@ -78,8 +57,7 @@ bool HostMemory::begin(uint32_t copy, Queue queue) {
 }
 
 uint32_t HostMemory::source_of(uint32_t key, uint32_t precision, Queue queue, bool starts) {
-  const size_t at = place(key, precision);
-  uint32_t copy = kept_[at] != kNone ? kept_[at] : resident_[at];
+  uint32_t copy = residents_.kept_or_resident(key, precision);
   if (copy != kNone) {
     copies_.hold(copy);
     renew(copy);
@@ -103,12 +81,12 @@ void HostMemory::urge(uint32_t copy) {
 }
 
 bool HostMemory::end_dispatch() {
-  while (num_kept_ != 0) copies_.drop(std::exchange(kept_[kept_places_[--num_kept_]], kNone));
+  residents_.drop_kept();
   return copies_.end_dispatch();
 }
 
 uint32_t HostMemory::hold_for_plan(uint32_t key) {
-  const uint32_t copy = kept_[key] != kNone ? kept_[key] : resident_[key];
+  const uint32_t copy = residents_.kept_or_resident(key, Precisions::kNative);
   if (copy == kNone || !CopyTable::has_slot(copies_.phase(copy))) return kNone;
   // Those that left and are held have the slots that others would pass through.
   if (2 * (num_plan_holds_.load(std::memory_order_acquire) + 1) > sizes_.staging_slots) return kNone;

@@ -7,6 +7,7 @@
 #include "runtime/backend/backend.h"
 #include "runtime/core/copies.h"
 #include "runtime/core/precisions.h"
+#include "runtime/core/residents.h"
 #include "runtime/store/store.h"
 
 namespace moe::core {
@@ -41,17 +42,17 @@ class HostMemory {
   uint64_t slot_bytes() const { return slot_bytes_; }
   /// Where a copy is read from.
   const store::Extent& extent(uint32_t copy) const {
-    return store_.extents()->index().extents[place(copies_[copy].key, copies_.tag(copy).precision)];
+    return store_.extents()->index().extents[residents_.place(copies_[copy].key, copies_.tag(copy).precision)];
   }
   std::byte* slot_data(uint32_t slot) const { return base_ + slot * slot_bytes_; }
   const std::byte* data(uint32_t copy) const { return slot_data(copies_[copy].slot); }
 
   // One dispatch: first all keeps, then what enters and leaves, then the loads.
   /// The key will be loaded: its copy stays until end_dispatch, whatever the tiers decide.
-  void keep(uint32_t key, uint32_t precision);
+  void keep(uint32_t key, uint32_t precision) { residents_.keep(key, precision); }
   /// Some host tier holds it from now on; none does any more.
   void enter(uint32_t key, uint32_t precision);
-  void leave(uint32_t key, uint32_t precision);
+  void leave(uint32_t key, uint32_t precision) { residents_.leave(key, precision); }
   /// A source for a load of the device's, with one hold; kNone: the tables are full. `starts`: the load has a slot.
   uint32_t source_of(uint32_t key, uint32_t precision, Queue queue, bool starts);
   /// Somebody waits for what was queued as something less.
@@ -77,22 +78,16 @@ class HostMemory {
   Error failure() const;
 
  private:
-  /// Of a key's copy in a precision: as the store numbers its extents.
-  size_t place(uint32_t key, uint32_t precision) const { return precision * num_keys_ + key; }
   bool begin(uint32_t copy, Queue queue);
   std::byte* allocate(backend::Backend& backend, const Allocator& allocator);
 
   const store::ExpertStore& store_;
-  const size_t num_keys_;
   const Sizes sizes_;
   const uint64_t slot_bytes_;
   CopyTable copies_;
-  Block block_;               ///< empty: the memory is the backend's
-  std::byte* base_;           ///< of slot 0, aligned for O_DIRECT
-  Array<uint32_t> resident_;  ///< place -> copy that stays; kNone: none
-  Array<uint32_t> kept_;      ///< place -> copy held by keep; kNone: none
-  Array<uint64_t> kept_places_;
-  uint32_t num_kept_ = 0;
+  Block block_;      ///< empty: the memory is the backend's
+  std::byte* base_;  ///< of slot 0, aligned for O_DIRECT
+  Residents residents_;
   std::atomic<uint32_t> num_plan_holds_{0};
   AtomicBitset urgent_;
   mutable std::mutex lock_;

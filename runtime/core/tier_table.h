@@ -33,11 +33,11 @@ class TierTable {
 
   /// The layer's tiers, the first one first; empty: it has none.
   std::span<const Level> levels(uint32_t layer) const {
-    const uint32_t set = set_of_layer_.empty() ? decision::kNone : set_of_layer_[layer];
+    const uint32_t set = set_of(layer);
     return set == decision::kNone ? std::span<const Level>() : std::span(levels_).subspan(begin_[set], size_[set]);
   }
   bool has_ladder(uint32_t layer) const {
-    const uint32_t set = set_of_layer_.empty() ? decision::kNone : set_of_layer_[layer];
+    const uint32_t set = set_of(layer);
     return set != decision::kNone && ladder_[set] != 0;
   }
   /// Requires a dtype of some tier or rung.
@@ -70,6 +70,7 @@ class TierTable {
 
  private:
   explicit TierTable(const Precisions& precisions);
+  uint32_t set_of(uint32_t layer) const { return set_of_layer_.empty() ? decision::kNone : set_of_layer_[layer]; }
   Result<uint32_t> find(decision::Dtype dtype, const Precisions& precisions);
   Result<void> add(const decision::TierSet& set, const Precisions& precisions);
   void measure(const decision::TierSet& set, uint32_t number);

@@ -38,8 +38,7 @@ void Transfer::run() {
     const uint32_t seen = parts_.waker.epoch();
     if (parts_.copies.any_deferred()) parts_.plans.fill_deferred();
     if (parts_.device && parts_.device->copies().any_deferred()) parts_.device->copies().fill_deferred();
-    parts_.copies.collect();
-    if (parts_.device) parts_.device->copies().collect();
+    collect();
     if (move_next()) continue;
     link_.rest();
     parts_.monitor.look();
@@ -52,13 +51,20 @@ bool Transfer::move_next() {
     if (queue == Queue::prefetch && Clock::now() < link_.prefetch_at()) return false;
     const auto begin = Clock::now();
     passed_ = {};
-    const bool carried =
-        carry_first(parts_.copies, queue) || (parts_.device && carry_first(parts_.device->copies(), queue));
-    if (!carried) continue;
+    if (!carry_next(queue)) continue;
     if (queue == Queue::prefetch) link_.pace_prefetch(begin + passed_, prefetch_share_.load(std::memory_order_relaxed));
     return true;
   }
   return false;
+}
+
+void Transfer::collect() {
+  parts_.copies.collect();
+  if (parts_.device) parts_.device->copies().collect();
+}
+
+bool Transfer::carry_next(Queue queue) {
+  return carry_first(parts_.copies, queue) || (parts_.device && carry_first(parts_.device->copies(), queue));
 }
 
 bool Transfer::carry_first(CopyTable& table, Queue queue) {
@@ -71,11 +77,9 @@ bool Transfer::carry_first(CopyTable& table, Queue queue) {
 /// Between two pieces of a copy: whoever is more urgent.
 void Transfer::let_pass(Queue mine) {
   const auto begin = Clock::now();
-  parts_.copies.collect();
-  if (parts_.device) parts_.device->copies().collect();
+  collect();
   for (const Queue other : {Queue::decode, Queue::demand}) {
-    if (!passes(other, mine)) continue;
-    while (carry_first(parts_.copies, other) || (parts_.device && carry_first(parts_.device->copies(), other))) {
+    while (passes(other, mine) && carry_next(other)) {
     }
   }
   if (mine == Queue::prefetch) passed_ += Clock::now() - begin;

@@ -62,6 +62,8 @@ class Transfer {
   };
   void run();
   bool move_next();
+  void collect();
+  bool carry_next(Queue queue);
   bool carry_first(CopyTable& table, Queue queue);
   void let_pass(Queue mine);
   void rest(uint32_t seen);
